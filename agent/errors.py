@@ -39,9 +39,8 @@ class AgentUnknown(AgentError):
     def __init__(self, name: str, available: list[str]) -> None:
         self.name = name
         self.available = sorted(available)
-        super().__init__(
-            f"agent {name!r} not found; this workspace has: {', '.join(self.available) or 'none'}"
-        )
+        known = ", ".join(self.available) or "none"
+        super().__init__(f"agent {name!r} not found; this workspace has: {known}")
 
 
 class AgentBusy(AgentError):
