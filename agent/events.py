@@ -94,16 +94,7 @@ class Ended(Frozen):
 
 
 Event = Annotated[
-    Started
-    | TextDelta
-    | ThinkingDelta
-    | Said
-    | Thought
-    | ToolCalled
-    | ToolReturned
-    | ModelRetried
-    | Warned
-    | Ended,
+    Started | TextDelta | ThinkingDelta | Said | Thought | ToolCalled | ToolReturned | ModelRetried | Warned | Ended,
     Field(discriminator="type"),
 ]
 

@@ -93,9 +93,7 @@ class AgentRequest(Frozen):
     instructions: Text | None = Field(
         default=None, title="Instructions", description="Added to the agent's own instructions."
     )
-    workspace: Name = Field(
-        default="default", title="Workspace", description="The name of a configured workspace."
-    )
+    workspace: Name = Field(default="default", title="Workspace", description="The name of a configured workspace.")
     ref: Name | None = Field(
         default=None, title="Ref", description="A branch, tag or commit instead of the workspace's own."
     )
@@ -151,7 +149,10 @@ class Invocation(Frozen):
     started_at: datetime
     finished_at: datetime
     ending: Ending
+    acted: bool = Field(description="The model said something or called a tool: not safe to do again.")
     exit_code: int | None
+    session_id: str | None = None
+    model: str | None = None
     result_line: str | None = Field(description="The CLI's result message, the JSON text as printed.")
     printed: str = Field(default="", description="Text on stdout that was no message: its last 64 KiB.")
     stderr: str = Field(default="", description="The last 64 KiB of stderr.")

@@ -35,12 +35,8 @@ class AgentSettings(Frozen):
     agent_env_allow: list[str] = Field(
         default=[], description="Variables of the service's environment that agents get, by name."
     )
-    agent_read_paths: list[Path] = Field(
-        default=[], description="Paths that agents may read besides the system's."
-    )
-    agent_write_paths: list[Path] = Field(
-        default=[], description="Paths that agents may write besides their checkout."
-    )
+    agent_read_paths: list[Path] = Field(default=[], description="Paths that agents may read besides the system's.")
+    agent_write_paths: list[Path] = Field(default=[], description="Paths that agents may write besides their checkout.")
     agent_config_template: Path | None = Field(
         default=None, description="A CLI config directory that each run starts from (agents, settings, MCP)."
     )
@@ -58,9 +54,7 @@ class AgentSettings(Frozen):
         description="The git checkout, bare repository or URL that agents work from; unset: /workspace/infra "
         "if it exists, else one under STATE_DIR.",
     )
-    fetch_debounce_seconds: float = Field(
-        default=15.0, ge=0, description="How fresh is fresh enough for a workspace."
-    )
+    fetch_debounce_seconds: float = Field(default=15.0, ge=0, description="How fresh is fresh enough for a workspace.")
     anthropic_api_key: SecretStr | None = Field(
         default=None, description="For the agents' model calls, and nothing else."
     )

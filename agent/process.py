@@ -1,0 +1,174 @@
+"""One process of the CLI: started, spoken with, and ended for certain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agent.errors import SpawnFailed
+
+T = TypeVar("T")
+
+TAIL_BYTES = 65_536
+"""How much of stderr is kept: its end."""
+
+LINE_BYTES = 256 * 1024 * 1024
+"""Far past any result the CLI can give; it bounds what a broken one can make us hold."""
+
+_CHUNK_BYTES = 262_144
+_TERM_SECONDS = 2.0
+_KILL_SECONDS = 5.0
+_DRAIN_SECONDS = 0.5
+
+Sweep = Callable[[], Awaitable[None]]
+"""Ends whatever a run has started and its process group does not hold."""
+
+
+class AgentProcess:
+    """A running CLI, in a session of its own.
+
+    Its stderr is drained from the start, so that no amount of it can block the process.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, sweep: Sweep | None) -> None:
+        self._process = process
+        self._sweep = sweep
+        self._pending = bytearray()
+        self._stderr = bytearray()
+        self._drain = asyncio.create_task(self._drain_stderr())
+
+    @classmethod
+    async def start(
+        cls, argv: list[str], environment: dict[str, str], directory: Path, sweep: Sweep | None = None
+    ) -> AgentProcess:
+        """Start `argv`; raises SpawnFailed when the system does not let us."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=environment,
+                cwd=directory,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SpawnFailed(
+                f"cannot start {argv[0]}: {error.strerror or error}; run `agent-service doctor`"
+            ) from error
+        return cls(process, sweep)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is its process group's as well."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process ended, a signal as a negative number; None while it runs."""
+        return self._process.returncode
+
+    @property
+    def stderr(self) -> str:
+        """The end of what it printed on stderr so far."""
+        return self._stderr.decode(errors="replace")
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Say one message; one that the process no longer hears is dropped, its end tells the reason."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, RuntimeError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            await self._process.stdin.drain()
+
+    def hang_up(self) -> None:
+        """Close its stdin: an idle CLI exits upon it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Each line of stdout, however long, until it is closed."""
+        assert self._process.stdout is not None
+        pending = self._pending  # kept between calls: whoever stops listening may be followed by another
+        while chunk := await self._process.stdout.read(_CHUNK_BYTES):
+            searched = len(pending)
+            pending += chunk
+            while (end := pending.find(b"\n", searched)) >= 0:
+                line = pending[:end].decode(errors="replace")
+                del pending[: end + 1]
+                searched = 0
+                yield line
+            if len(pending) > LINE_BYTES:
+                break
+        if pending:
+            line = pending.decode(errors="replace")
+            pending.clear()
+            yield line
+
+    async def wait(self, seconds: float) -> int | None:
+        """The exit code, or None if it still runs after `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
+        return self.exit_code
+
+    async def exited(self) -> int:
+        """The exit code, however long it takes."""
+        return await self._process.wait()
+
+    async def end(self) -> None:
+        """Make sure that nothing of it runs any more; bounded, and not stopped by cancellation."""
+        await uninterrupted(self._end())
+
+    async def _end(self) -> None:
+        try:
+            if self.exit_code is None:
+                self._signal(signal.SIGTERM)
+                await self.wait(_TERM_SECONDS)
+            # Also after an orderly exit: what it left in its group goes with it.
+            self._signal(signal.SIGKILL)
+            await self.wait(_KILL_SECONDS)
+            if self._sweep is not None:
+                await self._sweep()
+            await asyncio.wait({self._drain}, timeout=_DRAIN_SECONDS)
+        finally:
+            await self._close_pipes()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def _close_pipes(self) -> None:
+        """Close our ends: a grandchild that lives on may hold the others open for ever."""
+        transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]
+        transport.close()
+        self._drain.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._drain
+
+    async def _drain_stderr(self) -> None:
+        assert self._process.stderr is not None
+        while chunk := await self._process.stderr.read(_CHUNK_BYTES):
+            self._stderr += chunk
+            del self._stderr[:-TAIL_BYTES]
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Finish `work` though the caller is cancelled meanwhile; the cancellation follows after it."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            if task.cancelled():
+                raise
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
