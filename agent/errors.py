@@ -82,5 +82,8 @@ class AgentFailed(EndedBadly):
     """The agent ran and ended badly."""
 
 
-class AgentTimedOut(EndedBadly):
-    """The agent ran past its time, or fell silent."""
+class AgentTimedOut(EndedBadly, TimeoutError):
+    """The agent ran past its time, or fell silent.
+
+    A TimeoutError as well: Prefect gives such a run the state TimedOut.
+    """

@@ -180,3 +180,10 @@ class AgentResult(Frozen):
     def duration_seconds(self) -> float:
         """From the agent's start to its end."""
         return (self.finished_at - self.started_at).total_seconds()
+
+
+class Outcome(Frozen):
+    """What there is to say of a run once it is over: the agent's result, or why there is none."""
+
+    result: AgentResult | None = None
+    error: str | None = None

@@ -24,6 +24,16 @@ def judge(request: AgentRequest, invocation: Invocation) -> AgentResult:
     raise _kind(message, invocation)(result.model_copy(update={"error": one_line(error)}))
 
 
+def judge_overload(request: AgentRequest, invocation: Invocation) -> None:
+    """Raises AgentOverloaded, and nothing else: for whoever can try again."""
+    try:
+        judge(request, invocation)
+    except AgentOverloaded:
+        raise
+    except EndedBadly:
+        return
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """The text on one line of at most `limit` characters, its end if it is longer."""
     line = " ".join(text.split())

@@ -1,0 +1,185 @@
+"""One machine's agents: its slots, its store, and its way to Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterNextScheduledStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.flow_engine import run_flow
+from prefect.states import Cancelled, Pending
+
+from agent.conversation import Content
+from agent.errors import AgentBusy
+from agent.events import Sink, bound
+from agent.models import AgentRequest, Outcome
+from agent.runtime import Runtime
+from agent.settings import AgentSettings
+from agent.slots import Slot
+from deployments.inline import InlineRun
+from deployments.prefect_calls import calling_prefect
+from deployments.settings import HostSettings
+from flows.agent_run import agent_run
+from store.store import Store
+from tasks.context import RunContext, running
+from tasks.inputs import store_input
+
+WORK_POOL = "agents"
+
+DEPLOYMENT = "agent_run/agent-run"
+"""The deployment that jobs are runs of."""
+
+
+class Host:
+    """Runs agents: for callers who wait, at once in this process; for the rest, through the work pool."""
+
+    def __init__(self, agent_settings: AgentSettings, settings: HostSettings, store: Store) -> None:
+        self.settings = settings
+        self.runtime = Runtime(agent_settings)
+        self.store = store
+        self.nudge: Callable[[], None] = lambda: None
+        self._client: PrefectClient | None = None
+        self._stack = AsyncExitStack()
+        self._inline: set[asyncio.Task[State[Any]]] = set()
+
+    async def __aenter__(self) -> Host:
+        self._client = await self._stack.enter_async_context(get_client())
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        for task in self._inline:
+            task.cancel()
+        await asyncio.gather(*self._inline, return_exceptions=True)
+        await self._stack.aclose()
+
+    @property
+    def prefect(self) -> PrefectClient:
+        """The client that all of this process shares."""
+        if self._client is None:
+            raise RuntimeError("the host is not open")
+        return self._client
+
+    @property
+    def busy(self) -> bool:
+        """Whether an agent that is asked for now would have to wait."""
+        return self.runtime.slots.free == 0
+
+    async def submit(self, request: AgentRequest, *, tags: list[str]) -> UUID:
+        """Queue a run of its own for `request`, and give its id; raises PrefectUnavailable or StoreUnavailable."""
+        self.runtime.check_bounds(request)
+        small = await store_input(self.store, request)
+        async with calling_prefect():
+            deployment = await self.prefect.read_deployment_by_name(DEPLOYMENT)
+            flow_run = await self.prefect.create_flow_run_from_deployment(
+                deployment.id, parameters={"request": small.model_dump(mode="json")}, name=run_name(request), tags=tags
+            )
+        self.nudge()
+        return flow_run.id
+
+    async def waiting_jobs(self) -> int:
+        """How many runs are due and wait in the work pool; raises PrefectUnavailable."""
+        async with calling_prefect():
+            return await self.prefect.count_flow_runs(
+                flow_run_filter=FlowRunFilter(
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+                    next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(before_=datetime.now(UTC)),
+                ),
+                work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL])),
+            )
+
+    async def find_run(self, run_id: UUID) -> FlowRun | None:
+        """The flow run of that id, if there is one and it is an agent's; raises PrefectUnavailable."""
+        async with calling_prefect():
+            try:
+                return await self.prefect.read_flow_run(run_id)
+            except ObjectNotFound:
+                return None
+
+    async def find_outcome(self, run_id: UUID) -> Outcome | None:
+        """What a run came to, once it is kept; raises StoreUnavailable."""
+        body = await self.store.outcomes.load(run_id)
+        return None if body is None else Outcome.model_validate_json(body)
+
+    @asynccontextmanager
+    async def inline(
+        self,
+        request: AgentRequest,
+        *,
+        tags: list[str],
+        wait_seconds: float,
+        content: Content | None = None,
+        sink: Sink | None = None,
+    ) -> AsyncIterator[InlineRun]:
+        """A run in this process, started once it has a slot; whoever leaves before its outcome cancels it.
+
+        Raises AgentBusy when no slot came free in time, or too many wait already; PrefectUnavailable, StoreUnavailable.
+        """
+        self.runtime.check_bounds(request)
+        slots = self.runtime.slots
+        if slots.free == 0 and slots.waiting >= self.settings.max_queue_depth:
+            raise AgentBusy
+        slot = await slots.take(wait_seconds)
+        try:
+            run = await self._start_inline(slot, request, content, tags, sink)
+        except BaseException:
+            slots.give_back(slot)
+            raise
+        try:
+            yield run
+        finally:
+            run.cancel_unless_told()
+
+    async def _start_inline(
+        self, slot: Slot, request: AgentRequest, content: Content | None, tags: list[str], sink: Sink | None
+    ) -> InlineRun:
+        small = await store_input(self.store, request, content)
+        parameters = {"request": small.model_dump(mode="json")}
+        async with calling_prefect():
+            flow_run = await self.prefect.create_flow_run(
+                agent_run, name=run_name(request), parameters=parameters, tags=tags, state=Pending()
+            )
+        context = self.context(flow_run, slot)
+        with bound(sink) if sink else contextlib.nullcontext():
+            task = asyncio.create_task(self.execute(flow_run, context))
+        self._inline.add(task)
+        task.add_done_callback(self._inline.discard)
+        return InlineRun(flow_run.id, context.outcome, task)
+
+    def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
+        """What the tasks of `flow_run` work with in `slot`."""
+        return RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
+
+    async def execute(self, flow_run: FlowRun, context: RunContext) -> State[Any]:
+        """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
+        try:
+            with running(context):
+                state: State[Any] = await run_flow(  # type: ignore[misc]
+                    agent_run, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
+                )
+            if state.is_cancelling():
+                async with calling_prefect():
+                    await self.prefect.set_flow_run_state(flow_run.id, Cancelled(message=state.message))
+            return state
+        finally:
+            self.runtime.slots.give_back(context.slot)
+
+
+def run_name(request: AgentRequest) -> str:
+    """A name that a person recognises in the UI."""
+    words = " ".join(request.prompt.split())
+    return f"{request.agent}: {words[:60]}{'…' if len(words) > 60 else ''}"

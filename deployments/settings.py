@@ -1,0 +1,50 @@
+"""How the parts of a host are put together, and the one place that reads the environment."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from agent.models import Frozen
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class SettingsError(Exception):
+    """A setting has a value it cannot have; the message names it and says what is wrong."""
+
+
+class HostSettings(Frozen):
+    """Each field is an environment variable of the same name in capitals."""
+
+    max_queue_depth: int = Field(
+        default=100, ge=0, description="What may wait for a slot; past it 429 or 503. 0: nothing waits."
+    )
+    queue_poll_seconds: float = Field(
+        default=1.0, gt=0, description="How often the work pool is looked at for runs that came from elsewhere."
+    )
+    drain_seconds: float = Field(
+        default=86_400, ge=0, description="How long running agents may take to finish once the service is stopped."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What the service writes to its own log."
+    )
+
+
+def read_environment(settings: type[Model]) -> Model:
+    """An instance of `settings` filled from the environment and `.env`; raises SettingsError."""
+    config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, enable_decoding=False)
+    reader = create_model(settings.__name__, __base__=(_FromEnvironment, settings))
+    reader.model_config.update(config)  # type: ignore[arg-type]
+    try:
+        return settings.model_validate(reader().model_dump())
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{name}: {first['msg']}; correct it in the environment or in .env") from None
+
+
+class _FromEnvironment(BaseSettings):
+    """Reads fields from the environment."""

@@ -1,0 +1,51 @@
+"""What the tasks of one run work with, bound by the host that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from agent.errors import NotConfigured
+from agent.models import Invocation, Outcome
+from agent.runtime import Checkout, Runtime
+from agent.slots import Slot
+from store.database import Store
+
+
+@dataclass
+class RunContext:
+    """One run on its host."""
+
+    run_id: UUID
+    runtime: Runtime
+    store: Store
+    slot: Slot
+    checkout: Checkout | None = None
+    invocation: Invocation | None = None
+    outcome: asyncio.Future[Outcome] = field(default_factory=asyncio.Future)
+    """Done as soon as the caller can be answered, which is before the run's bookkeeping is."""
+
+
+_current: ContextVar[RunContext] = ContextVar("run_context")
+
+
+def current_run() -> RunContext:
+    """The run whose task this is; raises NotConfigured outside of a host."""
+    try:
+        return _current.get()
+    except LookupError:
+        raise NotConfigured("agent_run works inside a host; start one with `agent-service up`") from None
+
+
+@contextmanager
+def running(context: RunContext) -> Iterator[RunContext]:
+    """While this is open, `current_run` is `context`."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)

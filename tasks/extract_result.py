@@ -1,0 +1,33 @@
+"""Extracts the result of an invocation."""
+
+from __future__ import annotations
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from agent.errors import AgentFailed
+from agent.models import AgentRequest, AgentResult, Invocation
+from agent.outcome import judge, one_line
+from tasks.context import current_run
+
+
+@task(name="extract_result", cache_policy=NO_CACHE, persist_result=False)
+async def extract_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
+    """The agent's answer, its cost and what it changed; raises AgentFailed or AgentTimedOut for a bad ending."""
+    result = judge(request, invocation)
+    error = _schema_error(request, result)
+    if error is not None:
+        raise AgentFailed(result.model_copy(update={"error": error}))
+    return result
+
+
+def _schema_error(request: AgentRequest, result: AgentResult) -> str | None:
+    """Where the structured answer leaves the caller's schema, if it does."""
+    if request.json_schema is None:
+        return None
+    failure: ValidationError | None = best_match(
+        Draft202012Validator(request.json_schema).iter_errors(result.structured)
+    )
+    return None if failure is None else one_line(f"the answer does not follow the schema: {failure.message}")

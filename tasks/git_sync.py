@@ -1,0 +1,42 @@
+"""Brings a git workspace up to date."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import task_run
+
+from agent.events import Warned, emit
+from agent.models import AgentRequest
+from agent.runtime import Checkout
+from tasks.context import current_run
+from tasks.policy import is_retryable
+
+RETRIES = 2
+
+
+@task(
+    name="git_sync",
+    retries=RETRIES,
+    retry_delay_seconds=[0.5, 2],
+    retry_condition_fn=is_retryable,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def git_sync(request: AgentRequest) -> Checkout:
+    """A clean checkout of the request's workspace at its newest commit.
+
+    When the remote stays away, the last attempt gives the last good state and says so, unless the workspace is
+    strict. Raises WorkspaceError.
+    """
+    run = current_run()
+    last_attempt = (task_run.run_count or 1) > RETRIES
+    checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=last_attempt)
+    run.checkout = checkout
+    logger = get_run_logger()
+    logger.info("workspace %s at %s (%s)", checkout.snapshot.workspace, checkout.snapshot.commit, checkout.snapshot.ref)
+    if checkout.snapshot.stale:
+        warning = f"the workspace is not up to date: {checkout.snapshot.stale_reason}"
+        logger.warning("%s", warning)
+        emit(Warned(text=warning))
+    return checkout

@@ -1,0 +1,41 @@
+"""Invokes the agent."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.tasks import exponential_backoff
+
+from agent.conversation import Content
+from agent.events import bound, emit
+from agent.models import AgentRequest, Invocation
+from agent.outcome import judge_overload
+from agent.runtime import Checkout
+from tasks.context import current_run
+from tasks.policy import is_retryable
+from tasks.sinks import to_journal, to_log
+
+
+@task(
+    name="invoke_agent",
+    retries=2,
+    retry_delay_seconds=exponential_backoff(2),
+    retry_condition_fn=is_retryable,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def invoke_agent(request: AgentRequest, content: Content, checkout: Checkout) -> Invocation:
+    """Run the agent once in `checkout`, each of its steps a line in the run's log.
+
+    Tried again only while the agent has done nothing: it could not start, or the provider was overloaded before the
+    first word. Raises AgentError.
+    """
+    run = current_run()
+    with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)):
+        async with run.runtime.converse(str(run.run_id), request, checkout, emit) as conversation:
+            try:
+                await conversation.hold(content)
+            finally:
+                run.invocation = conversation.invocation
+    judge_overload(request, run.invocation)
+    return run.invocation

@@ -1,0 +1,44 @@
+"""Keeps what a run gave, and leaves what a person likes to read of it."""
+
+from __future__ import annotations
+
+from prefect import get_run_logger, task
+from prefect.artifacts import acreate_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from agent.models import AgentRequest, Outcome
+from store.database import StoreUnavailable
+from tasks.context import RunContext, current_run
+from tasks.policy import is_retryable
+from tasks.report import render_report
+
+
+@task(
+    name="publish",
+    retries=3,
+    retry_delay_seconds=[0.5, 2, 5],
+    retry_condition_fn=is_retryable,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
+    """Keep the outcome, with what the agent changed in git, and leave it as an artifact.
+
+    Raises StoreUnavailable when it cannot be kept; an artifact that cannot be made is only a warning.
+    """
+    run = current_run()
+    outcome = await _with_workspace(run, outcome)
+    await run.store.outcomes.save(run.run_id, outcome.model_dump_json())
+    try:
+        await acreate_markdown_artifact(render_report(request, outcome), description=f"What {request.agent} answered")
+    except Exception as error:
+        get_run_logger().warning("the artifact could not be made: %s", error)
+    return outcome
+
+
+async def _with_workspace(run: RunContext, outcome: Outcome) -> Outcome:
+    """The outcome with the state of the workspace in it, once an agent has been there."""
+    if run.checkout is None or outcome.result is None:
+        return outcome
+    report = await run.runtime.collect(run.slot, run.checkout, str(run.run_id))
+    return outcome.model_copy(update={"result": outcome.result.model_copy(update={"workspace": report})})
