@@ -14,7 +14,9 @@ def find_cli(settings: AgentSettings) -> Path:
     """The CLI to run; raises NotConfigured when it is missing or may not be executed."""
     path = settings.claude_cli or _bundled()
     if path is None or not path.is_file():
-        raise NotConfigured(f"no claude CLI at {path}; install claude-agent-sdk, or set CLAUDE_CLI to the binary's path")
+        raise NotConfigured(
+            f"no claude CLI at {path}; install claude-agent-sdk, or set CLAUDE_CLI to the binary's path"
+        )
     if not os.access(path, os.X_OK):
         raise NotConfigured(f"{path} is not executable; run `chmod +x {path}`, or set CLAUDE_CLI to another one")
     return path

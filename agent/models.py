@@ -140,7 +140,10 @@ class WorkspaceReport(Frozen):
     commits: list[Commit] = []
     files_changed: list[str] = []
     diffstat: str = ""
-    kept_ref: str | None = None
+    diff: str = Field(default="", description="What changed, as a patch, cut at DIFF_MAX_BYTES.")
+    diff_cut: bool = Field(default=False, description="There is more to the diff than is shown.")
+    kept_ref: str | None = Field(default=None, description="Where unpushed work is kept in the mirror.")
+    notes: list[str] = Field(default=[], description="What a reader must know, e.g. what could not be kept.")
 
 
 class Invocation(Frozen):

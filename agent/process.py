@@ -36,8 +36,9 @@ class AgentProcess:
     Its stderr is drained from the start, so that no amount of it can block the process.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, sweep: Sweep | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, exit: asyncio.Event, sweep: Sweep | None) -> None:
         self._process = process
+        self._exit = exit
         self._sweep = sweep
         self._pending = bytearray()
         self._stderr = bytearray()
@@ -48,21 +49,19 @@ class AgentProcess:
         cls, argv: list[str], environment: dict[str, str], directory: Path, sweep: Sweep | None = None
     ) -> AgentProcess:
         """Start `argv`; raises SpawnFailed when the system does not let us."""
+        loop = asyncio.get_running_loop()
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, protocol = await loop.subprocess_exec(
+                lambda: _Protocol(loop),
                 *argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 env=environment,
                 cwd=directory,
                 start_new_session=True,
             )
         except OSError as error:
-            raise SpawnFailed(
-                f"cannot start {argv[0]}: {error.strerror or error}; run `agent-service doctor`"
-            ) from error
-        return cls(process, sweep)
+            reason = error.strerror or error
+            raise SpawnFailed(f"cannot start {argv[0]}: {reason}; run `agent-service doctor`") from error
+        return cls(asyncio.subprocess.Process(transport, protocol, loop), protocol.exit, sweep)
 
     @property
     def pid(self) -> int:
@@ -95,16 +94,18 @@ class AgentProcess:
         """Each line of stdout, however long, until it is closed."""
         assert self._process.stdout is not None
         pending = self._pending  # kept between calls: whoever stops listening may be followed by another
-        while chunk := await self._process.stdout.read(_CHUNK_BYTES):
-            searched = len(pending)
-            pending += chunk
+        searched = 0
+        while True:
             while (end := pending.find(b"\n", searched)) >= 0:
                 line = pending[:end].decode(errors="replace")
                 del pending[: end + 1]
                 searched = 0
                 yield line
-            if len(pending) > LINE_BYTES:
+            searched = len(pending)
+            chunk = await self._process.stdout.read(_CHUNK_BYTES)
+            if not chunk or searched > LINE_BYTES:
                 break
+            pending += chunk
         if pending:
             line = pending.decode(errors="replace")
             pending.clear()
@@ -114,12 +115,12 @@ class AgentProcess:
         """The exit code, or None if it still runs after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._process.wait()
+                await self._exit.wait()
         return self.exit_code
 
-    async def exited(self) -> int:
-        """The exit code, however long it takes."""
-        return await self._process.wait()
+    async def exited(self) -> None:
+        """Return once the process has ended, however long it takes."""
+        await self._exit.wait()
 
     async def end(self) -> None:
         """Make sure that nothing of it runs any more; bounded, and not stopped by cancellation."""
@@ -156,6 +157,18 @@ class AgentProcess:
         while chunk := await self._process.stderr.read(_CHUNK_BYTES):
             self._stderr += chunk
             del self._stderr[:-TAIL_BYTES]
+
+
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells the end of a process when it comes: `Process.wait` may wait for whoever holds the pipes open."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=_CHUNK_BYTES, loop=loop)
+        self.exit = asyncio.Event()
+
+    def process_exited(self) -> None:
+        super().process_exited()
+        self.exit.set()
 
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:

@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
-from agent.models import Frozen
+from agent.models import Frozen, Name
 
 
 def default_state_dir() -> Path:
     """The user's state directory, as the XDG base directory specification names it."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "claude-agent-service"
+
+
+def read_list(value: object) -> object:
+    """A list as people write it in an environment variable: `A,B C`, or as JSON."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else value.replace(",", " ").split()
+
+
+def read_json(value: object) -> object:
+    """A JSON object in an environment variable."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(read_list)]
+Paths = Annotated[list[Path], BeforeValidator(read_list)]
+
+
+class WorkspaceConfig(Frozen):
+    """One workspace besides WORKSPACE_DIR, or, under the name `default`, more about that one."""
+
+    remote: str | None = Field(
+        default=None, description="A URL, a bare repository or a checkout; only `default` may leave it out."
+    )
+    ref: Name | None = Field(default=None, description="The branch, tag or commit that runs start from.")
+    credential_helper: str | None = Field(
+        default=None, description="git's credential.helper for the service's own fetches."
+    )
+    share_credentials: bool = Field(
+        default=False, description="Agents' own git gets the credential helper too, so that they can push."
+    )
+    post_checkout: list[str] = Field(
+        default=[], description="A command to run in each checkout made ready, outside the cell, in words."
+    )
+    post_checkout_timeout_seconds: float = Field(default=60.0, gt=0, description="How long that may take.")
+    keep: list[str] = Field(
+        default=[], description="Patterns, as in .gitignore, of untracked files that stay from run to run."
+    )
+    strict: bool = Field(default=False, description="A remote that is away fails the run.")
 
 
 class AgentSettings(Frozen):
@@ -32,16 +72,19 @@ class AgentSettings(Frozen):
     agent_sandbox: Literal["auto", "bwrap", "off"] = Field(
         default="auto", description="auto: bubblewrap where it works; bwrap: refuse to run without it."
     )
-    agent_env_allow: list[str] = Field(
+    agent_env_allow: Names = Field(
         default=[], description="Variables of the service's environment that agents get, by name."
     )
-    agent_read_paths: list[Path] = Field(default=[], description="Paths that agents may read besides the system's.")
-    agent_write_paths: list[Path] = Field(default=[], description="Paths that agents may write besides their checkout.")
+    agent_read_paths: Paths = Field(default=[], description="Paths that agents may read besides the system's.")
+    agent_write_paths: Paths = Field(default=[], description="Paths that agents may write besides their checkout.")
     agent_config_template: Path | None = Field(
         default=None, description="A CLI config directory that each run starts from (agents, settings, MCP)."
     )
     agent_stall_seconds: int = Field(
         default=1800, ge=1, description="A run that says nothing for so long, outside a tool call, is ended."
+    )
+    agent_model_retries: int = Field(
+        default=4, ge=0, le=10, description="How often the CLI tries a model call again: 4 take about 9 s."
     )
     max_budget_usd_limit: float = Field(
         default=1000.0, gt=0, description="The largest budget a request may ask for, in US dollars."
@@ -55,6 +98,40 @@ class AgentSettings(Frozen):
         "if it exists, else one under STATE_DIR.",
     )
     fetch_debounce_seconds: float = Field(default=15.0, ge=0, description="How fresh is fresh enough for a workspace.")
+    workspaces: Annotated[dict[Name, WorkspaceConfig], BeforeValidator(read_json)] = Field(
+        default={}, description="Further workspaces by name, as JSON; `default` adds to WORKSPACE_DIR."
+    )
+    workspace_strict: bool = Field(
+        default=False, description="A remote that is away fails the run, in every workspace."
+    )
+    fetch_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="How long a remote may say nothing during a fetch."
+    )
+    clone_timeout_seconds: float = Field(
+        default=900.0, gt=0, description="The longest fetch, the first one of a repository included."
+    )
+    checkout_timeout_seconds: float = Field(default=120.0, gt=0, description="The longest git call on this machine.")
+    git_env_allow: Names = Field(
+        default=[
+            *("HOME", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+            *("http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"),
+        ],
+        description="Variables of the service's environment that its own fetches get, by name.",
+    )
+    git_config_file: Path | None = Field(
+        default=None, description="A git config of yours for the service's own fetches (helpers, insteadOf)."
+    )
+    git_author_name: str = Field(default="Claude Agent", description="Who agents' commits are by.")
+    git_author_email: str = Field(default="agent@localhost", description="The address on agents' commits.")
+    kept_work_days: float = Field(
+        default=30.0, gt=0, description="How long refs/agent-runs keep what agents did not push."
+    )
+    kept_work_max_bytes: int = Field(
+        default=1_073_741_824, ge=1, description="The most that one run's unpushed work may add to a mirror."
+    )
+    diff_max_bytes: int = Field(
+        default=65_536, ge=0, description="How much of a run's diff is shown; the rest is in git."
+    )
     anthropic_api_key: SecretStr | None = Field(
         default=None, description="For the agents' model calls, and nothing else."
     )

@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect import Flow
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterNextScheduledStartTime,
@@ -20,8 +21,9 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.context import AsyncClientContext, SyncClientContext
 from prefect.exceptions import ObjectNotFound
-from prefect.flow_engine import run_flow
+from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Pending
 
 from agent.conversation import Content
@@ -45,6 +47,10 @@ DEPLOYMENT = "agent_run/agent-run"
 """The deployment that jobs are runs of."""
 
 
+# Prefect types an async flow by its coroutine, and its engine by what that gives.
+_FLOW = cast("Flow[[AgentRequest], Any]", agent_run)
+
+
 class Host:
     """Runs agents: for callers who wait, at once in this process; for the rest, through the work pool."""
 
@@ -58,7 +64,10 @@ class Host:
         self._inline: set[asyncio.Task[State[Any]]] = set()
 
     async def __aenter__(self) -> Host:
-        self._client = await self._stack.enter_async_context(get_client())
+        # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these.
+        clients = await self._stack.enter_async_context(AsyncClientContext())
+        self._stack.enter_context(SyncClientContext())
+        self._client = clients.client
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -168,9 +177,10 @@ class Host:
         """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
         try:
             with running(context):
-                state: State[Any] = await run_flow(  # type: ignore[misc]
-                    agent_run, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
+                state = await run_flow_async(
+                    _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
                 )
+            assert isinstance(state, State)
             if state.is_cancelling():
                 async with calling_prefect():
                     await self.prefect.set_flow_run_state(flow_run.id, Cancelled(message=state.message))

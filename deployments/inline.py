@@ -21,7 +21,8 @@ class InlineRun:
 
     async def outcome(self) -> Outcome:
         """What the run came to, as soon as it is known."""
-        await asyncio.wait({self._told, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {self._told, self._task}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._told.done():
             return self._told.result()
         if self._task.cancelled():

@@ -37,7 +37,7 @@ def read_environment(settings: type[Model]) -> Model:
     """An instance of `settings` filled from the environment and `.env`; raises SettingsError."""
     config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, enable_decoding=False)
     reader = create_model(settings.__name__, __base__=(_FromEnvironment, settings))
-    reader.model_config.update(config)  # type: ignore[arg-type]
+    reader.model_config.update(config)
     try:
         return settings.model_validate(reader().model_dump())
     except ValidationError as error:

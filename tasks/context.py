@@ -13,7 +13,7 @@ from agent.errors import NotConfigured
 from agent.models import Invocation, Outcome
 from agent.runtime import Checkout, Runtime
 from agent.slots import Slot
-from store.database import Store
+from store.store import Store
 
 
 @dataclass

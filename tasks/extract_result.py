@@ -10,7 +10,6 @@ from prefect.cache_policies import NO_CACHE
 from agent.errors import AgentFailed
 from agent.models import AgentRequest, AgentResult, Invocation
 from agent.outcome import judge, one_line
-from tasks.context import current_run
 
 
 @task(name="extract_result", cache_policy=NO_CACHE, persist_result=False)

@@ -6,7 +6,7 @@ import json
 
 from agent.conversation import Content
 from agent.models import AgentRequest, Frozen
-from store.database import Store
+from store.store import Store
 
 PARAMETER_BYTES = 400_000
 """Prefect refuses parameters of more than 524,288 bytes (`server.api.max_parameter_size`)."""

@@ -7,7 +7,6 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from agent.models import AgentRequest, Outcome
-from store.database import StoreUnavailable
 from tasks.context import RunContext, current_run
 from tasks.policy import is_retryable
 from tasks.report import render_report

@@ -1,0 +1,52 @@
+"""Writes and removes files whole, whatever lies in the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+
+def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
+    """Replace the file in one step: a reader sees the old content or the new."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def is_directory(path: Path) -> bool:
+    """Whether there is a directory, and not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def remove(path: Path) -> None:
+    """Nothing is left there; links are not followed, and directories that were closed are opened."""
+    if not is_directory(path):
+        path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        open_directories(path)
+        shutil.rmtree(path)
+
+
+def open_directories(path: Path) -> None:
+    """Make every directory in the tree ours to list and change."""
+    path.chmod(0o700)
+    for parent, directories, _ in os.walk(path):
+        for name in directories:
+            directory = Path(parent, name)
+            if is_directory(directory):
+                directory.chmod(0o700)

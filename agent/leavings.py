@@ -1,0 +1,148 @@
+"""What an agent left in its checkout: commits, and changes that it did not commit.
+
+The agent's `.git` is read as data. Its objects are linked into a git directory of ours, so no config, attribute,
+hook, alternate or replacement of the agent's has a say in what we find.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.errors import WorkspaceError
+from agent.files import is_directory
+from agent.git import Git
+from agent.gitdir import CORE, GitDir
+from agent.mirror import Mirror
+from agent.places import Slot
+from agent.tips import Tips, link_objects, read_tips
+from agent.worktree import changed_paths, is_plain, signature, stands
+
+MOST_CHANGED_FILES = 100_000
+
+
+@dataclass
+class Leavings:
+    """What was found, to be read with `git`."""
+
+    git: Git
+    base: str
+    head: str
+    branch: str | None = None
+    tips: dict[str, str] = field(default_factory=dict)
+    tree: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def commits(self) -> list[str]:
+        """Every commit that the agent gave a name to, HEAD first."""
+        return list(dict.fromkeys([self.head, *self.tips.values()]))
+
+
+async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, most_bytes: int) -> Leavings:
+    """Look through the slot's checkout; raises WorkspaceError if what is there cannot be read."""
+    tips = await asyncio.to_thread(read_tips, slot.checkout / ".git")
+    known = {base, *await asyncio.to_thread(slot.known_commits)}
+    new = {name: sha for name, sha in tips.others.items() if sha not in known}
+    moved = tips.head is not None and tips.head != base
+    looking = git.at(slot.git_dir, slot.checkout, slot.index)
+    if not is_directory(slot.checkout):
+        return Leavings(looking, base, base, notes=["the agent removed its checkout"])
+    if not moved and not new:
+        found = Leavings(looking, base, base, tips.branch)
+        paths = await _changed_paths(looking, slot)
+        if not paths:
+            return found
+    work = await asyncio.to_thread(_make_work, git, slot, mirror, most_bytes)
+    found = await _read_commits(work, base, tips, new)
+    if found.head != base:
+        await work.run("read-tree", "--reset", found.head)
+    found.tree = await _write_tree(work, slot, found, most_bytes)
+    return found
+
+
+def _make_work(git: Git, slot: Slot, mirror: Mirror, most_bytes: int) -> Git:
+    private = GitDir(
+        head="ref: refs/heads/main", alternates=mirror.objects, shallow=mirror.shallow(), config={"core": CORE}
+    )
+    private.write(slot.work)
+    if not link_objects(slot.checkout / ".git", slot.work / "objects", most_bytes):
+        raise WorkspaceError(f"the agent's objects take more than KEPT_WORK_MAX_BYTES ({most_bytes})")
+    index = slot.work / "index"
+    shutil.copyfile(slot.index, index)
+    # what git calls racy depends on the time of the index, so the copy keeps it
+    shutil.copystat(slot.index, index)
+    return git.at(slot.work, slot.checkout, index)
+
+
+async def _read_commits(work: Git, base: str, tips: Tips, new: dict[str, str]) -> Leavings:
+    """The tips that can be read as commits; the others are noted."""
+    wanted = {"HEAD": tips.head or base, **new}
+    asked = "".join(f"{sha}^{{commit}}\n" for sha in wanted.values())
+    answers = (await work.run("cat-file", "--batch-check=%(objectname)", stdin=asked.encode())).decode().splitlines()
+    found = Leavings(work, base, base, tips.branch)
+    for name, answer in zip(wanted, answers, strict=True):
+        if answer.endswith("missing"):
+            found.notes.append(f"{name} points to a commit that cannot be read")
+        elif name == "HEAD":
+            found.head = answer
+        else:
+            found.tips[name] = answer
+    return found
+
+
+async def _changed_paths(git: Git, slot: Slot) -> list[str]:
+    """The paths that the agent changed, and not our own post-checkout command."""
+    before = await asyncio.to_thread(slot.read_baseline)
+    paths = await changed_paths(git)
+    return [path for path in paths if path not in before or before[path] != signature(slot.checkout / path)]
+
+
+async def _write_tree(work: Git, slot: Slot, found: Leavings, most_bytes: int) -> str | None:
+    """The working tree as a tree object; None if it is the one of HEAD."""
+    paths = await asyncio.to_thread(_files, slot, await _changed_paths(work, slot), found.notes, most_bytes)
+    if not paths:
+        return None
+    there = dict.fromkeys(path for path in paths if stands(slot.checkout, path))
+    gone = [f"0 {'0' * 40}\t{path}" for path in dict.fromkeys(paths) if path not in there]
+    if gone:
+        await work.run("update-index", "-z", "--index-info", stdin=_listing(gone))
+    if there:
+        await work.run("update-index", "-z", "--add", "--replace", "--stdin", stdin=_listing([*there]))
+    tree = await work.text("write-tree")
+    return None if tree == await work.text("rev-parse", f"{found.head}^{{tree}}") else tree
+
+
+def _files(slot: Slot, paths: list[str], notes: list[str], most_bytes: int) -> list[str]:
+    """The files among `paths` that can be kept, the ones inside repositories that the agent made included."""
+    kept: list[str] = []
+    size = 0
+    for path in paths:
+        for name in _expand(slot.checkout, path):
+            found = signature(slot.checkout / name)
+            size += found[0] if found else 0
+            if size > most_bytes or len(kept) >= MOST_CHANGED_FILES:
+                raise WorkspaceError(f"the changed files take more than KEPT_WORK_MAX_BYTES ({most_bytes})")
+            kept.append(name)
+    return kept
+
+
+def _expand(root: Path, path: str) -> Iterator[str]:
+    if not is_directory(root / path):
+        yield path.rstrip("/")
+        return
+    for parent, directories, files in os.walk(root / path):
+        if ".git" in directories:
+            directories.remove(".git")
+        links = [name for name in directories if Path(parent, name).is_symlink()]
+        for name in (*files, *links):
+            if name != ".git" and is_plain(Path(parent, name)):
+                yield str(Path(parent, name).relative_to(root))
+
+
+def _listing(entries: list[str]) -> bytes:
+    return b"".join(os.fsencode(entry) + b"\0" for entry in entries)

@@ -1,0 +1,48 @@
+"""The HTTP door: its routes, and what every request passes on its way to them."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from api import chat, health, jobs
+from api.admission import Admission
+from api.authentication import OPEN_PATHS, Authentication
+from api.body_limit import BodyLimit
+from api.documentation import document
+from api.door import Door
+from api.errors import ErrorBodies, Unexpected
+from api.request_id import RequestId
+from api.settings import ApiSettings
+from deployments.host import Host
+
+
+def create_app(host: Host, settings: ApiSettings) -> FastAPI:
+    """The API in front of an open `host`."""
+    # a missing content type was good enough for JSON when the first callers were written
+    app = FastAPI(title="Claude Agent Service", version=_version(), redoc_url=None, strict_content_type=False)
+    app.state.door = Door(host=host, settings=settings, admission=Admission(host))
+    for room in (health, jobs, chat):
+        app.include_router(room.router)
+    document(app, host.runtime.settings)
+    bodies = ErrorBodies(legacy=settings.legacy_error_bodies)
+    bodies.install(app)
+    _guard(app, settings, bodies)
+    return app
+
+
+def _guard(app: FastAPI, settings: ApiSettings, bodies: ErrorBodies) -> None:
+    """Put the middleware around the routes; what is added last is met first."""
+    open_paths = OPEN_PATHS | {"/metrics"} if settings.metrics_open else OPEN_PATHS
+    app.add_middleware(BodyLimit, max_bytes=settings.max_request_bytes, bodies=bodies)
+    app.add_middleware(Authentication, token=settings.api_bearer_token, bodies=bodies, open_paths=open_paths)
+    app.add_middleware(Unexpected, bodies=bodies)
+    app.add_middleware(RequestId)
+
+
+def _version() -> str:
+    try:
+        return version("claude-agent-service")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,70 @@
+"""Whether the service lives, and whether it can work: two routes without a token."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from agent.outcome import one_line
+from api.door import Door, TheDoor
+from deployments.prefect_calls import calling_prefect
+
+PATIENCE_SECONDS = 2.5
+
+router = APIRouter(tags=["health"])
+
+
+class Capacity(BaseModel):
+    """The agents of this host."""
+
+    agents: int
+    free: int
+    waiting: int
+
+
+class Health(BaseModel):
+    """The service lives; `busy` says that an agent asked for now would have to wait."""
+
+    status: Literal["ok"] = "ok"
+    busy: bool
+    capacity: Capacity
+
+
+class Readiness(BaseModel):
+    """Whether what the service stands on answers; `detail` says what does not."""
+
+    status: Literal["ready", "not ready"]
+    detail: str = ""
+
+
+@router.get("/health")
+async def health(door: TheDoor) -> Health:
+    """Answer at once, from memory, and never with an error for load: a dispatcher asks every two minutes."""
+    slots = door.host.runtime.slots
+    capacity = Capacity(agents=slots.capacity, free=slots.free, waiting=slots.waiting)
+    return Health(busy=door.host.busy, capacity=capacity)
+
+
+@router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})
+async def ready(door: TheDoor, response: Response) -> Readiness:
+    """Whether Prefect's API and the store answer, asked now, within 3 s."""
+    asked = await asyncio.gather(_ask_prefect(door), _ask_store(door), return_exceptions=True)
+    failures = [f"{type(error).__name__}: {error}" for error in asked if isinstance(error, Exception)]
+    if failures:
+        response.status_code = 503
+        return Readiness(status="not ready", detail=one_line("; ".join(failures), 500))
+    return Readiness(status="ready")
+
+
+async def _ask_prefect(door: Door) -> None:
+    async with calling_prefect(PATIENCE_SECONDS):
+        (await door.host.prefect.hello()).raise_for_status()
+
+
+async def _ask_store(door: Door) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await door.host.store.outcomes.load(UUID(int=0))

@@ -1,0 +1,82 @@
+"""What `POST /execute` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from agent.models import AgentRequest, Effort, Frozen, Name, Text, refuse_blank
+from agent.settings import AgentSettings
+from api.answer_schema import AnswerSchema
+from api.json_object import JsonObject
+
+TRIGGER = "trigger:"
+"""How the tags begin that say who asked for a run."""
+
+
+def refuse_boolean(value: object) -> object:
+    """True is no number, though Python thinks so."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+def refuse_trigger(tag: str) -> str:
+    """A tag that does not say who asked: that is ours to say."""
+    if tag.startswith(TRIGGER):
+        raise ValueError(f"must not begin with '{TRIGGER}'")
+    return tag
+
+
+Tag = Annotated[Name, AfterValidator(refuse_trigger)]
+
+
+class JobRequest(Frozen):
+    """What an agent is to do in the background; members not listed here are ignored."""
+
+    prompt: Annotated[Text, AfterValidator(refuse_blank)] = Field(description="What the agent is to do.")
+    agent: Name = Field(
+        description="The agent's name, or the path of its definition.",
+        examples=["beads-task-runner", ".claude/agents/service-upgrade"],
+    )
+    max_budget_usd: Annotated[float, BeforeValidator(refuse_boolean)] = Field(
+        default=5.0, gt=0, allow_inf_nan=False, description="The run ends once it has cost this much."
+    )
+    timeout_seconds: Annotated[int, BeforeValidator(refuse_boolean)] = Field(
+        default=2700, ge=1, description="Counted from the agent's start; waiting does not count."
+    )
+    metadata: JsonObject | None = Field(default=None, description="Echoed back; the agent never sees it.")
+    model: Name | None = Field(default=None, description="Instead of the model that the agent's own file names.")
+    effort: Effort | None = Field(default=None, description="How hard the model thinks.")
+    json_schema: AnswerSchema | None = Field(default=None, description="A JSON Schema that the answer must satisfy.")
+    max_turns: Annotated[int, BeforeValidator(refuse_boolean)] | None = Field(
+        default=None, ge=1, le=10_000, description="The most turns the agent may take."
+    )
+    workspace: Name = Field(default="default", description="The name of a configured workspace.")
+    ref: Name | None = Field(default=None, description="A branch, tag or commit instead of the workspace's own.")
+    tags: list[Tag] = Field(default=[], max_length=20, description="Tags of the run in Prefect.")
+
+    def agent_request(self) -> AgentRequest:
+        """The same in the domain's words."""
+        return AgentRequest(**self.model_dump(exclude={"tags"}))
+
+
+def check_maxima(asked: JobRequest, settings: AgentSettings) -> None:
+    """Raises RequestValidationError, in the form of all others, for what lies past the operator's maxima."""
+    maxima: Mapping[str, float] = {
+        "max_budget_usd": settings.max_budget_usd_limit,
+        "timeout_seconds": settings.max_timeout_seconds_limit,
+    }
+    errors = [
+        _too_much(name, getattr(asked, name), most) for name, most in maxima.items() if getattr(asked, name) > most
+    ]
+    if errors:
+        raise RequestValidationError(errors)
+
+
+def _too_much(name: str, value: float, most: float) -> dict[str, object]:
+    message = f"Input should be less than or equal to {most:g}"
+    return {"type": "less_than_equal", "loc": ("body", name), "msg": message, "input": value, "ctx": {"le": most}}

@@ -1,0 +1,47 @@
+"""JSON objects of callers that we keep, or hand on, without knowing what is in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated
+
+from pydantic import AfterValidator, JsonValue
+
+MAX_DEPTH = 64
+MAX_BYTES = 100_000
+"""Two of them and the rest of a request fit into the 512 KiB that Prefect takes."""
+
+_MAX_INTEGER = 2**63
+
+
+def refuse_unkeepable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """An object that every database and parser on its way gives back as it was."""
+    waiting: list[tuple[JsonValue, int]] = [(value, 1)]
+    while waiting:
+        one, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError(f"must not be nested deeper than {MAX_DEPTH}")
+        match one:
+            case dict():
+                waiting += [(child, depth + 1) for pair in one.items() for child in pair]
+            case list():
+                waiting += [(child, depth + 1) for child in one]
+            case _:
+                _refuse_scalar(one)
+    if len(json.dumps(value)) > MAX_BYTES:
+        raise ValueError(f"must be at most {MAX_BYTES} bytes as JSON, in ASCII")
+    return value
+
+
+def _refuse_scalar(value: JsonValue) -> None:
+    match value:
+        case str() if "\0" in value:
+            raise ValueError("must not contain a NUL character")
+        case float() if not math.isfinite(value):
+            raise ValueError("must not contain numbers too large for a float")
+        case int() if not -_MAX_INTEGER <= value < _MAX_INTEGER:
+            raise ValueError("must not contain integers of more than 64 bits; send them as strings")
+
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(refuse_unkeepable)]

@@ -1,0 +1,215 @@
+"""OpenAI's shapes of a chat completion, as far as we serve them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue, field_validator
+
+from agent.models import Frozen, Text
+from api.answer_schema import AnswerSchema
+from api.data_url import DOCUMENTS, IMAGES, DataUrl, read_data_url
+
+
+class TextPart(Frozen):
+    """Some text."""
+
+    type: Literal["text"]
+    text: Text
+
+
+class RefusalPart(Frozen):
+    """What an assistant said instead of an answer."""
+
+    type: Literal["refusal"]
+    refusal: Text
+
+
+class ImageUrl(Frozen):
+    """An image, in the URL itself."""
+
+    url: str = Field(description="data:image/png;base64,… (or jpeg, gif, webp); nothing is fetched.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_image(cls, url: str) -> str:
+        read_data_url(url, IMAGES)
+        return url
+
+    @property
+    def data(self) -> DataUrl:
+        """What is in it."""
+        return read_data_url(self.url, IMAGES)
+
+
+class ImagePart(Frozen):
+    """An image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class File(Frozen):
+    """A document, in the request itself."""
+
+    file_data: str = Field(description="data:application/pdf;base64,…")
+    filename: Annotated[Text, Field(max_length=255)] | None = None
+
+    @field_validator("file_data")
+    @classmethod
+    def _is_document(cls, url: str) -> str:
+        read_data_url(url, DOCUMENTS)
+        return url
+
+    @property
+    def data(self) -> DataUrl:
+        """What is in it."""
+        return read_data_url(self.file_data, DOCUMENTS)
+
+
+class FilePart(Frozen):
+    """A document."""
+
+    type: Literal["file"]
+    file: File
+
+
+def as_parts(content: object) -> object:
+    """Content in the form of parts; a string is one text."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+UserPart = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
+AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
+
+Texts = Annotated[list[TextPart], BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart])]
+UserContent = Annotated[list[UserPart], BeforeValidator(as_parts, json_schema_input_type=str | list[UserPart])]
+AssistantContent = Annotated[
+    list[AssistantPart], BeforeValidator(as_parts, json_schema_input_type=str | list[AssistantPart])
+]
+
+
+class SystemMessage(Frozen):
+    """Instructions."""
+
+    role: Literal["system", "developer"]
+    content: Texts
+
+
+class UserMessage(Frozen):
+    """What is asked."""
+
+    role: Literal["user"]
+    content: UserContent
+    name: Text | None = None
+
+
+class AssistantMessage(Frozen):
+    """What was answered."""
+
+    role: Literal["assistant"]
+    content: AssistantContent | None = None
+    refusal: Text | None = None
+    tool_calls: list[dict[str, JsonValue]] | None = None
+
+
+class ToolMessage(Frozen):
+    """What a tool gave the assistant."""
+
+    role: Literal["tool", "function"]
+    content: Texts
+    tool_call_id: Text | None = None
+    name: Text | None = None
+
+
+Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+class AnySchema(Frozen):
+    """The form of an answer."""
+
+    name: str | None = None
+    schema_: AnswerSchema = Field(alias="schema")
+
+
+class TextFormat(Frozen):
+    """Any text."""
+
+    type: Literal["text"]
+
+
+class ObjectFormat(Frozen):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class SchemaFormat(Frozen):
+    """JSON that follows a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: AnySchema
+
+
+ResponseFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
+
+
+class ChatCompletionRequest(Frozen):
+    """A chat completion that is asked for; members not listed here are ignored."""
+
+    messages: list[Message] = Field(min_length=1)
+    model: str | None = None
+    stream: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    n: int | None = Field(default=None, ge=1, description="1; more is refused.")
+    logprobs: bool | None = Field(default=None, description="Refused.")
+    top_logprobs: int | None = Field(default=None, ge=0, description="Refused.")
+    audio: JsonValue = Field(default=None, description="Refused.")
+    modalities: list[str] | None = Field(default=None, description="Text; more is refused.")
+    tool_choice: JsonValue = Field(default=None, description="auto, none; a forced call is refused.")
+    function_call: JsonValue = Field(default=None, description="auto, none; a forced call is refused.")
+    stop: str | list[str] | None = Field(default=None, description="Refused.")
+
+
+class CompletionMessage(Frozen):
+    """The answer."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class Choice(Frozen):
+    """One answer; there is never another."""
+
+    index: int = 0
+    message: CompletionMessage
+    logprobs: None = None
+    finish_reason: Literal["stop"] = "stop"
+
+
+class PromptTokensDetails(Frozen):
+    """Of the tokens read."""
+
+    cached_tokens: int
+
+
+class CompletionUsage(Frozen):
+    """The tokens of all model calls of the run."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class ChatCompletion(Frozen):
+    """A chat completion."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int = Field(description="Seconds since 1970.")
+    model: str
+    choices: list[Choice]
+    usage: CompletionUsage

@@ -1,0 +1,139 @@
+"""A host as a process: the API, the worker and the agents of one machine.
+
+The event loop has a thread of its own, because Prefect raises inside of the main thread's loop on SIGTERM, which would
+leave runs behind; the main thread hears the signals. Agents die with the thread that spawned them, which is the loop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import uvicorn
+
+from agent.errors import NotConfigured
+from agent.settings import AgentSettings
+from api.app import create_app
+from api.settings import ApiSettings
+from deployments.bootstrap import apply_register
+from deployments.host import Host
+from deployments.lifeline import watch_parent
+from deployments.logs import configure_logs
+from deployments.prefect_calls import PrefectUnavailable
+from deployments.prefect_server import PortInUse, listen
+from deployments.register import RegisterError, find_register, read_register
+from deployments.settings import HostSettings, SettingsError, read_environment
+from deployments.worker import AgentHostWorker
+from store.errors import StoreUnavailable
+from store.settings import StoreSettings, default_database_url
+from store.store import Store, open_store
+
+CANNOT_START = 2
+"""The exit status of a host that would fail again in the same way: it is not to be started again."""
+
+
+class HostProcess:
+    """Serves until it is asked to stop; asked again, it waits for nothing any more."""
+
+    def __init__(self) -> None:
+        self._agent_settings = read_environment(AgentSettings)
+        self._api_settings = read_environment(ApiSettings)
+        self._settings = read_environment(HostSettings)
+        self._store_settings = read_environment(StoreSettings)
+        self._loop = asyncio.new_event_loop()
+        self._status = 0
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def wait(self) -> int:
+        """Run until all is over, and give the exit status."""
+        thread = threading.Thread(target=self._run, name="host")
+        thread.start()
+        thread.join()
+        return self._status
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        except (RegisterError, PortInUse, NotConfigured) as error:
+            self._fail(str(error), CANNOT_START)
+        except (PrefectUnavailable, StoreUnavailable) as error:
+            self._fail(str(error), 1)
+
+    def _fail(self, reason: str, status: int) -> None:
+        print(reason, file=sys.stderr, flush=True)
+        self._status = status
+
+    def stop(self) -> None:
+        """From any thread: take no more work and finish; a second time: finish at once."""
+        self._loop.call_soon_threadsafe(lambda: (self._hurry if self._stop.is_set() else self._stop).set())
+
+    def stop_at_once(self) -> None:
+        """From any thread: end now what is at work, and finish."""
+        self.stop()
+        self.stop()
+
+    async def _serve(self) -> None:
+        register = read_register(find_register(Path.cwd()))
+        async with (
+            self._open_store() as store,
+            Host(self._agent_settings, self._settings, store) as host,
+        ):
+            await apply_register(host.prefect, register)
+            async with AgentHostWorker(host).working(self._hurry), self._api(host):
+                address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"
+                print(f"host ready: {address} ({host.runtime.slots.capacity} agents at once)", flush=True)
+                await self._stop.wait()
+
+    def _open_store(self) -> AbstractAsyncContextManager[Store]:
+        settings = self._store_settings
+        url = settings.database_url or default_database_url(self._agent_settings.state_dir)
+        return open_store(url, idempotency_hours=settings.idempotency_hours)
+
+    @asynccontextmanager
+    async def _api(self, host: Host) -> AsyncIterator[None]:
+        """The API, until the end of this context; requests at work have the time of the worker's runs."""
+        config = uvicorn.Config(
+            create_app(host, self._api_settings),
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=int(self._settings.drain_seconds),
+        )
+        server = uvicorn.Server(config)
+        with listen(self._api_settings.api_host, self._api_settings.api_port) as listener:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                yield
+            finally:
+                server.should_exit = True
+                hurried = asyncio.create_task(self._hurry.wait())
+                await asyncio.wait({serving, hurried}, return_when=asyncio.FIRST_COMPLETED)
+                hurried.cancel()
+                server.force_exit = True
+                await asyncio.gather(serving, hurried, return_exceptions=True)
+
+
+def main() -> NoReturn:
+    """Serve until SIGTERM or SIGINT, or until the parent that started this has gone."""
+    configure_logs()
+    try:
+        process = HostProcess()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(CANNOT_START)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: process.stop())
+    watch_parent(process.stop_at_once)
+    sys.exit(process.wait())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What the HTTP door can be told."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from agent.models import Frozen, Name
+from agent.settings import Names
+
+
+class ApiSettings(Frozen):
+    """Each field is an environment variable of the same name in capitals."""
+
+    api_host: str = Field(default="127.0.0.1", description="The address to listen on; a container sets 0.0.0.0.")
+    api_port: int = Field(default=8080, ge=0, le=65_535, description="The port to listen on.")
+    api_bearer_token: SecretStr | None = Field(
+        default=None, description="What callers send as `Authorization: Bearer TOKEN`; unset: nobody gets in."
+    )
+    metrics_open: bool = Field(default=False, description="Whether /metrics is answered without the token.")
+    legacy_error_bodies: bool = Field(
+        default=False, description="Whether `error` under /v1 is a bare string instead of OpenAI's object."
+    )
+    supported_models: Names = Field(
+        default=["claude-haiku-4-5", "claude-opus-4-7", "claude-sonnet-4-6", "haiku", "opus", "sonnet"],
+        min_length=1,
+        description="The models that chat callers may ask for.",
+    )
+    default_model: Name = Field(
+        default="claude-sonnet-4-6", description="The model of chat callers who ask for none; they may name it, too."
+    )
+    openai_compat_agent: Name = Field(default="recruiter-triage", description="The agent that answers chat callers.")
+    openai_compat_budget_usd: float = Field(
+        default=2.0, gt=0, allow_inf_nan=False, description="What one chat completion may cost, in US dollars."
+    )
+    openai_compat_timeout_seconds: int = Field(
+        default=900, ge=1, description="How long the agent may take for one chat completion."
+    )
+    queue_wait_seconds: float = Field(
+        default=120.0, ge=0, allow_inf_nan=False, description="How long a chat caller waits for a slot."
+    )
+    max_request_bytes: int = Field(
+        default=32 * 1024 * 1024, ge=1024, description="The largest request body; a longer one is answered with 413."
+    )

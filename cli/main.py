@@ -1,0 +1,63 @@
+"""The command `agent-service`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from agent.errors import AgentError
+from agent.settings import AgentSettings
+from cli.demo import show_demo
+from cli.run import run_agent
+from deployments.prefect_server import PortInUse, PrefectServerFailed
+from deployments.settings import SettingsError, read_environment
+from deployments.supervisor import supervise
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, help="Run headless Claude Code agents for other programs.")
+
+
+class Part(StrEnum):
+    """What `up` can start alone."""
+
+    prefect = "prefect"
+    host = "host"
+
+
+@app.command()
+def up(only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None) -> None:
+    """Start the service on this machine: Prefect's server, the API, and the agents' host."""
+    settings = read_environment(AgentSettings)
+    raise typer.Exit(supervise(settings.state_dir, only.value if only else None))
+
+
+@app.command()
+def run(
+    agent: Annotated[str, typer.Argument(help="The agent's name, or the path of its definition.")],
+    prompt: Annotated[str, typer.Argument(help="What it is to do.")],
+    budget: Annotated[float, typer.Option(help="The most it may cost, in US dollars.")] = 5.0,
+    timeout: Annotated[int, typer.Option(help="How long it may take, in seconds.")] = 2700,
+) -> None:
+    """Have the running service run an agent, and print its answer."""
+    raise typer.Exit(run_agent(agent, prompt, budget, timeout))
+
+
+@app.command()
+def demo() -> None:
+    """Show all of it in a minute, without key or internet: the offline model answers."""
+    raise typer.Exit(show_demo())
+
+
+def main() -> None:
+    """Run the command; what an operator can mend is one line on stderr."""
+    try:
+        app()
+    except (AgentError, PortInUse, PrefectServerFailed, SettingsError) as error:
+        print(f"agent-service: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

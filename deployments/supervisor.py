@@ -1,0 +1,123 @@
+"""Everything on one machine: the embedded Prefect server and the host, started, watched and ended together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from deployments.prefect_environment import client_environment, prefect_home
+from deployments.prefect_server import PrefectServer, start_server
+
+Part = Literal["prefect", "host"]
+
+CANNOT_START = 2
+"""What a host exits with when it would fail again in the same way."""
+
+_LOOK_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 30.0
+_STEADY_SECONDS = 60.0
+
+
+class Supervisor:
+    """Keeps the parts running until a signal; a part that dies is started again, with growing pauses."""
+
+    def __init__(self, state_dir: Path, environment: Mapping[str, str], only: Part | None) -> None:
+        self._state_dir = state_dir
+        self._environment = dict(environment)
+        self._runs_prefect = only != "host" and "PREFECT_API_URL" not in environment
+        self._runs_host = only != "prefect"
+        self._stops = 0
+        self._stack = ExitStack()
+        self._server: PrefectServer | None = None
+        self._host: subprocess.Popen[bytes] | None = None
+        self._host_started_at = 0.0
+        self._pause_seconds = 1.0
+
+    def run(self) -> int:
+        """Run the parts; gives the exit status. Raises PortInUse and PrefectServerFailed at the start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        with self._stack:
+            if self._runs_prefect:
+                self._start_server(self._prefect_port())
+            if self._runs_host:
+                self._start_host()
+            try:
+                return self._watch()
+            finally:
+                self._end_host()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stops += 1
+        if self._host is not None and self._host.poll() is None:
+            self._host.send_signal(signal.SIGTERM)
+
+    def _prefect_port(self) -> int:
+        return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
+
+    def _start_server(self, port: int) -> None:
+        server = self._stack.enter_context(start_server(self._state_dir, port=port, inherited=self._environment))
+        print(f"prefect ready: {server.api_url.removesuffix('/api')}", flush=True)
+        self._server = server
+
+    def _start_host(self) -> None:
+        self._host_started_at = time.monotonic()
+        self._host = subprocess.Popen(
+            [sys.executable, "-m", "api.server"],
+            env=self._host_environment(),
+            # Ctrl-C in a terminal is for us: we pass it on once, as SIGTERM.
+            start_new_session=True,
+        )
+
+    def _host_environment(self) -> dict[str, str]:
+        if self._server is None:
+            return self._environment
+        home = prefect_home(self._state_dir)
+        clients = client_environment(self._server.api_url, self._server.auth_string, home)
+        return self._environment | clients | {"STATE_DIR": str(self._state_dir)}
+
+    def _watch(self) -> int:
+        while not self._stops:
+            if self._server is not None and self._server.process.poll() is not None:
+                print(f"prefect ended ({self._server.process.returncode}); starting it again", flush=True)
+                self._start_server(self._port_of(self._server))
+            if self._host is not None and (status := self._host.poll()) is not None:
+                if status == CANNOT_START:
+                    return status
+                self._revive_host(status)
+            time.sleep(_LOOK_SECONDS)
+        return self._host.wait() if self._host is not None else 0
+
+    def _revive_host(self, status: int) -> None:
+        """Start the host again, later each time that it did not live long."""
+        if time.monotonic() - self._host_started_at > _STEADY_SECONDS:
+            self._pause_seconds = 1.0
+        print(f"host ended ({status}); starting it again in {self._pause_seconds:.0f} s", flush=True)
+        until = time.monotonic() + self._pause_seconds
+        self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+        while time.monotonic() < until and not self._stops:
+            time.sleep(_LOOK_SECONDS)
+        if not self._stops:
+            self._start_host()
+
+    def _end_host(self) -> None:
+        if self._host is not None and self._host.poll() is None:
+            self._host.kill()
+            self._host.wait()
+
+    @staticmethod
+    def _port_of(server: PrefectServer) -> int:
+        return int(server.api_url.rsplit(":", 1)[1].split("/", 1)[0])
+
+
+def supervise(state_dir: Path, only: Part | None = None) -> int:
+    """Run what `only` says, or all of it, with this process's environment."""
+    return Supervisor(state_dir, os.environ, only).run()

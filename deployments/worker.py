@@ -1,0 +1,172 @@
+"""Takes jobs and scheduled runs from the work pool, and runs them in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from anyio.abc import TaskStatus
+from prefect.client.schemas.objects import FlowRun
+from prefect.utilities.services import critical_service_loop
+from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
+
+from agent.slots import Slot
+from deployments.host import WORK_POOL, Host
+from deployments.prefect_calls import calling_prefect
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 30.0
+_PAUSE_SECONDS = 1.0
+
+
+class AgentHostResult(BaseWorkerResult):
+    """What a run in this process comes to for the worker: its state is the flow's own."""
+
+
+class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
+    """A Prefect worker without processes of its own: a run starts as soon as the host has a slot for it.
+
+    It runs the flow `agent_run` of the installed package, and nothing else: a run of another flow ends as Crashed.
+    """
+
+    type = "agent-host"
+    _description = "Runs Claude agents in slots of a Claude Agent Service host."
+
+    def __init__(self, host: Host, **options: Any) -> None:
+        # Prefetching would start a run before its time.
+        super().__init__(WORK_POOL, prefetch_seconds=0, **options)
+        self._host = host
+        self._nudged = asyncio.Event()
+        self._runs: dict[UUID, asyncio.Task[Any]] = {}
+        self._agent_run_flow_id: UUID | None = None
+
+    @asynccontextmanager
+    async def working(self, hurry: asyncio.Event) -> AsyncIterator[None]:
+        """While this is open runs are taken; at the end those at work may finish, unless `hurry` is set."""
+        self._host.nudge = self._nudged.set
+        async with self:
+            heartbeat = asyncio.create_task(self._keep_in_touch())
+            taking = asyncio.create_task(self._take_runs())
+            try:
+                yield
+            finally:
+                await _stopped(taking)
+                await self._finish_runs(hurry)
+                await _stopped(heartbeat)
+
+    async def _keep_in_touch(self) -> None:
+        interval = self.heartbeat_interval_seconds
+        await critical_service_loop(self._sync_and_initialize, interval=interval, jitter_range=0.3, backoff=4)
+
+    async def _take_runs(self) -> None:
+        """Give each due run a slot, in the order that Prefect hands them out; the pool's own rules are Prefect's."""
+        while True:
+            self._nudged.clear()
+            try:
+                if await self._take_one():
+                    continue
+            except Exception as error:
+                _log.warning("cannot take runs from the work pool %s: %s", WORK_POOL, error)
+                await asyncio.sleep(_PAUSE_SECONDS)
+            await self._nudge_or_poll()
+
+    async def _take_one(self) -> bool:
+        """Start one due run, waiting for a slot if need be; False when none is due."""
+        if not await self._due_runs():
+            return False
+        slot = await self._host.runtime.slots.take()
+        try:
+            claimed = await self._claim()
+        except BaseException:
+            self._host.runtime.slots.give_back(slot)
+            raise
+        if claimed is None:
+            self._host.runtime.slots.give_back(slot)
+            return False
+        self._start(claimed, slot)
+        return True
+
+    async def _nudge_or_poll(self) -> None:
+        try:
+            async with asyncio.timeout(self._host.settings.queue_poll_seconds):
+                await self._nudged.wait()
+        except TimeoutError:
+            return
+
+    async def _due_runs(self) -> list[FlowRun]:
+        async with calling_prefect(_PATIENCE_SECONDS):
+            return [entry.flow_run for entry in await self._get_scheduled_flow_runs()]
+
+    async def _claim(self) -> FlowRun | None:
+        """The first due run that Prefect lets us have: another host may be quicker, the pool may be full."""
+        for flow_run in await self._due_runs():
+            async with calling_prefect(_PATIENCE_SECONDS):
+                if await self._propose_pending_state(flow_run):
+                    return flow_run
+        return None
+
+    def _start(self, flow_run: FlowRun, slot: Slot) -> None:
+        task = asyncio.create_task(self._run_in(slot, flow_run), name=f"run {flow_run.id}")
+        self._runs[flow_run.id] = task
+        task.add_done_callback(lambda _: self._runs.pop(flow_run.id, None))
+        task.add_done_callback(lambda _: self._nudged.set())
+
+    async def _run_in(self, slot: Slot, flow_run: FlowRun) -> None:
+        try:
+            if flow_run.flow_id != await self._own_flow_id():
+                self._host.runtime.slots.give_back(slot)
+                await self._propose_crashed_state(flow_run, "this host runs the flow agent_run and no other")
+                return
+        except BaseException:
+            self._host.runtime.slots.give_back(slot)
+            raise
+        await self._host.execute(flow_run, self._host.context(flow_run, slot))
+
+    async def _own_flow_id(self) -> UUID:
+        if self._agent_run_flow_id is None:
+            async with calling_prefect(_PATIENCE_SECONDS):
+                self._agent_run_flow_id = (await self.client.read_flow_by_name("agent_run")).id
+        return self._agent_run_flow_id
+
+    async def _finish_runs(self, hurry: asyncio.Event) -> None:
+        """Let the runs at work end by themselves for as long as the settings say, then end them."""
+        tasks = set(self._runs.values())
+        if tasks:
+            _log.info("waiting for %d runs to finish", len(tasks))
+            hurried = asyncio.create_task(hurry.wait())
+            finished = asyncio.gather(*tasks, return_exceptions=True)
+            timeout = self._host.settings.drain_seconds
+            either: set[asyncio.Future[Any]] = {hurried, finished}
+            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in (hurried, *tasks):
+                task.cancel()
+            await asyncio.gather(hurried, *tasks, return_exceptions=True)
+
+    async def _cancel_run(self, flow_run_id: UUID) -> None:
+        """Prefect's observer saw that somebody cancels a run: end it if it is at work here."""
+        task = self._runs.get(flow_run_id)
+        if task is not None:
+            task.cancel()
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: BaseJobConfiguration,
+        task_status: TaskStatus[int] | None = None,
+    ) -> AgentHostResult:
+        """Prefect's own way to hand a run to a worker; ours does not pass here, it starts runs by slot."""
+        async with self._host.runtime.slots.lend() as slot:
+            if task_status is not None:
+                task_status.started(0)
+            await self._run_in(slot, flow_run)
+        return AgentHostResult(status_code=0, identifier=str(flow_run.id))
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,19 @@
+"""One event of a run, as the journal gives it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+GAP = "gap"
+"""The type of the entry that stands for lost ones; its body is `{"dropped": how many}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of a run; `seq` counts 1, 2, 3... in its run."""
+
+    seq: int
+    at: datetime
+    type: str
+    body: str

@@ -1,0 +1,76 @@
+"""Who was first with a key, among all processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+
+from store.database import Database
+from store.retention import delete_older
+from store.schema import claims
+
+UNSETTLED = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The claim that holds: the caller's own if `fresh`, else that of whoever came before."""
+
+    fresh: bool
+    body_hash: str
+    run_id: UUID | None
+
+
+class Idempotency:
+    """Who was first with a key, among all processes; a key may be of any length and content.
+
+    A claim that nobody settles lapses after two minutes: its claimer died between claiming and starting the run.
+    """
+
+    def __init__(self, database: Database, *, hours: float = 24) -> None:
+        self._database = database
+        self._lifetime = timedelta(hours=hours)
+
+    async def claim(self, scope: str, key: str, body_hash: str, run_id: UUID | None = None) -> Claim:
+        """Take the key, or learn who has it."""
+        now = datetime.now(UTC)
+        mine = {"body_hash": body_hash, "run_id": run_id, "claimed_at": now}
+        insert = self._database.insert(claims)
+        take = insert.values(id=_digest(scope, key), **mine).on_conflict_do_update(
+            index_elements=[claims.c.id],
+            set_={name: insert.excluded[name] for name in mine},
+            where=(claims.c.claimed_at < now - self._lifetime)
+            | (claims.c.run_id.is_(None) & (claims.c.claimed_at < now - UNSETTLED)),
+        )
+        held = select(claims.c.body_hash, claims.c.run_id).where(claims.c.id == _digest(scope, key))
+        async with self._database.write() as connection:
+            fresh = (await connection.execute(take)).rowcount == 1
+            # the row is locked by now, so it cannot be released in between
+            row = (await connection.execute(held)).one()
+        return Claim(fresh, row.body_hash, row.run_id)
+
+    async def settle(self, scope: str, key: str, run_id: UUID) -> bool:
+        """Say which run the key stands for; False if the claim has lapsed and another run has the key."""
+        unsettled = claims.c.run_id.is_(None) | (claims.c.run_id == run_id)
+        statement = update(claims).where(claims.c.id == _digest(scope, key), unsettled).values(run_id=run_id)
+        async with self._database.write() as connection:
+            return (await connection.execute(statement)).rowcount == 1
+
+    async def release(self, scope: str, key: str) -> None:
+        """Give the key back: what it was claimed for did not come about."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(claims).where(claims.c.id == _digest(scope, key)))
+
+    async def trim(self) -> int:
+        """Delete the claims that have expired, and count them."""
+        expired = datetime.now(UTC) - self._lifetime
+        return await delete_older(self._database, claims.c.id, claims.c.claimed_at, expired)
+
+
+def _digest(scope: str, key: str) -> str:
+    parts = (part.encode("utf-8", "surrogatepass") for part in (scope, key))
+    return sha256(b"".join(sha256(part).digest() for part in parts)).hexdigest()

@@ -1,0 +1,70 @@
+"""Bring the tables of a database up to what this code expects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from filelock import AsyncFileLock
+from sqlalchemy import Connection, inspect, text
+
+from store.database import Database
+from store.errors import StoreUnavailable
+from store.failures import reported
+from store.schema import REVISION, VERSION_TABLE
+
+LOCK_SECONDS = 60
+UPGRADE_SECONDS = 600
+ADVISORY_LOCK = 0x5354_4F52_45  # any number, as long as it is always this one
+
+
+async def migrate(database: Database) -> None:
+    """Make or upgrade the tables, once, however many processes ask at the same time."""
+    if await _revision(database) == REVISION:
+        return
+    async with _alone(database), database.write(seconds=UPGRADE_SECONDS) as connection:
+        await connection.run_sync(_upgrade)
+
+
+async def _revision(database: Database) -> str | None:
+    # a transaction that may write: a file that cannot be written is found now, not at the first event
+    async with database.write(durable=False) as connection:
+        if not await connection.run_sync(lambda sync: inspect(sync).has_table(VERSION_TABLE)):
+            return None
+        return str(await connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")))
+
+
+@asynccontextmanager
+async def _alone(database: Database) -> AsyncIterator[None]:
+    """Nobody else migrates meanwhile; PostgreSQL sees to that inside the transaction."""
+    if not database.is_sqlite:
+        yield
+        return
+    with reported(database.url):
+        async with AsyncFileLock(f"{database.url.database}.lock", timeout=LOCK_SECONDS):
+            async with database.read() as connection:
+                # two processes that turn WAL on at once may both be refused, whatever the busy timeout
+                await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            yield
+
+
+def _upgrade(connection: Connection) -> None:
+    # alembic takes 0.15 s to import, and almost every start finds nothing to do
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreUnavailable(
+            f"the store was migrated by a newer version of this service ({error}); run that one", retryable=False
+        ) from error

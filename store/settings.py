@@ -1,0 +1,35 @@
+"""Where the store lies, and how long it remembers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.engine import URL
+
+
+class StoreSettings(BaseModel):
+    """Where the store lies, and how long it remembers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    database_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/NAME for several hosts; "
+        "unset: an SQLite file under the state directory",
+    )
+    journal_retention_days: int = Field(
+        default=14, ge=1, description="how many days after its last event a run's journal is kept"
+    )
+    record_retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="how many days a run's input and outcome are kept; unset: as long as the database",
+    )
+    idempotency_hours: float = Field(default=24, gt=0, description="how many hours an Idempotency-Key is remembered")
+
+
+def default_database_url(state_dir: Path) -> str:
+    """The SQLite file that the store uses when no `database_url` is set."""
+    return URL.create("sqlite", database=str(state_dir / "store.sqlite3")).render_as_string()

@@ -1,0 +1,60 @@
+"""The real CLI against the offline model, and stand-ins for what the real one cannot be made to do."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.command import build_argv
+from agent.conversation import Content, Conversation
+from agent.environment import Credential, build_environment
+from agent.events import Event
+from agent.installation import find_cli
+from agent.models import AgentRequest, Invocation
+from agent.process import AgentProcess
+from agent.settings import AgentSettings
+from demo.model import OfflineModel
+
+AGENT = "---\nname: tester\ndescription: tests\n---\nYou test.\n"
+
+
+class Bench:
+    """Holds conversations with a CLI, and remembers the events."""
+
+    def __init__(self, directory: Path, model: OfflineModel) -> None:
+        self.directory = directory
+        self.model = model
+        self.checkout = directory / "checkout"
+        (self.checkout / ".claude" / "agents").mkdir(parents=True)
+        (self.checkout / ".claude" / "agents" / "tester.md").write_text(AGENT)
+        self.cli = find_cli(AgentSettings())
+        self.events: list[Event] = []
+        self.stall_seconds = 600.0
+        self.process: AgentProcess | None = None
+
+    def stand_in(self, script: str) -> None:
+        """Take `script` for the CLI."""
+        self.cli = self.directory / "claude"
+        self.cli.write_text(f"#!/bin/bash\n{script}\n")
+        self.cli.chmod(0o700)
+
+    async def converse(self, prompt: str, content: Content | None = None, **fields: object) -> Invocation:
+        request = AgentRequest.model_validate({"prompt": prompt, "agent": "tester", **fields})
+        conversation = await self.start(request)
+        return await conversation.hold(content or request.prompt)
+
+    async def start(self, request: AgentRequest) -> Conversation:
+        private = self.directory / "private"
+        for name in ("home", "config", "tmp"):
+            (private / name).mkdir(parents=True, exist_ok=True)
+        credential = Credential(variable="ANTHROPIC_API_KEY", value="offline", base_url=self.model.url)
+        environment = build_environment(os.environ, [], credential, private, "cookie", model_retries=1)
+        argv = build_argv(self.cli, request, request.agent)
+        self.process = await AgentProcess.start(argv, environment, self.checkout)
+        return Conversation(self.process, request, request.agent, self.stall_seconds, self.events.append)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, offline_model: OfflineModel) -> Bench:
+    offline_model.reset()
+    return Bench(tmp_path, offline_model)

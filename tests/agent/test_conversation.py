@@ -1,0 +1,194 @@
+"""The real CLI, driven against the offline model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from agent.errors import AgentFailed, AgentOverloaded, AgentTimedOut, AgentUnknown
+from agent.events import Said, Started, TextDelta, ToolCalled, ToolReturned
+from agent.models import AgentRequest, Invocation
+from agent.outcome import judge
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = AgentRequest(prompt="hi", agent="tester")
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def steps(*steps: dict[str, object]) -> str:
+    return f"offline-model: {json.dumps(steps)}"
+
+
+async def test_an_answer_comes_with_its_cost_and_its_tokens(bench: Bench) -> None:
+    result = judge(REQUEST, await bench.converse(steps({"text": "hello there"})))
+    assert (result.text, result.exit_code, result.turns) == ("hello there", 0, 1)
+    assert result.cost_usd
+    assert result.usage.prompt_tokens > 0
+    assert json.loads("".join(result.output))["type"] == "result"
+
+
+async def test_each_step_is_an_event_in_order(bench: Bench) -> None:
+    script = steps(
+        {"tool": "Bash", "input": {"command": "echo one > made; cat made"}}, {"text": "it said {tool_result}"}
+    )
+    await bench.converse(script)
+    kinds = [type(event) for event in bench.events if not isinstance(event, TextDelta)]
+    assert kinds == [Started, ToolCalled, ToolReturned, Said]
+    assert (bench.checkout / "made").read_text() == "one\n"
+    assert "".join(event.text for event in bench.events if isinstance(event, TextDelta)) == "it said one"
+
+
+async def test_an_unknown_agent_is_refused_before_anything_is_said(bench: Bench) -> None:
+    with pytest.raises(AgentUnknown, match="tester"):
+        await bench.converse("hi", agent="nobody")
+    assert bench.model.message_requests == []
+    assert bench.process is not None
+    assert bench.process.exit_code is not None
+
+
+@pytest.mark.parametrize("prompt", ["--version", "/cost", "@/etc/hostname", "-p --mcp-config=/tmp/evil.json"])
+async def test_no_prompt_is_anything_but_text(prompt: str, bench: Bench) -> None:
+    await bench.converse(prompt)
+    [told] = bench.model.conversations
+    assert prompt in told.prompt
+    assert f'{Path("/etc/hostname").read_text().strip()}"' not in json.dumps(told.prompt)
+
+
+async def test_a_prompt_and_an_answer_of_megabytes_pass(bench: Bench) -> None:
+    big = steps({"repeat": {"bytes": 3_000_000}}) + "\n" + "x" * 2_000_000
+    result = judge(REQUEST, await bench.converse(big))
+    assert len(result.text or "") == 3_000_000
+
+
+async def test_instructions_reach_the_model_beside_the_agents_own(bench: Bench) -> None:
+    await bench.converse("hi", instructions="Answer in rhyme.")
+    [told] = bench.model.conversations
+    assert "Answer in rhyme." in told.system
+    assert "You test." in told.system
+
+
+async def test_a_model_that_is_named_is_the_model(bench: Bench) -> None:
+    await bench.converse("hi", model="haiku")
+    assert "haiku" in bench.model.message_requests[0].body["model"]
+
+
+async def test_an_image_reaches_the_model(bench: Bench) -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": PIXEL}
+    await bench.converse("ignored", [{"type": "text", "text": "What is it?"}, {"type": "image", "source": source}])
+    assert "image/png" in json.dumps(bench.model.message_requests[0].body["messages"])
+
+
+async def test_a_schema_gives_a_structured_answer(bench: Bench) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    asked = REQUEST.model_copy(update={"json_schema": schema})
+    result = judge(asked, await bench.converse(steps({"structured": {"n": 7}}), json_schema=schema))
+    assert result.structured == {"n": 7}
+
+
+async def test_a_model_that_answers_in_prose_all_the_same_is_a_failure(bench: Bench) -> None:
+    asked = REQUEST.model_copy(update={"json_schema": {"type": "object"}})
+    invocation = await bench.converse(steps({"text": "no"}, {"text": "no"}), json_schema={"type": "object"})
+    with pytest.raises(AgentFailed, match="schema"):
+        judge(asked, invocation)
+
+
+async def test_an_overload_before_the_first_word_can_be_tried_again(bench: Bench) -> None:
+    invocation = await bench.converse(steps({"error": {"status": 529}}))
+    with pytest.raises(AgentOverloaded):
+        judge(REQUEST, invocation)
+
+
+async def test_an_overload_after_a_tool_ran_cannot(bench: Bench) -> None:
+    script = steps({"tool": "Bash", "input": {"command": "true"}}, {"error": {"status": 529}})
+    invocation = await bench.converse(script)
+    with pytest.raises(AgentFailed, match="529"):
+        judge(REQUEST, invocation)
+
+
+async def test_a_budget_that_ran_out_is_a_failure_with_its_cost(bench: Bench) -> None:
+    costly = {"tool": "Bash", "input": {"command": "true"}, "usage": {"output_tokens": 900_000}}
+    invocation = await bench.converse(steps(costly, {"text": "more"}), max_budget_usd=0.5)
+    with pytest.raises(AgentFailed, match="budget") as caught:
+        judge(REQUEST, invocation)
+    assert (caught.value.result.cost_usd or 0) > 0.5
+
+
+async def test_a_run_past_its_time_ends_with_its_tool(bench: Bench) -> None:
+    script = steps({"tool": "Bash", "input": {"command": "echo $$ > pid; for i in $(seq 600); do sleep 0.5; done"}})
+    started = time.monotonic()
+    invocation = await bench.converse(script, timeout_seconds=4)
+    assert time.monotonic() - started < 20
+    with pytest.raises(AgentTimedOut, match="4 s"):
+        judge(REQUEST.model_copy(update={"timeout_seconds": 4}), invocation)
+    assert not psutil.pid_exists(int((bench.checkout / "pid").read_text()))
+
+
+async def test_silence_ends_a_run_but_a_long_tool_call_is_not_silence(bench: Bench) -> None:
+    bench.stall_seconds = 3
+    quiet_tool: dict[str, object] = {"tool": "Bash", "input": {"command": "for i in $(seq 9); do sleep 0.5; done"}}
+    assert (await bench.converse(steps(quiet_tool, {"text": "done"}))).ending == "exit"
+    assert (await bench.converse(steps({"hang": True}))).ending == "stalled"
+
+
+async def test_a_cancellation_ends_the_process_and_keeps_what_was_spent(bench: Bench) -> None:
+    script = steps({"tool": "Bash", "input": {"command": "true"}}, {"hang": True})
+    conversation = await bench.start(REQUEST)
+    task = asyncio.create_task(conversation.hold(script))
+    await bench.model.wait_for_requests(2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    invocation: Invocation = conversation.invocation
+    assert (invocation.ending, invocation.exit_code is None) == ("cancelled", False)
+    assert json.loads(invocation.result_line or "{}")["total_cost_usd"] > 0
+
+
+class TestStandIns:
+    """What the real CLI cannot be made to do."""
+
+    async def test_plain_text_from_an_older_cli_is_the_answer(self, bench: Bench) -> None:
+        bench.stand_in("read -r line; echo plain answer")
+        assert judge(REQUEST, await bench.converse("hi")).text == "plain answer"
+
+    async def test_a_result_on_a_very_long_line_beside_a_flood_on_stderr(self, bench: Bench) -> None:
+        bench.stand_in(
+            "head -c 3000000 /dev/zero | tr '\\0' e >&2\n"
+            'printf \'{"type":"result","subtype":"success","is_error":false,"result":"\'\n'
+            "head -c 200000 /dev/zero | tr '\\0' x; echo '\"}'"
+        )
+        assert len(judge(REQUEST, await bench.converse("hi")).text or "") == 200_000
+
+    async def test_bytes_that_are_not_utf_8_are_an_answer_too(self, bench: Bench) -> None:
+        bench.stand_in("printf 'caf\\xe9\\n'")
+        assert judge(REQUEST, await bench.converse("hi")).text == "caf\ufffd"
+
+    async def test_exit_zero_with_is_error_is_a_failure(self, bench: Bench) -> None:
+        bench.stand_in("""echo '{"type":"result","subtype":"success","is_error":true,"result":"no"}'""")
+        with pytest.raises(AgentFailed, match="no"):
+            judge(REQUEST, await bench.converse("hi"))
+
+    async def test_a_grandchild_that_holds_stdout_does_not_hold_the_answer(self, bench: Bench) -> None:
+        bench.stand_in("setsid sleep 15 & echo text")
+        started = time.monotonic()
+        assert judge(REQUEST, await bench.converse("hi")).text == "text"
+        assert time.monotonic() - started < 10
+
+    async def test_a_cli_that_ignores_every_signal_is_ended_all_the_same(self, bench: Bench) -> None:
+        bench.stand_in("trap '' TERM INT; while true; do sleep 0.2; done")
+        invocation = await bench.converse("hi", timeout_seconds=1)
+        assert (invocation.ending, invocation.exit_code) == ("timeout", -9)
+
+    async def test_a_cli_that_dies_says_how(self, bench: Bench) -> None:
+        bench.stand_in("echo the reason >&2; exit 3")
+        with pytest.raises(AgentFailed, match="the reason"):
+            judge(REQUEST, await bench.converse("hi"))

@@ -1,0 +1,176 @@
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from agent import descendants
+from agent.descendants import COOKIE, become_subreaper, find_by_cookie, marked, reap_strays, sweep, sweep_prefix
+
+SLEEPER = "import time; time.sleep(300)"
+
+# Double-forked, in a session of its own, deaf to SIGTERM, and still holding stdout.
+HIDDEN = """
+import os, signal, sys
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+# A chain: one process at a time, each in a new session, each gone before anybody can look twice.
+CHAIN = """
+import os, sys
+print("go", flush=True)
+os.close(1)
+while True:
+    if os.fork(): os._exit(0)
+    os.setsid()
+"""
+# A tree: every process keeps forking.
+TREE = """
+import os, time
+print("go", flush=True)
+for _ in range(6): os.fork()
+os.setsid() if os.getpid() != os.getpgrp() else None
+time.sleep(300)
+"""
+ORPHAN = """
+import os, time
+parent = os.getpid()
+if os.fork(): os._exit(0)
+while os.getppid() == parent: time.sleep(0.001)
+print(os.getpid(), flush=True)
+"""
+FORGETFUL = """
+import os, sys
+print("go", flush=True)
+if os.fork(): os._exit(0)
+os.setsid()
+if os.fork(): os._exit(0)
+os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(300)"], {})
+"""
+
+
+@pytest.fixture
+def cookie() -> Iterator[str]:
+    cookie = f"test:{uuid.uuid4()}"
+    assert become_subreaper()
+    yield cookie
+    asyncio.run(sweep(cookie))
+
+
+def start(cookie: str, program: str) -> subprocess.Popen[str]:
+    argv = marked(cookie, [sys.executable, "-c", program])
+    return subprocess.Popen(
+        argv,
+        env={COOKIE: cookie, "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def say(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    with process.stdout:
+        return process.stdout.readline()
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    process = descendants._process(pid)
+    return process is not None and process.state != "Z"
+
+
+def is_zombie(pid: int) -> bool:
+    process = descendants._process(pid)
+    return process is not None and process.state == "Z"
+
+
+async def test_a_hidden_grandchild_is_found_and_killed(cookie: str) -> None:
+    process = start(cookie, HIDDEN)
+    pid = int(say(process))
+    process.wait(timeout=10)
+    assert pid in find_by_cookie(cookie)
+    assert await sweep(cookie) == []
+    assert not is_alive(pid)
+    assert descendants._process(pid) is None, "the orphan that came to us was not buried"
+
+
+@pytest.mark.parametrize("program", [CHAIN, TREE], ids=["chain", "tree"])
+async def test_children_that_keep_forking_are_outrun(cookie: str, program: str) -> None:
+    process = start(cookie, program)
+    assert say(process) == "go\n"
+    assert await sweep(cookie, 10, managed=[process.pid]) == []
+    process.wait(timeout=10)
+    assert find_by_cookie(cookie) == []
+    reap_strays()
+    assert not [other for other in descendants._processes().values() if other.parent == os.getpid()]
+
+
+async def test_a_process_that_cleared_its_environment_is_known_by_its_mark(cookie: str) -> None:
+    process = start(cookie, FORGETFUL)
+    say(process)
+    process.wait(timeout=10)
+    until(lambda: len(find_by_cookie(cookie)) == 1, "the forgetful process is marked")
+    assert await sweep(cookie) == []
+
+
+async def test_children_that_asyncio_waits_for_keep_their_exit_status(cookie: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SLEEPER, env={COOKIE: cookie}, start_new_session=True
+    )
+    assert await sweep(cookie, managed=[process.pid]) == []
+    assert await asyncio.wait_for(process.wait(), 10) == -9
+
+
+async def test_other_runs_live_on(cookie: str) -> None:
+    other = f"{cookie}-other"
+    process = start(other, SLEEPER)
+    until(lambda: process.pid in find_by_cookie(other), "the other run is up")
+    assert await sweep(cookie) == []
+    assert process.poll() is None
+    assert await sweep_prefix(cookie) == []
+    process.wait(timeout=10)
+    say(process)
+
+
+async def test_neither_this_process_nor_its_ancestors_are_swept(cookie: str) -> None:
+    program = f"""
+import asyncio, os
+from agent.descendants import COOKIE, sweep
+print(asyncio.run(sweep(os.environ[COOKIE])), flush=True)
+"""
+    process = start(cookie, program)
+    assert say(process) == "[]\n"
+    assert process.wait(timeout=10) == 0
+
+
+def test_orphans_that_ended_are_buried_and_own_children_are_not(cookie: str) -> None:
+    process = start(cookie, ORPHAN)
+    orphan = int(say(process))
+    process.wait(timeout=10)
+    own = subprocess.Popen([sys.executable, "-c", ""])
+    until(lambda: is_zombie(own.pid) and is_zombie(orphan), "both ended")
+    assert reap_strays() == [orphan]
+    assert own.wait(timeout=10) == 0
+
+
+def test_a_look_at_all_processes_is_cheap(cookie: str) -> None:
+    start_time = time.perf_counter()
+    find_by_cookie(cookie)
+    assert time.perf_counter() - start_time < 1.0

@@ -1,0 +1,68 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from agent.errors import AgentBusy
+from agent.slots import Slots
+
+pytestmark = pytest.mark.anyio
+
+
+async def turn() -> None:
+    """Let everything that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_slots_are_lent_in_the_order_they_were_asked_for() -> None:
+    slots, order = Slots(1, Path("/slots")), []
+
+    async def ask(name: int) -> None:
+        async with slots.lend():
+            order.append(name)
+            await turn()
+
+    await asyncio.gather(*(ask(number) for number in range(5)))
+    assert order == [0, 1, 2, 3, 4]
+    assert (slots.free, slots.waiting) == (1, 0)
+
+
+async def test_each_slot_has_a_directory_of_its_own() -> None:
+    slots = Slots(2, Path("/slots"))
+    async with slots.lend() as one, slots.lend() as other:
+        assert one.directory != other.directory
+        assert slots.free == 0
+
+
+async def test_who_waits_too_long_is_told_that_it_is_busy_and_leaves_the_line() -> None:
+    slots = Slots(1, Path("/slots"))
+    async with slots.lend():
+        with pytest.raises(AgentBusy):
+            await slots.take(wait_seconds=0.01)
+        assert slots.waiting == 0
+    assert slots.free == 1
+
+
+async def test_a_slot_given_to_someone_who_left_goes_to_the_next() -> None:
+    slots = Slots(1, Path("/slots"))
+    held = await slots.take()
+    leaver = asyncio.create_task(slots.take())
+    stayer = asyncio.create_task(slots.take())
+    await turn()
+    slots.give_back(held)
+    leaver.cancel()
+    assert await asyncio.wait_for(stayer, 1) == held
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+
+
+async def test_nobody_jumps_the_line() -> None:
+    slots = Slots(1, Path("/slots"))
+    held = await slots.take()
+    first = asyncio.create_task(slots.take())
+    await turn()
+    slots.give_back(held)
+    with pytest.raises(AgentBusy):
+        await slots.take(wait_seconds=0.01)
+    assert await first == held
