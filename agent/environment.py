@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from agent.models import Frozen
-
-COOKIE = "AGENT_RUN_COOKIE"
-"""Marks every process of a run; its value is the run's id."""
 
 ALWAYS = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
 """What an agent gets of the service's environment without being asked: where programs are, and how to read."""
@@ -25,26 +21,17 @@ class Credential(Frozen):
 
 
 def build_environment(
-    inherited: Mapping[str, str],
-    allow: list[str],
-    credential: Credential,
-    private: Path,
-    cookie: str,
-    model_retries: int,
+    inherited: Mapping[str, str], allow: list[str], credential: Credential, model_retries: int
 ) -> dict[str, str]:
-    """The whole environment of one run, whose private directory is `private`."""
+    """All of a run's environment but what its place decides: where home and temporary files are."""
     environment = DEFAULTS | {name: inherited[name] for name in (*ALWAYS, *allow) if name in inherited}
     environment |= {
         credential.variable: credential.value,
-        "HOME": str(private / "home"),
-        "CLAUDE_CONFIG_DIR": str(private / "config"),
-        "CLAUDE_CODE_TMPDIR": str(private / "tmp"),
         "CLAUDE_CODE_MAX_RETRIES": str(model_retries),
         # Without it the CLI looks for updates and reports to its maker.
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         # Without it the CLI refuses to run with all permissions as root.
         "IS_SANDBOX": "1",
-        COOKIE: cookie,
     }
     if credential.base_url is not None:
         environment["ANTHROPIC_BASE_URL"] = credential.base_url

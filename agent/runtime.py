@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from agent.command import build_argv
 from agent.conversation import Conversation
 from agent.definitions import agent_name
+from agent.enclosure import Enclosure
 from agent.environment import Credential, build_environment
 from agent.errors import RequestRefused
 from agent.events import Sink
 from agent.installation import find_cli, find_credential
-from agent.models import AgentRequest, Frozen, WorkspaceReport
-from agent.process import AgentProcess, uninterrupted
+from agent.models import AgentRequest, WorkspaceReport
+from agent.private import private_directory
+from agent.process import AgentProcess
 from agent.settings import AgentSettings
 from agent.slots import Slot, Slots, default_capacity
-from agent.workspaces import Identity, Snapshot, Workspaces
+from agent.snapshot import Checkout, Identity
+from agent.workspaces import Workspaces
 
-
-class Checkout(Frozen):
-    """A slot's working tree, ready for one run."""
-
-    path: Path
-    snapshot: Snapshot
+_log = logging.getLogger(__name__)
 
 
 class Runtime:
@@ -37,6 +33,13 @@ class Runtime:
         self.settings = settings
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
+        self.enclosure = Enclosure(settings)
+
+    async def open(self) -> None:
+        """End what an earlier host on this state directory left behind."""
+        left = await self.enclosure.open()
+        if left:
+            _log.warning("processes of an earlier host could not be ended: %s", left)
 
     def check_bounds(self, request: AgentRequest) -> None:
         """Raises RequestRefused for a budget or a time limit past the operator's maximum."""
@@ -49,7 +52,8 @@ class Runtime:
         """The slot's checkout at the newest commit of what the request names; raises WorkspaceError."""
         snapshot = await self.workspaces.sync(request.workspace, request.ref, allow_stale=allow_stale)
         identity = Identity(agent=request.agent, run_id=run_id)
-        return Checkout(path=await self.workspaces.prepare(slot.directory, snapshot, identity), snapshot=snapshot)
+        path = await self.workspaces.prepare(slot.directory, snapshot, identity)
+        return Checkout(path=path, snapshot=snapshot, read_paths=tuple(self.workspaces.read_paths(snapshot)))
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
         """What the agent changed, its unpushed work kept; raises WorkspaceError."""
@@ -65,31 +69,20 @@ class Runtime:
         """
         self.check_bounds(request)
         cli = find_cli(self.settings)
-        private = await asyncio.to_thread(self._make_private, run_id)
-        try:
-            argv = build_argv(cli, request, agent_name(request.agent, checkout.path))
-            process = await AgentProcess.start(argv, self._environment(run_id, private), checkout.path)
+        agent = agent_name(request.agent, checkout.path)
+        directory = self.settings.state_dir / "runs" / run_id
+        async with private_directory(directory, self.settings.agent_config_template) as private:
+            argv = build_argv(cli, request, agent)
+            place = self.enclosure.place(argv, self._environment(), checkout, private, run_id)
+            process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
             try:
-                agent = argv[argv.index("--agent") + 1]
                 yield Conversation(process, request, agent, self.settings.agent_stall_seconds, sink)
             finally:
                 await process.end()
-        finally:
-            await uninterrupted(asyncio.to_thread(shutil.rmtree, private, ignore_errors=True))
 
-    def _make_private(self, run_id: str) -> Path:
-        """The run's own directory, with an empty home, CLI config directory and place for temporary files."""
-        private = self.settings.state_dir / "runs" / run_id
-        for name in ("home", "tmp"):
-            (private / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-        template = self.settings.agent_config_template
-        if template is not None:
-            shutil.copytree(template, private / "config", symlinks=True, dirs_exist_ok=True)
-        (private / "config").mkdir(exist_ok=True, mode=0o700)
-        return private
-
-    def _environment(self, run_id: str, private: Path) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         variable, value = find_credential(self.settings)
         credential = Credential(variable=variable, value=value, base_url=self.settings.anthropic_base_url)
-        allow = self.settings.agent_env_allow
-        return build_environment(os.environ, allow, credential, private, run_id, self.settings.agent_model_retries)
+        return build_environment(
+            os.environ, self.settings.agent_env_allow, credential, self.settings.agent_model_retries
+        )

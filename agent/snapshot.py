@@ -51,3 +51,11 @@ class Identity(Frozen):
         """The trailers of a commit message, the run's own among them."""
         own = {AGENT_TRAILER: self.agent, RUN_TRAILER: self.run_id}
         return {**self.trailers, **{name: value for name, value in own.items() if value}}
+
+
+class Checkout(Frozen):
+    """A slot's working tree, ready for one run."""
+
+    path: Path
+    snapshot: Snapshot
+    read_paths: tuple[Path, ...] = Field(default=(), description="What else must be readable for it to work.")

@@ -47,6 +47,8 @@ DEPLOYMENT = "agent_run/agent-run"
 """The deployment that jobs are runs of."""
 
 
+_BOOKKEEPING_SECONDS = 15.0
+
 # Prefect types an async flow by its coroutine, and its engine by what that gives.
 _FLOW = cast("Flow[[AgentRequest], Any]", agent_run)
 
@@ -68,9 +70,12 @@ class Host:
         clients = await self._stack.enter_async_context(AsyncClientContext())
         self._stack.enter_context(SyncClientContext())
         self._client = clients.client
+        await self.runtime.open()
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
+        if self._inline:  # their callers have their answers: what is left is to keep and to publish them
+            await asyncio.wait(self._inline, timeout=_BOOKKEEPING_SECONDS)
         for task in self._inline:
             task.cancel()
         await asyncio.gather(*self._inline, return_exceptions=True)

@@ -11,8 +11,9 @@ from uuid import UUID
 
 from agent.errors import NotConfigured
 from agent.models import Invocation, Outcome
-from agent.runtime import Checkout, Runtime
+from agent.runtime import Runtime
 from agent.slots import Slot
+from agent.snapshot import Checkout
 from store.store import Store
 
 

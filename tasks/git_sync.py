@@ -8,7 +8,7 @@ from prefect.runtime import task_run
 
 from agent.events import Warned, emit
 from agent.models import AgentRequest
-from agent.runtime import Checkout
+from agent.snapshot import Checkout
 from tasks.context import current_run
 from tasks.policy import is_retryable
 

@@ -10,7 +10,7 @@ from agent.conversation import Content
 from agent.events import bound, emit
 from agent.models import AgentRequest, Invocation
 from agent.outcome import judge_overload
-from agent.runtime import Checkout
+from agent.snapshot import Checkout
 from tasks.context import current_run
 from tasks.policy import is_retryable
 from tasks.sinks import to_journal, to_log

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect.client.schemas.objects import TaskRun
 from prefect import State, Task
+from prefect.client.schemas.objects import TaskRun
 
 
 async def is_retryable(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:

@@ -11,6 +11,7 @@ from agent.environment import Credential, build_environment
 from agent.events import Event
 from agent.installation import find_cli
 from agent.models import AgentRequest, Invocation
+from agent.private import Private
 from agent.process import AgentProcess
 from agent.settings import AgentSettings
 from demo.model import OfflineModel
@@ -44,11 +45,11 @@ class Bench:
         return await conversation.hold(content or request.prompt)
 
     async def start(self, request: AgentRequest) -> Conversation:
-        private = self.directory / "private"
-        for name in ("home", "config", "tmp"):
-            (private / name).mkdir(parents=True, exist_ok=True)
+        private = Private(directory=self.directory / "private")
+        for path in (private.home, private.config, private.tmp):
+            path.mkdir(parents=True, exist_ok=True)
         credential = Credential(variable="ANTHROPIC_API_KEY", value="offline", base_url=self.model.url)
-        environment = build_environment(os.environ, [], credential, private, "cookie", model_retries=1)
+        environment = build_environment(os.environ, [], credential, model_retries=1) | private.variables()
         argv = build_argv(self.cli, request, request.agent)
         self.process = await AgentProcess.start(argv, environment, self.checkout)
         return Conversation(self.process, request, request.agent, self.stall_seconds, self.events.append)

@@ -1,0 +1,93 @@
+"""How this host holds its agents: each in a cell, or by cookie and sweep where there are no cells."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+from agent.cell import CellPlan, enclose
+from agent.descendants import COOKIE, become_subreaper, marked, sweep, sweep_prefix
+from agent.models import Frozen
+from agent.private import Private
+from agent.process import Sweep
+from agent.sandbox import Sandbox, probe_sandbox
+from agent.settings import AgentSettings
+from agent.snapshot import Checkout
+
+WORKSPACES = Path("/workspace")
+"""Where checkouts of remote repositories appear in a cell: the same place in each slot, so that prompt caches hold."""
+
+
+class Place(Frozen):
+    """Where and how one agent's process is started."""
+
+    argv: list[str]
+    environment: dict[str, str]
+    directory: Path
+    cookie: str | None
+
+    def sweep(self) -> Sweep | None:
+        """What ends the processes that a cell would have ended; None where there is one."""
+        cookie = self.cookie
+        if cookie is None:
+            return None
+
+        async def end_all() -> None:
+            await sweep(cookie)
+
+        return end_all
+
+
+class Enclosure:
+    """Built once a host; raises NotConfigured when AGENT_SANDBOX asks for cells and none can be had."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        self.sandbox: Sandbox = probe_sandbox(settings.agent_sandbox)
+        self._prefix = f"cas-{zlib.crc32(str(settings.state_dir).encode()):08x}-"
+
+    async def open(self) -> list[int]:
+        """Without cells: get hold of orphans to come, and end those that an earlier host left; their ids."""
+        if self.sandbox.bubblewrap is not None:
+            return []
+        become_subreaper()
+        return await sweep_prefix(self._prefix)
+
+    def place(
+        self, argv: list[str], environment: dict[str, str], checkout: Checkout, private: Private, run_id: str
+    ) -> Place:
+        """The place of one run; `environment` is completed with what the place itself decides."""
+        if self.sandbox.bubblewrap is not None:
+            plan = self._plan(checkout, private)
+            return Place(
+                argv=enclose(plan, argv, self.sandbox.bubblewrap),
+                environment=environment | plan.variables(),
+                directory=Path("/"),
+                cookie=None,
+            )
+        cookie = f"{self._prefix}{run_id}"
+        return Place(
+            argv=marked(cookie, argv),
+            environment=environment | private.variables() | {COOKIE: cookie},
+            directory=checkout.path,
+            cookie=cookie,
+        )
+
+    def _plan(self, checkout: Checkout, private: Private) -> CellPlan:
+        return CellPlan(
+            checkout=checkout.path,
+            mounted_at=self._mounted_at(checkout),
+            config_dir=private.config,
+            tmp_dir=private.tmp,
+            home_dir=private.home,
+            read_paths=(*checkout.read_paths, *self._settings.agent_read_paths),
+            write_paths=tuple(self._settings.agent_write_paths),
+            hide=(self._settings.state_dir,),
+        )
+
+    def _mounted_at(self, checkout: Checkout) -> Path:
+        """WORKSPACE_DIR's own path where that is a checkout, so that absolute paths in it hold."""
+        own = self._settings.workspace_dir
+        if checkout.snapshot.workspace == "default" and own is not None and Path(own, ".git").is_dir():
+            return Path(own).absolute()
+        return WORKSPACES / checkout.snapshot.workspace

@@ -1,0 +1,61 @@
+"""A run's own directory: an empty home, a CLI config directory, and a place for temporary files."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agent.models import Frozen
+from agent.process import uninterrupted
+
+
+class Private(Frozen):
+    """The directory of one run, which goes with it."""
+
+    directory: Path
+
+    @property
+    def home(self) -> Path:
+        """The agent's home directory."""
+        return self.directory / "home"
+
+    @property
+    def config(self) -> Path:
+        """The CLI's config directory; its transcripts are in there."""
+        return self.directory / "config"
+
+    @property
+    def tmp(self) -> Path:
+        """The agent's temporary files."""
+        return self.directory / "tmp"
+
+    def variables(self) -> dict[str, str]:
+        """What an agent outside a cell has to be told of it."""
+        return {
+            "HOME": str(self.home),
+            "CLAUDE_CONFIG_DIR": str(self.config),
+            "CLAUDE_CODE_TMPDIR": str(self.tmp),
+            "TMPDIR": str(self.tmp),
+        }
+
+
+@asynccontextmanager
+async def private_directory(directory: Path, template: Path | None) -> AsyncIterator[Private]:
+    """The private directory of a run, its CLI config made after `template`; it is removed at the end."""
+    private = Private(directory=directory)
+    await asyncio.to_thread(_make, private, template)
+    try:
+        yield private
+    finally:
+        await uninterrupted(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+
+
+def _make(private: Private, template: Path | None) -> None:
+    for path in (private.home, private.tmp):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if template is not None:
+        shutil.copytree(template, private.config, symlinks=True, dirs_exist_ok=True)
+    private.config.mkdir(exist_ok=True, mode=0o700)
