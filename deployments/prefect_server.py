@@ -92,11 +92,14 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on `host` and `port`; raises PortInUse."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
         raise PortInUse(host, port) from None
+    # Accepted sockets inherit it; asyncio sets it only on those it made itself, and an answer takes 40 ms without.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _spawn(state_dir: Path, listener: socket.socket, host: str, inherited: Mapping[str, str]) -> PrefectServer:
