@@ -58,12 +58,7 @@ def _chat(service: httpx.Client) -> bool:
     answer = service.post("/v1/chat/completions", json=body)
     if answer.status_code != 200:
         return _failed("Chat completion", answer)
-    completion = answer.json()
-    text = completion["choices"][0]["message"]["content"]
-    run_id = answer.headers["x-flow-run-id"]
-    job = service.get(f"/jobs/{run_id}", params={"wait": 5}).json()
-    _show("Chat completion  (POST /v1/chat/completions)", text, job)
-    return bool(text)
+    return _show_job(service, "Chat completion  (POST /v1/chat/completions)", answer.headers["x-flow-run-id"])
 
 
 def _job(service: httpx.Client) -> bool:

@@ -1,7 +1,9 @@
 """Real parts, each started once: the offline model, and the whole service in processes of its own."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -22,10 +24,45 @@ def offline_model() -> Iterator[OfflineModel]:
 
 
 @pytest.fixture(scope="session")
-def stage(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def flaky(tmp_path_factory: pytest.TempPathFactory) -> "FlakyTransport":
+    return FlakyTransport(tmp_path_factory.mktemp("flaky"))
+
+
+@pytest.fixture(scope="session")
+def stage(
+    offline_model: OfflineModel, flaky: "FlakyTransport", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
     """`agent-service up`, as an operator starts it: Prefect's server, a host, and the demo's repository."""
-    with set_stage(tmp_path_factory.mktemp("stage"), offline_model.url, {"AGENT_CAPACITY": "4"}) as stage:
+    directory = tmp_path_factory.mktemp("stage")
+    settings = {
+        "AGENT_CAPACITY": "4",
+        "AGENT_MODEL_RETRIES": "1",
+        "GIT_SSH_COMMAND": str(flaky.program),
+        "WORKSPACES": json.dumps({"flaky": {"remote": f"ssh://flaky{directory}/repository/origin.git"}}),
+    }
+    with set_stage(directory, offline_model.url, settings) as stage:
         yield stage
+
+
+class FlakyTransport:
+    """What git takes for ssh: it serves repositories of this machine, and fails as often as it is told to."""
+
+    def __init__(self, directory: Path) -> None:
+        self._failures = directory / "failures"
+        self.program = directory / "ssh"
+        self.fail(0)
+        self.program.write_text(
+            "#!/bin/sh\n"
+            f"left=$(cat {self._failures})\n"
+            f'[ "$left" -gt 0 ] && {{ echo $((left - 1)) > {self._failures}; echo no route to host >&2; exit 255; }}\n'
+            "for command; do :; done\n"
+            'exec sh -c "$command"\n'
+        )
+        self.program.chmod(0o700)
+
+    def fail(self, times: int) -> None:
+        """Fail the next so many connections."""
+        self._failures.write_text(f"{times}\n")
 
 
 @dataclass

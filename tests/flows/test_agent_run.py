@@ -1,0 +1,151 @@
+"""The flow on a real Prefect server: which tasks a run has, and how often each was tried."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import FlakyTransport, Service
+
+pytestmark = pytest.mark.anyio
+
+TASKS = {"git_sync": 1, "invoke_agent": 1, "extract_result": 1, "publish": 1}
+
+
+def directive(*steps: dict[str, object]) -> str:
+    return f"offline-model: {json.dumps(steps)}"
+
+
+async def chat(service: Service, prompt: str) -> str:
+    body = {"messages": [{"role": "user", "content": prompt}]}
+    answer = await service.client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-flow-run-id"]
+
+
+async def finished(service: Service, job_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(60):
+        while (job := (await service.client.get(f"/jobs/{job_id}")).json())["status"] == "running":
+            await asyncio.sleep(0.1)
+    return job
+
+
+async def run_job(service: Service, prompt: str, **fields: object) -> dict[str, Any]:
+    body = {"agent": "recruiter-triage", "prompt": prompt, **fields}
+    answer = await service.client.post("/execute", json=body)
+    assert answer.status_code == 202, answer.text
+    return await finished(service, answer.json()["job_id"]) | {"id": answer.json()["job_id"]}
+
+
+async def run_counts(service: Service, run_id: str, expected: dict[str, int]) -> dict[str, int]:
+    """How often each task of the run was tried; Prefect records task runs a moment later, so until as expected."""
+    query = {"task_runs": {"flow_run_id": {"any_": [run_id]}}}
+    counts: dict[str, int] = {}
+    async with service.prefect() as prefect, asyncio.timeout(20):
+        while counts != expected:
+            await asyncio.sleep(0.1)
+            runs = (await prefect.post("/task_runs/filter", json=query)).json()
+            counts = {run["name"].rsplit("-", 1)[0]: run["run_count"] for run in runs}
+    return counts
+
+
+async def flow_run(service: Service, run_id: str) -> dict[str, Any]:
+    async with service.prefect() as prefect:
+        run: dict[str, Any] = (await prefect.get(f"/flow_runs/{run_id}")).json()
+        return run
+
+
+async def test_a_chat_completion_is_one_completed_flow_run_with_its_named_tasks(service: Service) -> None:
+    run_id = await chat(service, directive({"text": "hello"}))
+    assert (await finished(service, run_id))["status"] == "completed"
+    assert await run_counts(service, run_id, TASKS) == TASKS
+    run = await flow_run(service, run_id)
+    assert run["state_type"] == "COMPLETED"
+    assert run["name"].startswith("recruiter-triage: ")
+
+
+async def test_each_step_of_the_agent_is_a_line_of_the_runs_log(service: Service) -> None:
+    script = directive({"tool": "Bash", "input": {"command": "echo marvellous"}}, {"text": "it works"})
+    run_id = (await run_job(service, script))["id"]
+    query = {"logs": {"flow_run_id": {"any_": [run_id]}}}
+    async with service.prefect() as prefect, asyncio.timeout(20):
+        lines: list[str] = []
+        while "it works" not in lines:
+            await asyncio.sleep(0.1)
+            lines = [log["message"] for log in (await prefect.post("/logs/filter", json=query)).json()]
+    assert "→ Bash echo marvellous" in lines
+    assert "← marvellous" in lines
+
+
+async def test_an_artifact_tells_the_answer_the_cost_and_what_changed(service: Service) -> None:
+    script = directive({"tool": "Bash", "input": {"command": "echo new > made.txt"}}, {"text": "a fine answer"})
+    run_id = (await run_job(service, script))["id"]
+    query = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["markdown"]}}}
+    async with service.prefect() as prefect:
+        artifacts = (await prefect.post("/artifacts/filter", json=query)).json()
+    text = "\n".join(artifact["data"] for artifact in artifacts)
+    assert all(part in text for part in ("a fine answer", "$0.", "made.txt", "Tokens out"))
+
+
+async def test_an_overload_before_the_first_word_is_tried_again(service: Service) -> None:
+    # the CLI itself gives up after two attempts, and the task's second attempt is answered
+    script = directive({"error": {"status": 529, "headers": {"retry-after": "0"}}, "times": 2}, {"text": "at last"})
+    job = await run_job(service, script)
+    assert (job["status"], job["result"]) == ("completed", "at last")
+    assert await run_counts(service, job["id"], TASKS | {"invoke_agent": 2})
+
+
+async def test_an_overload_after_a_tool_ran_is_not_tried_again(service: Service) -> None:
+    script = directive(
+        {"tool": "Bash", "input": {"command": "true"}},
+        {"error": {"status": 529, "headers": {"retry-after": "0"}}, "times": 2, "id": "after a tool"},
+        {"text": "never said"},
+    )
+    job = await run_job(service, script)
+    assert job["status"] == "failed"
+    assert "529" in job["result"]
+    without_result = {"git_sync": 1, "invoke_agent": 1, "extract_result": 1, "publish": 1}
+    assert await run_counts(service, job["id"], without_result)
+
+
+async def test_a_remote_that_fails_once_is_asked_again(service: Service, flaky: FlakyTransport) -> None:
+    flaky.fail(1)
+    job = await run_job(service, directive({"text": "done"}), workspace="flaky")
+    assert (job["status"], job["result"]) == ("completed", "done")
+    assert await run_counts(service, job["id"], TASKS | {"git_sync": 2})
+
+
+async def test_a_remote_that_stays_away_gives_the_last_good_state_and_says_so(
+    service: Service, flaky: FlakyTransport
+) -> None:
+    await run_job(service, directive({"text": "there is a good state now"}), workspace="flaky")
+    flaky.fail(1000)
+    try:
+        job = await run_job(service, directive({"text": "answered all the same"}), workspace="flaky")
+    finally:
+        flaky.fail(0)
+    assert (job["status"], job["result"]) == ("completed", "answered all the same")
+    assert job["workspace"]["stale"] is True
+
+
+async def test_a_prompt_past_prefects_limit_is_kept_elsewhere_and_echoed_whole(service: Service) -> None:
+    prompt = directive({"text": "read it all"}) + "\n" + "x" * 600_000
+    job = await run_job(service, prompt)
+    assert (job["status"], job["prompt"] == prompt) == ("completed", True)
+    run = await flow_run(service, job["id"])
+    assert len(json.dumps(run["parameters"])) < 10_000
+
+
+async def test_a_run_past_its_time_is_timed_out_in_prefect_too(service: Service) -> None:
+    job = await run_job(service, directive({"hang": True}), timeout_seconds=2)
+    assert (job["status"], job["state"]) == ("timeout", "TimedOut")
+
+
+async def test_an_agent_that_is_not_there_is_an_error_that_names_those_that_are(service: Service) -> None:
+    job = await run_job(service, "hi", agent="nobody")
+    assert job["status"] == "error"
+    assert "recruiter-triage" in job["error"]
