@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from agent.errors import AgentBusy
 from api.errors import ApiError
 from deployments.host import Host
+from deployments.prefect_calls import PrefectUnavailable
 
 RETRY_SECONDS = 30
+AT_ONCE = 4
 
 
 class Admission:
@@ -24,7 +26,11 @@ class Admission:
         self._host = host
         self._admitted = 0
         self._queued = 0
+        self._answers = 0
+        self._failures = 0
         self._counting: asyncio.Task[int] | None = None
+        # more at once would only make each of them slower, past the time that Prefect has for an answer
+        self._writers = asyncio.Semaphore(AT_ONCE)
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
@@ -35,9 +41,24 @@ class Admission:
             raise _full(depth)
         self._admitted += 1
         try:
-            yield
+            async with self._turn():
+                yield
         finally:
             self._queued += 1
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A turn to talk to Prefect; whoever has seen nobody but failures while in line shares the last one."""
+        answers, failures = self._answers, self._failures
+        async with self._writers:
+            if self._failures > failures and self._answers == answers:
+                raise PrefectUnavailable("it did not answer the requests before this one")
+            try:
+                yield
+                self._answers += 1
+            except PrefectUnavailable:
+                self._failures += 1
+                raise
 
     async def _count(self) -> int:
         """The jobs that wait by Prefect's count, less those that are in `_admitted` as well."""

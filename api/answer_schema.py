@@ -13,7 +13,9 @@ from api.json_object import JsonObject
 
 
 def refuse_unusable(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A schema that stands for itself: valid, and without references to elsewhere."""
+    """A schema that stands for itself: of an object, valid, and without references to elsewhere."""
+    if schema.get("type", "object") != "object":
+        raise ValueError("its type must be object: put other values into a member of one")
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:

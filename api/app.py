@@ -12,9 +12,10 @@ from api.authentication import OPEN_PATHS, Authentication
 from api.body_limit import BodyLimit
 from api.documentation import document
 from api.door import Door
-from api.errors import ErrorBodies, Unexpected
+from api.errors import ErrorBodies
 from api.request_id import RequestId
 from api.settings import ApiSettings
+from api.unexpected import Unexpected
 from deployments.host import Host
 
 

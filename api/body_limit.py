@@ -9,7 +9,7 @@ from api.errors import ApiError, ErrorBodies
 
 
 class BodyLimit:
-    """Answers 413 as soon as a body is known to be too long, announced or not; the rest of it is never read."""
+    """Answers 413 as soon as a body is known to be too long, announced or not; the rest of it is never kept."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, bodies: ErrorBodies) -> None:
         self._app = app
@@ -37,10 +37,9 @@ class BodyLimit:
         await self._app(scope, receiving, send)
 
     def _too_large(self) -> ApiError:
-        # the connection still carries the rest of the body: it cannot be used for another request
-        return ApiError(
-            413, f"request body too large: at most {self._max_bytes} bytes are read", headers={"connection": "close"}
-        )
+        # No `connection: close`: the server would reset the connection while the rest of the body is on its way,
+        # and most clients would see that instead of this answer.
+        return ApiError(413, f"request body too large: at most {self._max_bytes} bytes are taken")
 
 
 def _announced(scope: Scope) -> int:

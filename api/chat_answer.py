@@ -7,7 +7,7 @@ import time
 from uuid import UUID
 
 from agent.models import AgentResult, Outcome
-from api.errors import RETRY_SECONDS, ApiError, unavailable
+from api.errors import RETRY_SOON, ApiError, unavailable
 from api.openai import ChatCompletion, Choice, CompletionMessage, CompletionUsage, PromptTokensDetails
 
 TIMED_OUT = "agent timed out"
@@ -28,24 +28,20 @@ def chat_completion(run_id: UUID, model: str, outcome: Outcome) -> ChatCompletio
 
 
 def answer_headers(run_id: UUID, result: AgentResult | None) -> dict[str, str]:
-    """What is told beside the body: the run, its cost, and that it is not to be asked for again."""
+    """What is told beside the body: the run, and what it cost in US dollars."""
     headers = {"x-flow-run-id": str(run_id)}
-    if result is not None:
-        headers["x-should-retry"] = "false"
-        if result.cost_usd is not None:
-            headers["x-cost-usd"] = f"{result.cost_usd:.6f}"
+    if result is not None and result.cost_usd is not None:
+        headers["x-cost-usd"] = f"{result.cost_usd:.6f}"
     return headers
 
 
 def _failure(run_id: UUID, outcome: Outcome) -> ApiError:
     cause = outcome.error or "the run ended without an answer"
     # how long it had is a setting of ours: the callers' programs look for these words
-    error = unavailable(TIMED_OUT if cause.startswith(TIMED_OUT) else cause)
-    headers = answer_headers(run_id, outcome.result)
-    if outcome.result is None:
-        headers["retry-after"] = str(RETRY_SECONDS)
-    error.headers = headers
-    return error
+    cause = TIMED_OUT if cause.startswith(TIMED_OUT) else cause
+    # OpenAI's clients obey this: an agent that has started is paid for, and may have acted
+    again = {"x-should-retry": "false"} if outcome.result is not None else RETRY_SOON
+    return unavailable(cause, headers=answer_headers(run_id, outcome.result) | again)
 
 
 def _content(result: AgentResult) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.models import AgentRequest, Effort
 from api.errors import ApiError
-from api.openai import ChatCompletionRequest, ObjectFormat, SchemaFormat
+from api.openai import ChatCompletionRequest, NamedSchema, ResponseFormat
 from api.prompt import Prompt
 from api.settings import ApiSettings
 
@@ -74,8 +74,8 @@ def _effort(asked: ChatCompletionRequest) -> Effort | None:
 
 def _json_schema(asked: ChatCompletionRequest) -> dict[str, Any] | None:
     match asked.response_format:
-        case SchemaFormat() as form:
-            return dict(form.json_schema.schema_)
-        case ObjectFormat():
+        case ResponseFormat(type="json_schema", json_schema=NamedSchema() as named):
+            return dict(named.schema_)
+        case ResponseFormat(type="json_object"):
             return {"type": "object"}
     return None

@@ -6,7 +6,6 @@ else of it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from agent.errors import AgentBusy, AgentError, RequestRefused
 from agent.outcome import one_line
@@ -24,9 +23,8 @@ from deployments.prefect_calls import PrefectUnavailable
 from store.errors import StoreError
 
 EXECUTION_FAILED = "execution failed"
-RETRY_SECONDS = 5
-
-_log = logging.getLogger(__name__)
+RETRY_SOON = {"retry-after": "5"}
+_SHOWN_CHARACTERS = 300
 
 _CODES = {
     401: "invalid_api_key",
@@ -87,7 +85,7 @@ class ErrorBodies:
         """The answer to a request that ended with `error`."""
         openai = is_openai(scope)
         if isinstance(error, RequestValidationError) and not openai:
-            return JSONResponse({"detail": jsonable_encoder(_without_documents(error.errors()))}, 422)
+            return JSONResponse({"detail": jsonable_encoder([_short(one) for one in error.errors()])}, 422)
         told = explain(error, openai=openai)
         return JSONResponse(self._body(told, openai=openai), told.status_code, told.headers)
 
@@ -102,34 +100,6 @@ class ErrorBodies:
         }
         bare = error.words or error.detail
         return {"error": bare if self._legacy else full, "detail": error.detail, **error.extra}
-
-
-class Unexpected:
-    """Answers 500 for whatever nobody expected; the log has the reason, the caller has not."""
-
-    def __init__(self, app: ASGIApp, bodies: ErrorBodies) -> None:
-        self._app = app
-        self._bodies = bodies
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and answer for it if need be."""
-        started = False
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sending)
-        except Exception as error:
-            if scope["type"] != "http":
-                raise
-            request_id = scope.get("state", {}).get("request_id")
-            _log.exception("%s %s failed; request %s", scope["method"], scope["path"], request_id)
-            if started:
-                raise
-            await self._bodies.response(scope, error)(scope, receive, send)
 
 
 def explain(error: Exception, *, openai: bool) -> ApiError:
@@ -147,36 +117,40 @@ def explain(error: Exception, *, openai: bool) -> ApiError:
         case AgentBusy():
             return _busy(openai=openai)
         case AgentError() | PrefectUnavailable() | StoreError():
-            return unavailable(str(error), retry_seconds=RETRY_SECONDS)
+            return unavailable(str(error), headers=RETRY_SOON)
     return ApiError(500, "internal error; the service's log has the reason under this request's x-request-id")
 
 
-def unavailable(cause: str, *, code: str | None = None, retry_seconds: int | None = None) -> ApiError:
+def unavailable(cause: str, *, code: str | None = None, headers: dict[str, str]) -> ApiError:
     """A request that was good, and that we could not serve."""
-    headers = {"retry-after": str(retry_seconds)} if retry_seconds else None
     return ApiError(503, one_line(cause), words=EXECUTION_FAILED, code=code, headers=headers)
 
 
 def is_openai(scope: Scope) -> bool:
     """Whether a path is one that OpenAI's clients call."""
-    path = scope.get("path", "")
+    path: str = scope.get("path", "")
     return path == "/v1" or path.startswith("/v1/")
 
 
 def _busy(*, openai: bool) -> ApiError:
     if openai:
-        return unavailable("agent is busy", code="agent_busy", retry_seconds=RETRY_SECONDS)
-    return ApiError(409, "Agent is busy", headers={"retry-after": str(RETRY_SECONDS)})
+        return unavailable("agent is busy", code="agent_busy", headers=RETRY_SOON)
+    return ApiError(409, "Agent is busy", headers=RETRY_SOON)
 
 
 def _invalid(errors: Sequence[Any]) -> ApiError:
     first = errors[0]
     param = parameter(first["loc"])
     reason = first.get("ctx", {}).get("error") if first["type"] == "json_invalid" else None
-    message = f"{first['msg']}: {reason}" if reason else first["msg"]
+    message = (f"{first['msg']}: {reason}" if reason else first["msg"])[:_SHOWN_CHARACTERS]
     return ApiError(400, f"{param}: {message}" if param else message, param=param)
 
 
-def _without_documents(errors: Sequence[Any]) -> list[Any]:
-    """The errors without whole documents in them: a caller who left a member out has the rest at hand."""
-    return [{**error, "input": None} if isinstance(error.get("input"), dict | list) else error for error in errors]
+def _short(error: dict[str, Any]) -> dict[str, Any]:
+    """The error without whole documents in it: who sent them has them at hand."""
+    match error.get("input"):
+        case dict() | list():
+            return {**error, "input": None}
+        case str() as text:
+            return {**error, "input": text[:_SHOWN_CHARACTERS]}
+    return error

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from agent.outcome import one_line
 from api.door import Door, TheDoor
 from deployments.prefect_calls import calling_prefect
 
 PATIENCE_SECONDS = 2.5
+PARTS = ("Prefect's API", "the store")
 
 router = APIRouter(tags=["health"])
+
+_log = logging.getLogger(__name__)
 
 
 class Capacity(BaseModel):
@@ -53,11 +56,14 @@ async def health(door: TheDoor) -> Health:
 async def ready(door: TheDoor, response: Response) -> Readiness:
     """Whether Prefect's API and the store answer, asked now, within 3 s."""
     asked = await asyncio.gather(_ask_prefect(door), _ask_store(door), return_exceptions=True)
-    failures = [f"{type(error).__name__}: {error}" for error in asked if isinstance(error, Exception)]
-    if failures:
-        response.status_code = 503
-        return Readiness(status="not ready", detail=one_line("; ".join(failures), 500))
-    return Readiness(status="ready")
+    away = {part: error for part, error in zip(PARTS, asked, strict=True) if isinstance(error, Exception)}
+    if not away:
+        return Readiness(status="ready")
+    for part, error in away.items():
+        _log.warning("%s: %s: %s", part, type(error).__name__, error)
+    response.status_code = 503
+    # this route is open: addresses and paths are for the log
+    return Readiness(status="not ready", detail=f"no answer from {' and '.join(away)}; the service's log has more")
 
 
 async def _ask_prefect(door: Door) -> None:

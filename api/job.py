@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.utilities.urls import url_for
 from pydantic import BaseModel, Field, JsonValue
 
-from agent.models import AgentResult, Outcome
+from agent.models import AgentResult, Outcome, WorkspaceReport
 from agent.outcome import one_line
 from api.job_status import JobStatus, job_status
 
@@ -35,6 +35,9 @@ class Job(BaseModel):
     result: str | None = Field(default=None, description="The answer as text.")
     structured: JsonValue = Field(default=None, description="The answer that follows `json_schema`.")
     cost_usd: float | None = Field(default=None, description="What the run cost, in US dollars.")
+    workspace: WorkspaceReport | None = Field(
+        default=None, description="The commit it started from, and what the agent changed in git."
+    )
     error: str = Field(default="", description="With status `error`: what went wrong, in one line.")
 
 
@@ -70,14 +73,18 @@ def _ending(flow_run: FlowRun, outcome: Outcome) -> dict[str, Any]:
 
 
 def _given(result: AgentResult) -> dict[str, Any]:
-    members = {
+    members: dict[str, Any] = {
         "exit_code": result.exit_code,
         "output": result.output,
         "stderr": result.stderr,
         "result": result.text,
         "cost_usd": result.cost_usd,
     }
-    return members if result.structured is None else {**members, "structured": result.structured}
+    if result.structured is not None:
+        members["structured"] = result.structured
+    if result.workspace is not None:
+        members["workspace"] = result.workspace
+    return members
 
 
 def _cause(flow_run: FlowRun, outcome: Outcome) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi.exceptions import RequestValidationError
@@ -66,13 +65,11 @@ class JobRequest(Frozen):
 
 def check_maxima(asked: JobRequest, settings: AgentSettings) -> None:
     """Raises RequestValidationError, in the form of all others, for what lies past the operator's maxima."""
-    maxima: Mapping[str, float] = {
-        "max_budget_usd": settings.max_budget_usd_limit,
-        "timeout_seconds": settings.max_timeout_seconds_limit,
-    }
-    errors = [
-        _too_much(name, getattr(asked, name), most) for name, most in maxima.items() if getattr(asked, name) > most
-    ]
+    bounds = (
+        ("max_budget_usd", asked.max_budget_usd, settings.max_budget_usd_limit),
+        ("timeout_seconds", asked.timeout_seconds, settings.max_timeout_seconds_limit),
+    )
+    errors = [_too_much(name, value, most) for name, value, most in bounds if value > most]
     if errors:
         raise RequestValidationError(errors)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, field_validator
+from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
 
 from agent.models import Frozen, Text
 from api.answer_schema import AnswerSchema
@@ -76,7 +76,11 @@ class FilePart(Frozen):
 
 def as_parts(content: object) -> object:
     """Content in the form of parts; a string is one text."""
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if isinstance(content, list):
+        return content
+    raise ValueError("must be a string or a list of parts")
 
 
 UserPart = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
@@ -125,33 +129,24 @@ class ToolMessage(Frozen):
 Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
 
 
-class AnySchema(Frozen):
+class NamedSchema(Frozen):
     """The form of an answer."""
 
     name: str | None = None
     schema_: AnswerSchema = Field(alias="schema")
 
 
-class TextFormat(Frozen):
-    """Any text."""
+class ResponseFormat(Frozen):
+    """What form an answer has: any text, any JSON object, or JSON that follows a schema."""
 
-    type: Literal["text"]
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
 
-
-class ObjectFormat(Frozen):
-    """Any JSON object."""
-
-    type: Literal["json_object"]
-
-
-class SchemaFormat(Frozen):
-    """JSON that follows a schema."""
-
-    type: Literal["json_schema"]
-    json_schema: AnySchema
-
-
-ResponseFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema is missing")
+        return self
 
 
 class ChatCompletionRequest(Frozen):

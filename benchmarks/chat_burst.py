@@ -1,0 +1,163 @@
+"""Sixteen chat completions at once: the service, the bare CLI with as many at a time, and Prefect's stock SQLite.
+
+`python -m benchmarks.chat_burst` prints all three, and exits with 1 when the service takes more than 1.6 times what the
+bare CLI takes, or leaves a caller without an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from agent.installation import find_cli
+from agent.settings import AgentSettings
+from demo.model import OfflineModel
+from demo.repository import create_repository, git
+from demo.stage import Stage, free_ports, set_stage
+
+CALLERS = 16
+CAPACITY = 8
+BOUND = 1.6
+PROMPT = 'offline-model: {"text": "pong"}'
+STOCK_LIMIT_SECONDS = 180.0
+
+
+def main() -> int:
+    """Measure, print, and judge; gives the exit status."""
+    callers = int(os.environ.get("CALLERS", CALLERS))
+    with tempfile.TemporaryDirectory() as scratch, OfflineModel(record=False) as model:
+        directory = Path(scratch)
+        with set_stage(directory / "cured", model.url, {"AGENT_CAPACITY": str(CAPACITY)}) as stage:
+            asyncio.run(burst(stage, 2))  # the first run ever fetches the repository
+            bare = asyncio.run(bare_burst(directory, model.url, callers))
+            ours, answered, unavailable = asyncio.run(burst(stage, callers))
+        with stock_prefect(directory / "stock-prefect") as prefect_url:
+            settings = {"AGENT_CAPACITY": str(CAPACITY), "PREFECT_API_URL": prefect_url}
+            with set_stage(directory / "stock", model.url, settings) as stage:
+                asyncio.run(burst(stage, 1))
+                stock, stock_answered, stock_unavailable = asyncio.run(burst(stage, callers))
+    print(f"{callers} chat completions at once, {CAPACITY} agents at a time, on {os.cpu_count()} cores\n")
+    print(f"{'':34}{'seconds':>8}{'ratio':>7}{'answered':>10}{'503':>5}")
+    print(f"{'bare claude -p':34}{bare:8.1f}{1:7.2f}{callers:10}{'-':>5}")
+    print(f"{'the service, embedded server':34}{ours:8.1f}{ours / bare:7.2f}{answered:10}{unavailable:5}")
+    print(
+        f"{'the service, stock Prefect SQLite':34}{stock:8.1f}{stock / bare:7.2f}{stock_answered:10}{stock_unavailable:5}"
+    )
+    held = answered == callers and ours / bare <= BOUND
+    print(f"\nbound: all answered, ratio at most {BOUND}: {'held' if held else 'NOT HELD'}")
+    return 0 if held else 1
+
+
+async def burst(stage: Stage, callers: int) -> tuple[float, int, int]:
+    """Seconds until the last of so many callers has its answer, how many got one, and how many a 503."""
+    headers = {"Authorization": f"Bearer {stage.token}"}
+    body = {"messages": [{"role": "user", "content": PROMPT}]}
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(
+        base_url=stage.url, headers=headers, timeout=STOCK_LIMIT_SECONDS, limits=limits
+    ) as client:
+        started = time.perf_counter()
+        answers = await asyncio.gather(
+            *(client.post("/v1/chat/completions", json=body) for _ in range(callers)), return_exceptions=True
+        )
+        seconds = time.perf_counter() - started
+    codes = [answer.status_code for answer in answers if isinstance(answer, httpx.Response)]
+    return seconds, codes.count(200), codes.count(503)
+
+
+async def bare_burst(directory: Path, model_url: str, callers: int) -> float:
+    """Seconds that as many runs of the bare CLI take, `CAPACITY` at a time, in clones of the same repository."""
+    origin = create_repository(directory / "bare")
+    clones = [directory / "bare" / f"clone-{number}" for number in range(CAPACITY)]
+    for clone in clones:
+        git(directory, "clone", "--quiet", str(origin), str(clone))
+    free: asyncio.Queue[Path] = asyncio.Queue()
+    for clone in clones:
+        free.put_nowait(clone)
+
+    async def one() -> None:
+        clone = await free.get()
+        await run_bare(clone, directory / "bare" / f"home-{clone.name}", model_url)
+        free.put_nowait(clone)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(callers)))
+    return time.perf_counter() - started
+
+
+async def run_bare(clone: Path, home: Path, model_url: str) -> None:
+    """`claude -p --output-format json`, as a script would call it."""
+    home.mkdir(exist_ok=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "ANTHROPIC_BASE_URL": model_url,
+        "ANTHROPIC_API_KEY": "offline",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "IS_SANDBOX": "1",
+    }
+    argv = [str(find_cli(AgentSettings())), "-p", "--output-format", "json", "--agent", "recruiter-triage"]
+    argv += ["--dangerously-skip-permissions", "--max-budget-usd", "2", "--model", "claude-sonnet-4-6", PROMPT]
+    null, out = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, cwd=clone, env=environment, stdin=null, stdout=out)
+    printed, _ = await process.communicate()
+    if process.returncode != 0 or b"pong" not in printed:
+        raise RuntimeError(f"the bare CLI failed ({process.returncode}): {printed[-300:]!r}")
+
+
+@contextmanager
+def stock_prefect(directory: Path) -> Iterator[str]:
+    """`prefect server start` as it comes; gives its API's address."""
+    directory.mkdir()
+    [port] = free_ports(1)
+    environment = stock_environment(directory)
+    with (directory / "log").open("wb") as log:
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    url = f"http://127.0.0.1:{port}/api"
+    try:
+        wait_until_healthy(url, process)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def stock_environment(directory: Path) -> Mapping[str, str]:
+    """Nothing set but where it keeps its files, and that it sends nothing out."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(directory),
+        "PREFECT_HOME": str(directory),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once the server answers; raises RuntimeError when it ends before that."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/health").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise RuntimeError("the stock Prefect server did not start")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

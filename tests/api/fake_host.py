@@ -1,0 +1,179 @@
+"""A host without Prefect and without agents, for what the real one cannot be made to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import httpx
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Scheduled
+
+from agent.models import AgentRequest, AgentResult, Outcome, Usage
+from agent.settings import AgentSettings
+from agent.slots import Slots
+from api.app import create_app
+from api.settings import ApiSettings
+from deployments.host import Host
+from deployments.settings import HostSettings
+from store.errors import InputMissing
+
+TOKEN = "a-token"
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def result(text: str = "done", **members: Any) -> AgentResult:
+    """What an agent gave that ended well, unless told otherwise."""
+    given: dict[str, Any] = {
+        "started_at": STARTED,
+        "finished_at": STARTED,
+        "exit_code": 0,
+        "output": [f'{{"result": "{text}"}}\n'],
+        "stderr": "",
+        "text": text,
+        "cost_usd": 0.25,
+        "usage": Usage(input_tokens=3, output_tokens=5, cache_read_input_tokens=4),
+    }
+    return AgentResult(**given | members)
+
+
+class FakeInputs:
+    """Large prompts, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def load(self, input_id: str) -> str:
+        if input_id not in self.kept:
+            raise InputMissing(input_id)
+        return self.kept[input_id]
+
+
+class FakeOutcomes:
+    """Answers every question with nothing, or with an error."""
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+
+    async def load(self, run_id: UUID) -> None:
+        if self.failure:
+            raise self.failure
+
+
+@dataclass
+class FakeRun:
+    """An inline run that came to `told`, or never comes to anything."""
+
+    run_id: UUID
+    told: Outcome | None
+
+    async def outcome(self) -> Outcome:
+        if self.told is None:
+            await asyncio.Event().wait()
+        assert self.told is not None
+        return self.told
+
+
+class FakePrefect:
+    """A Prefect client that says hello with `status`; with none it never does."""
+
+    def __init__(self) -> None:
+        self.status = 200
+
+    async def hello(self) -> httpx.Response:
+        if not self.status:
+            await asyncio.Event().wait()
+        return httpx.Response(self.status, request=httpx.Request("GET", "http://prefect"))
+
+
+@dataclass
+class FakeHost:
+    """What the routes use of a Host, with levers to make it fail."""
+
+    state_dir: Path
+    capacity: int = 2
+    max_queue_depth: int = 100
+    outcome: Outcome | None = field(default_factory=lambda: Outcome(result=result()))
+    failure: Exception | None = None
+    flow_runs: dict[UUID, FlowRun] = field(default_factory=dict)
+    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+    submitted: list[tuple[AgentRequest, list[str]]] = field(default_factory=list)
+    inline_runs: list[dict[str, Any]] = field(default_factory=list)
+    left: list[UUID] = field(default_factory=list)
+    waiting: int | None = None
+    delay_seconds: float = 0
+
+    def __post_init__(self) -> None:
+        self.settings = HostSettings(max_queue_depth=self.max_queue_depth)
+        self.runtime = SimpleNamespace(
+            settings=AgentSettings(state_dir=self.state_dir), slots=Slots(self.capacity, self.state_dir)
+        )
+        self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
+        self.prefect = FakePrefect()
+
+    @property
+    def busy(self) -> bool:
+        return self.runtime.slots.free == 0
+
+    async def submit(self, request: AgentRequest, *, tags: list[str]) -> UUID:
+        if self.failure:
+            raise self.failure
+        await asyncio.sleep(self.delay_seconds)
+        self.submitted.append((request, tags))
+        return self.add_run(request, Scheduled(), tags=tags)
+
+    def add_run(
+        self, request: AgentRequest | dict[str, Any], state: State[Any], outcome: Outcome | None = None, **members: Any
+    ) -> UUID:
+        """A flow run in `state` that came to `outcome`."""
+        parameter = request.model_dump(mode="json") if isinstance(request, AgentRequest) else request
+        run_id = uuid4()
+        self.flow_runs[run_id] = FlowRun(
+            id=run_id, flow_id=uuid4(), parameters={"request": parameter}, state=state, created=STARTED, **members
+        )
+        if outcome is not None:
+            self.outcomes[run_id] = outcome
+        return run_id
+
+    async def waiting_jobs(self) -> int:
+        before = len(self.submitted) if self.waiting is None else self.waiting
+        await asyncio.sleep(self.delay_seconds)
+        return before
+
+    async def find_run(self, run_id: UUID) -> FlowRun | None:
+        if self.failure:
+            raise self.failure
+        return self.flow_runs.get(run_id)
+
+    async def find_outcome(self, run_id: UUID) -> Outcome | None:
+        return self.outcomes.get(run_id)
+
+    @asynccontextmanager
+    async def inline(self, request: AgentRequest, **options: Any) -> AsyncIterator[FakeRun]:
+        if self.failure:
+            raise self.failure
+        self.inline_runs.append({"request": request, **options})
+        run = FakeRun(uuid4(), self.outcome)
+        try:
+            yield run
+        finally:
+            self.left.append(run.run_id)
+
+
+def settings(**members: Any) -> ApiSettings:
+    """The defaults, and the token of these tests."""
+    return ApiSettings.model_validate({"api_bearer_token": TOKEN} | members)
+
+
+def client_of(host: FakeHost, api_settings: ApiSettings | None = None, token: str | None = TOKEN) -> httpx.AsyncClient:
+    """A caller of the application in front of `host`."""
+    app = create_app(cast(Host, host), api_settings or settings())
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service", headers=headers)
