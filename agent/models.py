@@ -166,6 +166,7 @@ class AgentResult(Frozen):
 
     started_at: datetime
     finished_at: datetime
+    ending: Ending = "exit"
     exit_code: int | None
     output: list[str]
     stderr: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from agent.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.models import AgentRequest, AgentResult, Invocation, Usage
+from agent.stream import parse_line
 
 OVERLOADED = frozenset({500, 502, 503, 504, 529})
 """The provider's answers that mean: not you, not now."""
@@ -16,7 +16,7 @@ Message = dict[str, Any]
 
 def judge(request: AgentRequest, invocation: Invocation) -> AgentResult:
     """The result of a run that ended well; raises the EndedBadly that fits otherwise, with the result in it."""
-    message = json.loads(invocation.result_line) if invocation.result_line is not None else {}
+    message = (parse_line(invocation.result_line) if invocation.result_line is not None else None) or {}
     result = _read(message, invocation)
     error = _what_is_wrong(request, message, invocation)
     if error is None:
@@ -101,6 +101,7 @@ def _read(message: Message, invocation: Invocation) -> AgentResult:
         turns=message.get("num_turns"),
         session_id=message.get("session_id") or invocation.session_id,
         model=invocation.model,
+        ending=invocation.ending,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from agent.events import (
@@ -22,6 +23,8 @@ Message = dict[str, Any]
 SYNTHETIC = "<synthetic>"
 """The model's name in messages that the CLI made up itself, to report an error."""
 
+_HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+
 TOOL_RESULT_LIMIT = 16_384
 """Characters of a tool's result that an event carries; the transcript has all of it."""
 
@@ -30,9 +33,23 @@ def parse_line(line: str) -> Message | None:
     """The message on a line, or None for a line that is no message."""
     try:
         message = json.loads(line)
+        if _HALF_A_PAIR.search(line):
+            message = _without_surrogates(message)
     except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) and isinstance(message.get("type"), str) else None
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Half a pair of surrogates is valid in JSON's escapes, and in nothing that it is to be written to."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_without_surrogates(one) for one in value]
+        case dict():
+            return {_without_surrogates(name): _without_surrogates(one) for name, one in value.items()}
+    return value
 
 
 def read_events(message: Message) -> list[Event]:

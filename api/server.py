@@ -7,6 +7,7 @@ leave runs behind; the main thread hears the signals. Agents die with the thread
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,9 @@ from store.store import Store, open_store
 
 CANNOT_START = 2
 """The exit status of a host that would fail again in the same way: it is not to be started again."""
+
+
+_LAST_SECONDS = 30.0
 
 
 class HostProcess:
@@ -79,6 +83,9 @@ class HostProcess:
         """From any thread: end now what is at work, and finish."""
         self.stop()
         self.stop()
+        watchdog = threading.Timer(_LAST_SECONDS, os._exit, args=[1])  # whatever may still wait for something
+        watchdog.daemon = True
+        watchdog.start()
 
     async def _serve(self) -> None:
         register = read_register(find_register(Path.cwd()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +25,7 @@ console = Console()
 
 def show_demo() -> int:
     """Run one chat completion, one job and one scheduled run through the real CLI; gives the exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended in any case
     with tempfile.TemporaryDirectory(prefix="agent-service-demo-") as scratch, OfflineModel() as model:
         console.print("Starting Prefect, the API and a host; the offline model stands in for the real one …")
         started = time.monotonic()

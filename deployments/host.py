@@ -27,7 +27,7 @@ from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Pending
 
 from agent.conversation import Content
-from agent.errors import AgentBusy
+from agent.errors import AgentBusy, NotConfigured
 from agent.events import Sink, bound
 from agent.models import AgentRequest, Outcome
 from agent.runtime import Runtime
@@ -64,6 +64,8 @@ class Host:
         self._client: PrefectClient | None = None
         self._stack = AsyncExitStack()
         self._inline: set[asyncio.Task[State[Any]]] = set()
+        self._flow_id: UUID | None = None
+        self._known_deployment_id: UUID | None = None
 
     async def __aenter__(self) -> Host:
         # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these.
@@ -98,9 +100,11 @@ class Host:
         self.runtime.check_bounds(request)
         small = await store_input(self.store, request)
         async with calling_prefect():
-            deployment = await self.prefect.read_deployment_by_name(DEPLOYMENT)
             flow_run = await self.prefect.create_flow_run_from_deployment(
-                deployment.id, parameters={"request": small.model_dump(mode="json")}, name=run_name(request), tags=tags
+                await self._deployment_id(),
+                parameters={"request": small.model_dump(mode="json")},
+                name=run_name(request),
+                tags=tags,
             )
         self.nudge()
         return flow_run.id
@@ -120,9 +124,27 @@ class Host:
         """The flow run of that id, if there is one and it is an agent's; raises PrefectUnavailable."""
         async with calling_prefect():
             try:
-                return await self.prefect.read_flow_run(run_id)
+                flow_run = await self.prefect.read_flow_run(run_id)
             except ObjectNotFound:
                 return None
+            return flow_run if flow_run.flow_id == await self.flow_id() else None
+
+    async def flow_id(self) -> UUID:
+        """The id of the flow `agent_run`; raises NotConfigured when it is not registered."""
+        if self._flow_id is None:
+            try:
+                self._flow_id = (await self.prefect.read_flow_by_name(agent_run.name)).id
+            except ObjectNotFound:
+                raise _not_registered() from None
+        return self._flow_id
+
+    async def _deployment_id(self) -> UUID:
+        if self._known_deployment_id is None:
+            try:
+                self._known_deployment_id = (await self.prefect.read_deployment_by_name(DEPLOYMENT)).id
+            except ObjectNotFound:
+                raise _not_registered() from None
+        return self._known_deployment_id
 
     async def find_outcome(self, run_id: UUID) -> Outcome | None:
         """What a run came to, once it is kept; raises StoreUnavailable."""
@@ -192,6 +214,10 @@ class Host:
             return state
         finally:
             self.runtime.slots.give_back(context.slot)
+
+
+def _not_registered() -> NotConfigured:
+    return NotConfigured(f"{DEPLOYMENT} is not registered in Prefect; start the service again to register it")
 
 
 def run_name(request: AgentRequest) -> str:

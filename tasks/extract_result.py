@@ -6,6 +6,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from referencing import Registry
 
 from agent.errors import AgentFailed
 from agent.models import AgentRequest, AgentResult, Invocation
@@ -27,6 +28,7 @@ def _schema_error(request: AgentRequest, result: AgentResult) -> str | None:
     if request.json_schema is None:
         return None
     failure: ValidationError | None = best_match(
-        Draft202012Validator(request.json_schema).iter_errors(result.structured)
+        # an empty registry: a `$ref` to somewhere else is an error, not a request
+        Draft202012Validator(request.json_schema, registry=Registry()).iter_errors(result.structured)
     )
     return None if failure is None else one_line(f"the answer does not follow the schema: {failure.message}")

@@ -11,6 +11,11 @@ def test_a_line_that_is_no_message_is_none(line: str) -> None:
     assert parse_line(line) is None
 
 
+def test_half_a_pair_of_surrogates_is_replaced_and_a_whole_one_is_kept() -> None:
+    message = parse_line('{"type": "t", "half": "a\\ud83d", "whole": "\\ud83d\\ude00", "list": ["\\udc00"]}')
+    assert message == {"type": "t", "half": "a\ufffd", "whole": "\U0001f600", "list": ["\ufffd"]}
+
+
 def assistant(*blocks: object, parent: str | None = None, model: str = "m") -> dict[str, object]:
     return {"type": "assistant", "parent_tool_use_id": parent, "message": {"model": model, "content": list(blocks)}}
 
