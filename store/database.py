@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
 
-from sqlalchemy import Table
+from sqlalchemy import Row, Select, Table, UpdateBase
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,46 +18,73 @@ from store.failures import reported
 from store.postgresql import open_postgresql
 from store.sqlite import open_sqlite
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 20
+
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Awaitable[T]]
+Opening = AbstractAsyncContextManager[AsyncConnection]
 
 
 class Database:
-    """One database; every wait has an end, and every failure of it is a `StoreUnavailable`."""
+    """One database; every wait has an end, and every failure of it is a `StoreUnavailable`.
+
+    Work that has begun goes on to its end when its caller is cancelled: a driver that is interrupted loses its
+    connection, and aiosqlite a thread as well.
+    """
 
     def __init__(self, database_url: str) -> None:
         self.url: URL = parse_address(database_url)
         self.is_sqlite = self.url.drivername == "sqlite"
         with reported(self.url):
             self._reader, self._writer = (open_sqlite if self.is_sqlite else open_postgresql)(self.url)
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._closed = False
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection on which each statement stands alone."""
-        self._check_open()
-        with reported(self.url):
-            async with asyncio.timeout(PATIENCE_SECONDS), self._reader.connect() as connection:
-                yield connection
+    async def read(self, work: Work[T]) -> T:
+        """Give `work` a connection on which each statement stands alone."""
+        return await self._finish(self._reader.connect(), work, PATIENCE_SECONDS)
 
-    @asynccontextmanager
-    async def write(self, *, durable: bool = True, seconds: float = PATIENCE_SECONDS) -> AsyncIterator[AsyncConnection]:
-        """A transaction, committed at the end; without `durable` a power cut may still undo it."""
-        self._check_open()
-        writer = self._writer.execution_options(durable=durable)
-        with reported(self.url):
-            async with asyncio.timeout(seconds), writer.begin() as connection:
-                yield connection
+    async def write(self, work: Work[T], *, durable: bool = True, seconds: float = PATIENCE_SECONDS) -> T:
+        """Give `work` a transaction, committed at its end; without `durable` a power cut may still undo it."""
+        return await self._finish(self._writer.execution_options(durable=durable).begin(), work, seconds)
+
+    async def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """All that `query` finds."""
+
+        async def fetch(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            return (await connection.execute(query)).all()
+
+        return await self.read(fetch)
+
+    async def change(self, statement: UpdateBase, *, durable: bool = True) -> int:
+        """Execute `statement` in a transaction of its own, and count the rows it touched."""
+
+        async def execute(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self.write(execute, durable=durable)
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
         """The insert of this database's own dialect, which knows `on_conflict_do_update`."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     async def close(self) -> None:
-        """Close every connection; whoever comes later is refused."""
+        """Finish what is under way and close every connection; whoever comes later is refused."""
         self._closed = True
+        if self._under_way:
+            await asyncio.wait(self._under_way)
         for engine in (self._reader, self._writer):
             await engine.dispose()
 
-    def _check_open(self) -> None:
+    async def _finish(self, opening: Opening, work: Work[T], seconds: float) -> T:
         if self._closed:
             raise StoreUnavailable("the store is closed", retryable=False)
+        task = asyncio.create_task(self._run(opening, work, seconds))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    async def _run(self, opening: Opening, work: Work[T], seconds: float) -> T:
+        with reported(self.url):
+            async with asyncio.timeout(seconds), opening as connection:
+                return await work(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,22 +12,28 @@ from sqlalchemy.engine import URL
 from store.address import shown
 from store.errors import StoreUnavailable
 
-# SQLite's error names and PostgreSQL's SQLSTATEs, by prefix: what to try, and if waiting may be enough.
+NOT_ALLOWED = "42501"
+
+# The system's and SQLite's error names, PostgreSQL's SQLSTATEs, by prefix: what to try, and if waiting may be enough.
+ELSEWHERE = "make it writable for this user, or name another place in DATABASE_URL"
 ADVICE = {
+    "EACCES": (ELSEWHERE, False),
+    "ENOTDIR": (ELSEWHERE, False),
+    "EISDIR": (ELSEWHERE, False),
+    "EROFS": (ELSEWHERE, False),
+    "ENOSPC": ("free some space on its filesystem", True),
     "SQLITE_BUSY": ("another process holds it for long; is one of them stopped?", True),
     "SQLITE_FULL": ("free some space on its filesystem", True),
     "SQLITE_IOERR": ("look at the space and the health of its filesystem", True),
-    "SQLITE_READONLY": ("make the file and its directory writable for this user", False),
-    "SQLITE_CANTOPEN": ("make its directory writable for this user, or name another in DATABASE_URL", False),
+    "SQLITE_READONLY": (ELSEWHERE, False),
+    "SQLITE_CANTOPEN": (ELSEWHERE, False),
     "SQLITE_NOTADB": ("name another file in DATABASE_URL", False),
     "SQLITE_CORRUPT": ("move the file away, or put a backup in its place", False),
     "28": ("correct the user and password in DATABASE_URL", False),
     "3D": ("create that database, or correct DATABASE_URL", False),
-    "42501": ("grant this user the right to create tables there", False),
+    NOT_ALLOWED: ("grant this user the right to create tables there", False),
     "53100": ("free some space on its filesystem", True),
 }
-# These say that a statement was wrong, not that the database was away: they are ours to fix.
-OUR_MISTAKES = (exc.IntegrityError, exc.ProgrammingError, exc.DataError)
 
 
 @contextmanager
@@ -34,14 +41,29 @@ def reported(url: URL) -> Iterator[None]:
     """What the drivers raise for want of a database leaves here as `StoreUnavailable`."""
     try:
         yield
-    except exc.DBAPIError as error:
-        if isinstance(error, OUR_MISTAKES) and not _code(error.orig).startswith("42501"):
+    except Exception as error:
+        trouble = _trouble(error)
+        if trouble is None:
             raise
-        raise _unavailable(url, error.orig or error) from error
-    except exc.TimeoutError as error:
-        raise _unavailable(url, TimeoutError("no connection came free in time")) from error
-    except OSError as error:
-        raise _unavailable(url, error) from error
+        raise _unavailable(url, trouble) from error
+
+
+def _trouble(error: Exception) -> BaseException | None:
+    """What the database said; None if the mistake is ours."""
+    match error:
+        case exc.IntegrityError() | exc.ProgrammingError() | exc.DataError():
+            return error.orig if _code(error.orig) == NOT_ALLOWED else None
+        case exc.DBAPIError():
+            return error.orig
+        case exc.TimeoutError():
+            return TimeoutError("no connection came free in time")
+        case OSError():
+            return error
+        case RuntimeError() if "new thread" in str(error):
+            return error  # aiosqlite gives each connection a thread
+        case _:
+            # while it connects, asyncpg's errors come as they are; who uses SQLite need not import it
+            return error if type(error).__module__.startswith("asyncpg.") else None
 
 
 def _unavailable(url: URL, error: BaseException) -> StoreUnavailable:
@@ -52,6 +74,8 @@ def _unavailable(url: URL, error: BaseException) -> StoreUnavailable:
 
 
 def _code(error: object) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return errno.errorcode.get(error.errno, "")
     for name in ("sqlite_errorname", "sqlstate"):
         if isinstance(code := getattr(error, name, None), str):
             return code

@@ -8,6 +8,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database import Database
 from store.retention import delete_older
@@ -47,23 +48,24 @@ class Idempotency:
             | (claims.c.run_id.is_(None) & (claims.c.claimed_at < now - UNSETTLED)),
         )
         held = select(claims.c.body_hash, claims.c.run_id).where(claims.c.id == _digest(scope, key))
-        async with self._database.write() as connection:
+
+        async def work(connection: AsyncConnection) -> Claim:
             fresh = (await connection.execute(take)).rowcount == 1
-            # the row is locked by now, so it cannot be released in between
+            # the row is locked by now: nobody can release it in between
             row = (await connection.execute(held)).one()
-        return Claim(fresh, row.body_hash, row.run_id)
+            return Claim(fresh, row.body_hash, row.run_id)
+
+        return await self._database.write(work)
 
     async def settle(self, scope: str, key: str, run_id: UUID) -> bool:
         """Say which run the key stands for; False if the claim has lapsed and another run has the key."""
         unsettled = claims.c.run_id.is_(None) | (claims.c.run_id == run_id)
         statement = update(claims).where(claims.c.id == _digest(scope, key), unsettled).values(run_id=run_id)
-        async with self._database.write() as connection:
-            return (await connection.execute(statement)).rowcount == 1
+        return await self._database.change(statement) == 1
 
     async def release(self, scope: str, key: str) -> None:
         """Give the key back: what it was claimed for did not come about."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(claims).where(claims.c.id == _digest(scope, key)))
+        await self._database.change(delete(claims).where(claims.c.id == _digest(scope, key)))
 
     async def trim(self) -> int:
         """Delete the claims that have expired, and count them."""

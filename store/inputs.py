@@ -22,22 +22,22 @@ class Inputs:
     async def save(self, body: str) -> str:
         """Keep `body`, on disk when this returns, and give the id to load it by."""
         input_id = uuid4().hex
-        async with self._database.write() as connection:
-            await connection.execute(insert(inputs).values(id=input_id, saved_at=datetime.now(UTC), body=body))
+        statement = insert(inputs).values(id=input_id, saved_at=datetime.now(UTC), body=body)
+        await self._database.change(statement)
         return input_id
 
     async def load(self, input_id: str) -> str:
         """The text saved under this id, or `InputMissing`."""
-        async with self._database.read() as connection:
-            body: str | None = await connection.scalar(select(inputs.c.body).where(inputs.c.id == input_id))
-        if body is None:
+        query = select(inputs.c.body).where(inputs.c.id == input_id)
+        rows = await self._database.rows(query)
+        if not rows:
             raise InputMissing(input_id)
-        return body
+        return str(rows[0].body)
 
     async def delete(self, input_id: str) -> None:
         """Forget the text of this id, if it is still there."""
-        async with self._database.write() as connection:
-            await connection.execute(delete(inputs).where(inputs.c.id == input_id))
+        statement = delete(inputs).where(inputs.c.id == input_id)
+        await self._database.change(statement)
 
     async def trim(self, older_than: datetime) -> int:
         """Delete the inputs saved before `older_than`, and count them."""

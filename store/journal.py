@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database import Database
 from store.entry import Entry
@@ -53,9 +54,8 @@ class Journal:
         """The first `limit` written events of the run past number `after`."""
         query = select(entries.c.seq, entries.c.at, entries.c.type, entries.c.body)
         query = query.where(entries.c.run_id == run_id, entries.c.seq > after)
-        async with self._database.read() as connection:
-            rows = await connection.execute(query.order_by(entries.c.seq).limit(limit))
-            return [Entry(*row) for row in rows]
+        rows = await self._database.rows(query.order_by(entries.c.seq).limit(limit))
+        return [Entry(*row) for row in rows]
 
     async def follow(self, run_id: UUID, after: int = 0) -> AsyncGenerator[Entry]:
         """Every event past number `after`, once and in order: those written, then each new one, until it is closed.
@@ -91,12 +91,14 @@ class Journal:
 
     async def _idle_since(self, moment: datetime) -> list[UUID]:
         query = select(journals.c.run_id).where(journals.c.updated_at < moment).limit(100)
-        async with self._database.read() as connection:
-            return list(await connection.scalars(query))
+        return [row.run_id for row in await self._database.rows(query)]
 
     async def _delete(self, run_id: UUID, older_than: datetime) -> int:
         head = delete(journals).where(journals.c.run_id == run_id, journals.c.updated_at < older_than)
-        async with self._database.write(durable=False) as connection:
+
+        async def work(connection: AsyncConnection) -> int:
             if (await connection.execute(head)).rowcount == 0:
                 return 0  # it has grown meanwhile
             return (await connection.execute(delete(entries).where(entries.c.run_id == run_id))).rowcount
+
+        return await self._database.write(work, durable=False)

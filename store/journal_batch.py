@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 from sqlalchemy import insert, select
@@ -26,20 +27,22 @@ class Batch:
         self.events = events
         self._id = uuid4()
         self._counts = Counter(event.run_id for event in events)
-        self._tried = False
+        self.tries = 0
 
     async def write(self, database: Database) -> dict[UUID, list[Entry]]:
         """Write all of it, and say what it has become, by run."""
-        retried, self._tried = self._tried, True
-        async with database.write(durable=False) as connection:
-            # the commit of a try that failed may have come through all the same
-            last = await self._last_seqs(connection) if retried else {}
-            if last:
-                return self._numbered(last)
-            await self._reserve(database, connection)
-            written = self._numbered(await self._last_seqs(connection))
-            rows = [_row(run_id, entry) for run_id, own in written.items() for entry in own]
-            await connection.execute(insert(entries), rows)
+        self.tries += 1
+        return await database.write(partial(self._write, database), durable=False)
+
+    async def _write(self, database: Database, connection: AsyncConnection) -> dict[UUID, list[Entry]]:
+        # the commit of a try that failed may have come through all the same
+        last = await self._last_seqs(connection) if self.tries > 1 else {}
+        if last:
+            return self._numbered(last)
+        await self._reserve(database, connection)
+        written = self._numbered(await self._last_seqs(connection))
+        rows = [_row(run_id, entry) for run_id, own in written.items() for entry in own]
+        await connection.execute(insert(entries), rows)
         return written
 
     async def _reserve(self, database: Database, connection: AsyncConnection) -> None:

@@ -104,13 +104,12 @@ class JournalBuffer:
         self._last_of[event.run_id] = self._put
 
     def _drop(self, event: Pending) -> None:
-        lost = max(1, event.dropped)
-        self.dropped += lost
+        self.dropped += not event.dropped
         gap = self._open_gaps.get(event.run_id)
         if gap is None:
             gap = self._open_gaps[event.run_id] = Pending(event.run_id, GAP, "", event.at)
             self._push(gap)
-        gap.dropped += lost
+        gap.dropped += event.dropped or 1
 
     def _close_gap(self, gap: Pending) -> None:
         if self._open_gaps.get(gap.run_id) is gap:

@@ -112,9 +112,7 @@ class JournalWatch:
         query = select(journals.c.run_id, journals.c.last_seq)
         for start in range(0, len(run_ids), POLL_RUNS):
             some = run_ids[start : start + POLL_RUNS]
-            async with self._database.read() as connection:
-                heads = (await connection.execute(query.where(journals.c.run_id.in_(some)))).all()
-            for run_id, last in heads:
+            for run_id, last in await self._database.rows(query.where(journals.c.run_id.in_(some))):
                 for follower in self._followers.get(run_id, ()):
                     if last > follower.after:
                         follower.wake()

@@ -17,10 +17,11 @@ from store.journal_outage import Outage
 
 logger = logging.getLogger(__name__)
 
-BATCH_EVENTS = 200
+BATCH_EVENTS = 250
 BATCH_BYTES = 4 * 1024 * 1024
 LINGER_SECONDS = 0.04
 RETRY_SECONDS = 1.0
+TRIES = 3  # for what is not an outage
 
 Written = Callable[[UUID, list[Entry]], None]
 
@@ -91,7 +92,10 @@ class JournalWriter:
         except StoreUnavailable as error:
             self._outage.goes_on(error.reason)
             return None
-        except Exception:
+        except Exception as error:
+            if batch.tries < TRIES:
+                self._outage.goes_on(repr(error))
+                return None
             # it can never be written, and must not hold up what comes behind it
             logger.exception("journal: the database refused %d events", len(batch.events))
             self._buffer.discard(batch.events, written=False)

@@ -21,32 +21,28 @@ ADVISORY_LOCK = 0x5354_4F52_45  # any number, as long as it is always this one
 
 async def migrate(database: Database) -> None:
     """Make or upgrade the tables, once, however many processes ask at the same time."""
-    if await _revision(database) == REVISION:
-        return
-    async with _alone(database), database.write(seconds=UPGRADE_SECONDS) as connection:
-        await connection.run_sync(_upgrade)
-
-
-async def _revision(database: Database) -> str | None:
-    # a transaction that may write: a file that cannot be written is found now, not at the first event
-    async with database.write(durable=False) as connection:
-        if not await connection.run_sync(lambda sync: inspect(sync).has_table(VERSION_TABLE)):
-            return None
-        return str(await connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")))
+    async with _alone(database):
+        if await database.read(lambda connection: connection.run_sync(_revision)) != REVISION:
+            await database.write(lambda connection: connection.run_sync(_upgrade), seconds=UPGRADE_SECONDS)
 
 
 @asynccontextmanager
 async def _alone(database: Database) -> AsyncIterator[None]:
-    """Nobody else migrates meanwhile; PostgreSQL sees to that inside the transaction."""
+    """Nobody else opens the file meanwhile; PostgreSQL has a lock of its own for this, taken in `_upgrade`."""
     if not database.is_sqlite:
         yield
         return
     with reported(database.url):
         async with AsyncFileLock(f"{database.url.database}.lock", timeout=LOCK_SECONDS):
-            async with database.read() as connection:
-                # two processes that turn WAL on at once may both be refused, whatever the busy timeout
-                await connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            # needs the file to itself: when two processes meet here, SQLite refuses one without waiting
+            await database.read(lambda connection: connection.exec_driver_sql("PRAGMA journal_mode=WAL"))
             yield
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return str(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")))
 
 
 def _upgrade(connection: Connection) -> None:

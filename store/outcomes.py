@@ -28,24 +28,21 @@ class Outcomes:
         statement = insert.values(run_id=run_id, **fresh).on_conflict_do_update(
             index_elements=[outcomes.c.run_id], set_={name: insert.excluded[name] for name in fresh}
         )
-        async with self._database.write() as connection:
-            await connection.execute(statement)
+        await self._database.change(statement)
 
     async def load(self, run_id: UUID) -> str | None:
         """What the run gave, or None if nothing was kept."""
-        async with self._database.read() as connection:
-            body: str | None = await connection.scalar(select(outcomes.c.body).where(outcomes.c.run_id == run_id))
-        return body
+        query = select(outcomes.c.body).where(outcomes.c.run_id == run_id)
+        return next((str(row.body) for row in await self._database.rows(query)), None)
 
     async def load_many(self, run_ids: Sequence[UUID]) -> dict[UUID, str]:
         """The summaries of these runs, without those that have none; no body is read."""
         query = select(outcomes.c.run_id, outcomes.c.summary).where(outcomes.c.summary.is_not(None))
         summaries: dict[UUID, str] = {}
-        async with self._database.read() as connection:
-            for start in range(0, len(run_ids), AT_ONCE):
-                some = run_ids[start : start + AT_ONCE]
-                rows = await connection.execute(query.where(outcomes.c.run_id.in_(some)))
-                summaries.update((run_id, summary) for run_id, summary in rows)
+        for start in range(0, len(run_ids), AT_ONCE):
+            wanted = run_ids[start : start + AT_ONCE]
+            rows = await self._database.rows(query.where(outcomes.c.run_id.in_(wanted)))
+            summaries |= {row.run_id: row.summary for row in rows}
         return summaries
 
     async def trim(self, older_than: datetime) -> int:

@@ -17,8 +17,7 @@ async def delete_older(database: Database, key: Column[Any], moment: Column[date
     some = select(key).where(moment < older_than).limit(AT_ONCE)
     deleted = 0
     while True:
-        async with database.write(durable=False) as connection:
-            count = (await connection.execute(delete(key.table).where(key.in_(some)))).rowcount
+        count = await database.change(delete(key.table).where(key.in_(some)), durable=False)
         deleted += count
         if count < AT_ONCE:
             return deleted

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -22,7 +23,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that leads to these tables."""
 
 VERSION_TABLE = "store_version"
@@ -100,4 +101,20 @@ claims = Table(
     Column("body_hash", Text, nullable=False),
     Column("run_id", Uuid),
     Column("claimed_at", Instant, nullable=False),
+)
+
+handled = Table(
+    "store_handled",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claim_id", Uuid, nullable=False, index=True),
+    Column("owner", Uuid, nullable=False, index=True),
+    Column("run_id", Uuid),
+    Column("renewed_at", Instant, nullable=False),
+    Column("error", Body),
+    Column("source", Body, nullable=False),
+    Column("key", Body, nullable=False),
 )

@@ -9,6 +9,7 @@ commit its fsync: killed processes lose nothing, a power cut may take the last c
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sqlalchemy import event
@@ -21,9 +22,11 @@ READERS = 4
 
 
 def open_sqlite(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
-    """The engine to read with, and the one to write with; the directory of the file is made if need be."""
+    """The engine to read with, and the one to write with; the file is made if need be, for this user alone."""
     assert url.database is not None
     Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # also because a path that cannot be opened would leave a thread of aiosqlite's behind
+    os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
     # one writer a process: its own queue is fairer than SQLite's, which sleeps and tries again
     reader, writer = _engine(url, READERS), _engine(url, 1)
     event.listen(writer.sync_engine, "begin", _begin)

@@ -10,6 +10,7 @@ from datetime import datetime
 from anyio import CancelScope
 
 from store.database import Database
+from store.handled import Handled
 from store.idempotency import Idempotency
 from store.inputs import Inputs
 from store.journal import Journal
@@ -35,6 +36,7 @@ class Store:
     outcomes: Outcomes
     journal: Journal
     idempotency: Idempotency
+    handled: Handled
 
     async def trim(self, older_than: datetime, *, records_older_than: datetime | None = None) -> Trimmed:
         """Delete journals idle since `older_than`, expired claims and, if asked, inputs and outcomes saved long ago."""
@@ -59,6 +61,7 @@ async def open_store(database_url: str, *, idempotency_hours: float = 24) -> Asy
                 Outcomes(database),
                 journal,
                 Idempotency(database, hours=idempotency_hours),
+                Handled(database),
             )
         finally:
             with CancelScope(shield=True):
