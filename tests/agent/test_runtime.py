@@ -1,0 +1,112 @@
+"""The runtime whole: a slot, a checkout, a cell where there is one, and the real CLI."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from agent.errors import NotConfigured, RequestRefused, WorkspaceError
+from agent.events import Event, Said
+from agent.models import AgentRequest
+from agent.outcome import judge
+from agent.runtime import Runtime
+from agent.settings import AgentSettings
+from demo.model import OfflineModel
+from demo.repository import create_repository
+
+pytestmark = pytest.mark.anyio
+
+RUN = "11111111-2222-3333-4444-555555555555"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, offline_model: OfflineModel) -> AgentSettings:
+    return AgentSettings(
+        state_dir=tmp_path / "state",
+        workspace_dir=str(create_repository(tmp_path / "repository")),
+        anthropic_api_key=SecretStr("offline"),
+        anthropic_base_url=offline_model.url,
+        agent_capacity=1,
+    )
+
+
+async def run(settings: AgentSettings, prompt: str, **fields: object) -> tuple[str | None, list[Event]]:
+    """The answer of one run, and its events."""
+    request = AgentRequest.model_validate({"prompt": prompt, "agent": "service-upgrade", **fields})
+    runtime, events = Runtime(settings), []
+    await runtime.open()
+    async with runtime.slots.lend() as slot:
+        checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
+        async with runtime.converse(RUN, request, checkout, events.append) as conversation:
+            result = judge(request, await conversation.hold(request.prompt))
+        report = await runtime.collect(slot, checkout, RUN)
+        assert report.commit == checkout.snapshot.commit
+    return result.text, events
+
+
+def bash(command: str) -> str:
+    steps = [{"tool": "Bash", "input": {"command": command}}, {"text": "{tool_result}"}]
+    return f"offline-model: {json.dumps(steps)}"
+
+
+@pytest.mark.parametrize(
+    "agent", ["service-upgrade", ".claude/agents/service-upgrade", ".claude/agents/service-upgrade.md"]
+)
+async def test_a_name_and_a_path_mean_the_same_agent(settings: AgentSettings, agent: str) -> None:
+    text, events = await run(settings, 'offline-model: {"text": "it is me"}', agent=agent)
+    assert (text, [event.text for event in events if isinstance(event, Said)]) == ("it is me", ["it is me"])
+
+
+async def test_nothing_of_a_run_is_left_but_its_checkout(settings: AgentSettings) -> None:
+    await run(settings, bash("echo secret > ~/note; echo more > /tmp/note; ls"))
+    assert list((settings.state_dir / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+async def test_an_agents_environment_is_built_and_not_inherited(
+    settings: AgentSettings, sandbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("API_BEARER_TOKEN", "PREFECT_API_AUTH_STRING", "DATABASE_URL", "GH_TOKEN", "UNKNOWN_SECRET"):
+        monkeypatch.setenv(name, f"value of {name}")
+    changed = {"agent_sandbox": sandbox, "agent_env_allow": ["GH_TOKEN"]}
+    text, _ = await run(settings.model_copy(update=changed), bash("env"))
+    variables = dict(line.split("=", 1) for line in (text or "").splitlines() if "=" in line)
+    assert variables["GH_TOKEN"] == "value of GH_TOKEN"
+    assert not [name for name, value in variables.items() if value.startswith("value of") and name != "GH_TOKEN"]
+    assert variables["HOME"] != os.environ["HOME"]
+
+
+async def test_without_a_credential_a_run_fails_at_once_and_says_what_to_set(settings: AgentSettings) -> None:
+    with pytest.raises(NotConfigured, match=r"ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN.*make demo"):
+        await run(settings.model_copy(update={"anthropic_api_key": None}), "hi")
+
+
+async def test_a_cli_that_is_missing_or_may_not_run_is_named(settings: AgentSettings, tmp_path: Path) -> None:
+    missing = tmp_path / "claude"
+    with pytest.raises(NotConfigured, match="CLAUDE_CLI"):
+        await run(settings.model_copy(update={"claude_cli": missing}), "hi")
+    missing.write_text("#!/bin/sh\n")
+    with pytest.raises(NotConfigured, match="chmod"):
+        await run(settings.model_copy(update={"claude_cli": missing}), "hi")
+
+
+async def test_a_workspace_that_is_no_repository_says_so(settings: AgentSettings, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(WorkspaceError, match="empty"):
+        await run(settings.model_copy(update={"workspace_dir": str(empty)}), "hi")
+
+
+async def test_an_unknown_workspace_names_those_that_there_are(settings: AgentSettings) -> None:
+    with pytest.raises(WorkspaceError, match="default"):
+        await run(settings, "hi", workspace="nowhere")
+
+
+@pytest.mark.parametrize(("field", "value"), [("max_budget_usd", 1001), ("timeout_seconds", 86_401)])
+async def test_more_than_the_operator_allows_is_refused(settings: AgentSettings, field: str, value: int) -> None:
+    with pytest.raises(RequestRefused, match=field):
+        await run(settings, "hi", **{field: value})

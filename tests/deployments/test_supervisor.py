@@ -1,0 +1,149 @@
+"""`agent-service up`: what it does when its parts die, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from demo.model import OfflineModel
+from demo.stage import Stage, set_stage, stop
+
+
+@pytest.fixture(scope="module")
+def own_stage(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A service of this file's own: its parts are killed here."""
+    with set_stage(tmp_path_factory.mktemp("own"), offline_model.url, {"AGENT_CAPACITY": "2"}) as stage:
+        yield stage
+
+
+def part(stage: Stage, module: str) -> psutil.Process:
+    """The process that runs `module`."""
+    children = psutil.Process(stage.process.pid).children()
+    [found] = [child for child in children if module in child.cmdline()]
+    return found
+
+
+def until(claim: Callable[[], object], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def client(stage: Stage) -> httpx.Client:
+    return httpx.Client(base_url=stage.url, headers={"Authorization": f"Bearer {stage.token}"}, timeout=30)
+
+
+def answers(stage: Stage, path: str) -> bool:
+    try:
+        return httpx.get(f"{stage.url}{path}", timeout=10).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def chat(stage: Stage) -> str:
+    body = {"messages": [{"role": "user", "content": 'offline-model: {"text": "pong"}'}]}
+    with client(stage) as service:
+        answer = service.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    text: str = answer.json()["choices"][0]["message"]["content"]
+    return text
+
+
+def test_while_prefect_does_not_answer_callers_are_told_within_three_seconds(own_stage: Stage) -> None:
+    server = part(own_stage, "deployments.prefect_server")
+    server.suspend()
+    try:
+        with client(own_stage) as service:
+            started = time.monotonic()
+            answer = service.post("/execute", json={"agent": "service-upgrade", "prompt": "hi"})
+            took = time.monotonic() - started
+            assert answer.status_code == 503
+            assert "Prefect" in answer.json()["detail"]
+            assert took < 3.5
+            assert service.get("/health").status_code == 200
+    finally:
+        server.resume()
+
+
+def test_a_prefect_server_that_dies_is_started_again(own_stage: Stage) -> None:
+    old = part(own_stage, "deployments.prefect_server")
+    old.kill()
+    until(lambda: not old.is_running() and answers(own_stage, "/ready"), "the server is back")
+    assert chat(own_stage) == "pong"
+
+
+def test_a_host_that_dies_is_started_again_and_takes_no_agent_with_it(own_stage: Stage) -> None:
+    host = part(own_stage, "api.server")
+    script = [{"tool": "Bash", "input": {"command": "for i in $(seq 600); do sleep 0.5; done"}}]
+    with client(own_stage) as service:
+        body = {"agent": "service-upgrade", "prompt": f"offline-model: {json.dumps(script)}"}
+        service.post("/execute", json=body)
+    until(lambda: any("seq 600" in " ".join(process.cmdline()) for process in descendants(host)), "the tool runs")
+    family = descendants(host)
+    host.kill()
+    until(lambda: answers(own_stage, "/ready") and part(own_stage, "api.server").pid != host.pid, "the host is back")
+    until(lambda: not [process for process in family if process.is_running()], "its agents are gone", 15)
+    assert chat(own_stage) == "pong"
+
+
+def descendants(process: psutil.Process) -> list[psutil.Process]:
+    """All below `process` that are more than zombies."""
+    try:
+        below = process.children(recursive=True)
+        return [child for child in below if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def test_a_stop_ends_every_process_and_exits_with_zero(own_stage: Stage) -> None:
+    family = [psutil.Process(own_stage.process.pid), *descendants(psutil.Process(own_stage.process.pid))]
+    assert len(family) >= 3
+    assert stop(own_stage.process) == 0
+    assert [process for process in family[1:] if process.is_running()] == []
+
+
+@pytest.mark.parametrize("setting", ["PREFECT_SERVER_API_PORT", "API_PORT"])
+def test_a_port_in_use_is_named_and_nothing_is_left_running(tmp_path: Path, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+        port, other = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME")},
+            "STATE_DIR": str(tmp_path / "state"),
+            "PREFECT_SERVER_API_PORT": str(other),
+            "API_PORT": "0",
+            setting: str(port),
+        }
+        command = [sys.executable, "-m", "cli.main", "up"]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=90)
+    assert done.returncode != 0
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert setting in done.stderr
+
+
+def test_a_wrong_setting_is_one_line_that_names_it(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AGENT_CAPACITY": "many"}
+    command = [sys.executable, "-m", "cli.main", "up"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "AGENT_CAPACITY" in done.stderr
+
+
+def test_ctrl_c_in_a_terminal_stops_all_of_it_in_order(offline_model: OfflineModel, tmp_path: Path) -> None:
+    with set_stage(tmp_path, offline_model.url) as stage:
+        family = descendants(psutil.Process(stage.process.pid))
+        os.killpg(stage.process.pid, signal.SIGINT)
+        assert stage.process.wait(30) == 0
+        assert [process for process in family if process.is_running()] == []
