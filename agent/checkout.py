@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from agent.clone import describe_clone
 from agent.errors import WorkspaceError
 from agent.files import is_directory, open_directories, remove
 from agent.git import Git, GitError, GitTimedOut
-from agent.gitdir import CORE, GitDir, describe_checkout
+from agent.gitdir import CORE, GitDir
 from agent.mirror import Mirror
-from agent.places import Given, Slot
+from agent.places import Given, Slot, Step, no_step
 from agent.program import Bound, Program, ProgramFailed
 from agent.redaction import redact
 from agent.settings import WorkspaceConfig
 from agent.snapshot import Identity, Snapshot
-from agent.worktree import changed_paths, signature
+from agent.worktree import changed_paths, gitlinks, signature, sweep
 
 NO_SPACE = "no space left"
-GITLINK_MODE = b"\x00\x00\xe0\x00"
-
-Step = Callable[[str], None]
-
-
-def no_step(name: str) -> None:
-    """Nothing happens between the steps, but in tests."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,10 @@ class Preparation:
 
     async def run(self) -> None:
         """The working tree is the commit's, and `.git` a new one; raises WorkspaceError."""
-        await asyncio.to_thread(self._clear_the_way)
+        given = self.slot.given()
+        self.slot.take_back()
+        self.step("taken back")
+        await asyncio.to_thread(self._clear_the_way, given is not None and given.collected)
         self.step("cleared")
         await self._reset_or_heal()
         await asyncio.to_thread(self._give_git_dir)
@@ -61,28 +58,43 @@ class Preparation:
         try:
             await self._reset()
         except GitError as error:
-            if NO_SPACE in error.stderr_tail.lower() or isinstance(error, GitTimedOut):
+            if is_no_fault_of_files(error):
                 raise
             await asyncio.to_thread(self._forget)
+            await self._reset_or_doubt()
+
+    async def _reset_or_doubt(self) -> None:
+        try:
             await self._reset()
+        except GitError as error:
+            if not is_no_fault_of_files(error):
+                self.mirror.doubt()
+            raise
 
     async def _reset(self) -> None:
         ours = self.git.at(self.slot.git_dir, self.slot.checkout, self.slot.index)
-        await ours.run("checkout", "--quiet", "--force", "--detach", self.snapshot.commit)
-        self.step("reset")
+        # git looks for its files through links: first take away the links that an agent put where directories were
         await ours.run("clean", "-ffdxq", *(f"--exclude={pattern}" for pattern in self.config.keep))
         self.step("cleaned")
-        await _empty_submodules(ours, self.slot)
+        await ours.run("checkout", "--quiet", "--force", "--detach", self.snapshot.commit)
+        self.step("reset")
+        # clean passes by what an agent put where submodules belong
+        for path in await gitlinks(ours, self.slot.index):
+            await asyncio.to_thread(remove, self.slot.checkout / path)
+            (self.slot.checkout / path).mkdir()
 
-    def _clear_the_way(self) -> None:
+    def _clear_the_way(self, collected: bool) -> None:
         """Nothing of an agent's or of an interrupted preparation stands in the way of git."""
-        self.slot.take_back()
         self.slot.note_baseline({})
-        if not is_directory(self.slot.checkout):
+        if not is_directory(self.slot.checkout) or self.slot.mirror_objects() != str(self.mirror.objects):
             remove(self.slot.checkout)
             remove(self.slot.index)
             self.slot.checkout.mkdir()
         self.slot.checkout.chmod(0o755)
+        # collecting has swept, and nobody was there since
+        repositories = self.slot.read_repositories() if collected else None
+        for path in sweep(self.slot.checkout) if repositories is None else repositories:
+            remove(self.slot.checkout / path / ".git")
         remove(self.slot.checkout / ".git")
         remove(self.slot.index.with_name("index.lock"))
         head = GitDir(head=self.snapshot.commit, alternates=self.mirror.objects, config={"core": CORE})
@@ -95,8 +107,7 @@ class Preparation:
         remove(self.slot.index.with_name("index.lock"))
 
     def _give_git_dir(self) -> None:
-        user = {"name": self.identity.name or "", "email": self.identity.email or ""}
-        dot_git = describe_checkout(self.snapshot, self.mirror, user, self.identity.all_trailers)
+        dot_git = describe_clone(self.snapshot, self.mirror, self.config, self.identity)
         self.slot.note_refs(dot_git.packed_refs)
         target = self.slot.checkout / ".git"
         dot_git.write(target)
@@ -115,21 +126,13 @@ class Preparation:
         self.slot.note_baseline({path: signature(self.slot.checkout / path) for path in changed})
 
 
+def is_no_fault_of_files(error: GitError) -> bool:
+    """Whether neither the checkout nor the mirror is to blame."""
+    return NO_SPACE in error.stderr_tail.lower() or isinstance(error, GitTimedOut)
+
+
 def _reason(failure: ProgramFailed | OSError) -> str:
     if isinstance(failure, OSError):
         return str(failure)
     how = "timed out" if failure.exit_status is None else f"exit status {failure.exit_status}"
     return redact(f"{how}: {' '.join(failure.stderr.split())[-300:]}")
-
-
-async def _empty_submodules(ours: Git, slot: Slot) -> None:
-    """What an agent put where submodules belong is not in the index, and clean passes it by."""
-    index = await asyncio.to_thread(slot.index.read_bytes)
-    if GITLINK_MODE not in index:
-        return
-    listing = await ours.run("ls-files", "--stage", "-z")
-    for entry in listing.split(b"\0"):
-        if entry.startswith(b"160000 "):
-            directory = slot.checkout / entry.split(b"\t", 1)[1].decode(errors="surrogateescape")
-            await asyncio.to_thread(remove, directory)
-            directory.mkdir()

@@ -13,7 +13,7 @@ from agent.kept import keep
 from agent.leavings import Leavings, examine
 from agent.mirror import Mirror
 from agent.models import WorkspaceReport
-from agent.places import Slot
+from agent.places import Slot, Step, no_step
 from agent.snapshot import Identity, Snapshot
 
 
@@ -27,6 +27,7 @@ class Collector:
     snapshot: Snapshot
     identity: Identity
     diff_bytes: int
+    step: Step = no_step
 
     async def collect(self, run_id: str) -> WorkspaceReport:
         """What the run changed; whatever the remote has not is kept. Raises WorkspaceError if that cannot be done."""
@@ -34,6 +35,7 @@ class Collector:
             leavings = await examine(
                 self.git, self.slot, self.mirror, self.snapshot.commit, self.mirror.limits.kept_work_max_bytes
             )
+            self.step("examined")
             return await self._report(leavings, run_id)
         finally:
             await asyncio.to_thread(remove, self.slot.work)
@@ -43,6 +45,7 @@ class Collector:
         ref = None
         if unpushed or leavings.tree:
             ref = await keep(self.mirror, leavings, unpushed, self.snapshot, run_id)
+        self.step("kept")
         identity = self.identity.model_copy(update={"run_id": run_id})
         known = await asyncio.to_thread(self.slot.known_commits)
         # by now the mirror has every object, checked: its word is better than that of the agent's own objects

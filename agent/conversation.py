@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent import command
+from agent.censor import Censor, censored
 from agent.errors import AgentUnknown
 from agent.events import Event, Said, Sink, Started, TextDelta, ToolCalled, ToolReturned
 from agent.models import AgentRequest, Ending, Invocation
 from agent.process import AgentProcess, uninterrupted
+from agent.redaction import Redactor
 from agent.stream import parse_line, read_events
 
 Content = str | list[dict[str, Any]]
@@ -27,13 +29,20 @@ class Conversation:
     """Drives a started process through one run; `invocation` tells what came of it, whenever asked."""
 
     def __init__(
-        self, process: AgentProcess, request: AgentRequest, agent: str, stall_seconds: float, sink: Sink
+        self,
+        process: AgentProcess,
+        request: AgentRequest,
+        agent: str,
+        stall_seconds: float,
+        sink: Sink,
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor or Redactor()
         self._process = process
         self._request = request
         self._agent = agent
         self._stall_seconds = stall_seconds
-        self._sink = sink
+        self._sink = Censor(self._redactor, sink)
         self._started_at = datetime.now(UTC)
         self._ending: Ending = "exit"
         self._started: Started | None = None
@@ -60,8 +69,8 @@ class Conversation:
 
     @property
     def invocation(self) -> Invocation:
-        """What came of it so far."""
-        return Invocation(
+        """What came of it so far, without secrets."""
+        invocation = Invocation(
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             ending=self._ending,
@@ -73,6 +82,7 @@ class Conversation:
             printed=self._printed,
             stderr=self._process.stderr,
         )
+        return censored(self._redactor, invocation)
 
     async def _within_limits(self, content: Content) -> None:
         limit = asyncio.timeout(self._request.timeout_seconds)

@@ -16,26 +16,15 @@ import time
 import zlib
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from agent.limits import PRLIMIT
+from agent.procfs import Process, find_process, read, survey
 
 COOKIE = "AGENT_RUN_COOKIE"
 # Of realtime processes, in microseconds: 13 days and more never strike, and `unlimited` is what others have.
 LOWEST_MARK = 1 << 40
 PR_SET_CHILD_SUBREAPER = 36
 QUIET_SCANS = 2
-
-
-class Process(NamedTuple):
-    """A line of /proc: enough to know a process again, and its place among the others."""
-
-    pid: int
-    state: str
-    parent: int
-    group: int
-    session: int
-    started: int
 
 
 def become_subreaper() -> bool:
@@ -64,13 +53,13 @@ def command_pid(bwrap_pid: int) -> int | None:
 
     A signal to bubblewrap itself kills the whole cell at once, so a polite one has to go to this process.
     """
-    pid, processes = bwrap_pid, _processes()
-    while (process := processes.get(pid)) is not None and _name(pid) == "bwrap":
-        child = next((other.pid for other in processes.values() if other.parent == process.pid), None)
+    pid, processes = bwrap_pid, survey().values()
+    while read(pid, "comm") == b"bwrap\n":
+        child = next((process.pid for process in processes if process.parent == pid), None)
         if child is None:
             return None
         pid = child
-    return pid if pid in processes and pid != bwrap_pid else None
+    return pid if pid != bwrap_pid else None
 
 
 async def sweep(cookie: str, deadline_seconds: float = 5.0, *, managed: Collection[int] = ()) -> list[int]:
@@ -86,19 +75,17 @@ async def sweep_prefix(prefix: str, deadline_seconds: float = 5.0) -> list[int]:
     return await asyncio.to_thread(_sweep, prefix, True, deadline_seconds, frozenset())
 
 
-def reap_strays(managed: Collection[int] = ()) -> list[int]:
-    """Bury orphans of agents that came to us and ended; never a child that somebody here waits for.
+def reap_strays(managed: Collection[int]) -> list[int]:
+    """Bury orphans of agents that came to us and ended; `managed` must name every child that somebody waits for.
 
-    They are known by their mark, which outlives them. Besides, we start children in our own session or as leaders
+    Strays are known by their mark, which outlives them. Besides, we start children in our own session or as leaders
     of their own, so a zombie that is neither was not started here.
     """
-    here, ours = os.getpid(), os.getsid(0)
-    zombies = [process for process in _processes().values() if process.state == "Z" and process.parent == here]
+    ours = os.getsid(0)
     strays = [
-        process.pid
-        for process in zombies
-        if process.pid not in managed
-        and (process.session not in (ours, process.pid) or _limit(process.pid) >= LOWEST_MARK)
+        zombie.pid
+        for zombie in _zombies(managed)
+        if zombie.session not in (ours, zombie.pid) or _limit(zombie.pid) >= LOWEST_MARK
     ]
     return [pid for pid in strays if _reap(pid)]
 
@@ -112,15 +99,29 @@ def _sweep(cookie: str, prefix: bool, deadline_seconds: float, managed: frozense
         found = _find(cookie, prefix, seen)
         _kill(found.values())
         seen |= {process.pid: process.started for process in found.values()}
-        _reap_seen(seen, managed)
-        quiet = 0 if found else quiet + 1
-    reap_strays(managed)
+        just_ended = [zombie for zombie in _zombies(managed) if _is_of_run(zombie, cookie, seen)]
+        for zombie in just_ended:
+            _reap(zombie.pid)
+        if just_ended and not prefix:
+            _chase(cookie)
+        quiet = 0 if found or just_ended else quiet + 1
     return [] if quiet >= QUIET_SCANS else sorted(_find(cookie, prefix, seen))
+
+
+def _chase(cookie: str) -> None:
+    """Hit a chain of forks whose every link is gone before a look at /proc is over: its next pids are known."""
+    mark = _mark(cookie)
+    for _ in range(200):
+        newest = int(Path("/proc/loadavg").read_text().split()[-1])
+        for pid in range(newest, newest + 32):
+            if _limit(pid) == mark:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _find(cookie: str, prefix: bool, seen: dict[int, int] | None = None) -> dict[int, Process]:
     """The living ones that carry a cookie or were seen before, with their descendants; never us or our ancestors."""
-    processes = {pid: process for pid, process in _processes().items() if process.state not in "ZX"}
+    processes = {pid: process for pid, process in survey().items() if process.state not in "ZX"}
     spared = _ancestors(processes)
     roots = {
         pid
@@ -170,7 +171,7 @@ def _kill_one(process: Process) -> None:
     except OSError:
         return
     try:
-        again = _process(process.pid)
+        again = find_process(process.pid)
         if again is not None and again.started == process.started:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -179,12 +180,18 @@ def _kill_one(process: Process) -> None:
         os.close(descriptor)
 
 
-def _reap_seen(seen: dict[int, int], managed: frozenset[int]) -> None:
-    """Bury what we killed and was given to us; `managed` has its own undertaker."""
-    for pid, started in seen.items():
-        process = _process(pid) if pid not in managed else None
-        if process and process.state == "Z" and process.started == started and process.parent == os.getpid():
-            _reap(pid)
+def _zombies(managed: Collection[int]) -> list[Process]:
+    """Children of ours that ended and that nobody else is going to bury."""
+    here = os.getpid()
+    return [
+        process
+        for process in survey().values()
+        if process.is_zombie and process.parent == here and process.pid not in managed
+    ]
+
+
+def _is_of_run(zombie: Process, cookie: str, seen: dict[int, int]) -> bool:
+    return seen.get(zombie.pid) == zombie.started or _limit(zombie.pid) == _mark(cookie)
 
 
 def _reap(pid: int) -> bool:
@@ -213,30 +220,5 @@ def _limit(pid: int) -> int:
 
 
 def _carries(pid: int, cookie: str, prefix: bool) -> bool:
-    try:
-        environment = b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
+    environment = b"\0" + read(pid, "environ")
     return f"\0{COOKIE}={cookie}{'' if prefix else chr(0)}".encode() in environment
-
-
-def _processes() -> dict[int, Process]:
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return {process.pid: process for pid in pids if (process := _process(pid)) is not None}
-
-
-def _process(pid: int) -> Process | None:
-    """Read one stat line; the name in it may hold spaces and brackets, so what follows the last one counts."""
-    try:
-        line = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return None
-    fields = line[line.rfind(")") + 2 :].split()
-    return Process(pid, fields[0], int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
-
-
-def _name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
-    except OSError:
-        return ""

@@ -5,6 +5,7 @@
     ├── NotConfigured       the operator has to set something first
     ├── AgentUnknown        no agent of that name in the workspace
     ├── AgentBusy           no slot came free in time
+    ├── AgentPaused         an operator has paused all agents
     ├── SpawnFailed         the CLI could not be started
     ├── WorkspaceError      git did not give us a checkout
     ├── AgentOverloaded     the provider was overloaded before the agent did anything
@@ -48,6 +49,13 @@ class AgentBusy(AgentError):
 
     def __init__(self, message: str = "agent is busy") -> None:
         super().__init__(message)
+
+
+class AgentPaused(AgentError):
+    """An operator has paused all agents."""
+
+    def __init__(self) -> None:
+        super().__init__("agents are paused by the operator; `agent-service resume` ends it")
 
 
 class SpawnFailed(AgentError):

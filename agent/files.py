@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from agent.errors import WorkspaceError
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
@@ -20,6 +25,23 @@ def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_below(root: Path, path: str, content: str, mode: int = 0o600) -> None:
+    """Replace the file `path` below `root`, where others write too: raises OSError rather than follow a link."""
+    opened = [os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)]
+    try:
+        *parents, name = path.split("/")
+        for parent in parents:
+            opened.append(os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened[-1]))
+        temporary = f".{name}.{os.urandom(8).hex()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(temporary, flags, mode, dir_fd=opened[-1]), "w") as file:
+            file.write(content)
+        os.replace(temporary, name, src_dir_fd=opened[-1], dst_dir_fd=opened[-1])
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def is_directory(path: Path) -> bool:
@@ -50,3 +72,13 @@ def open_directories(path: Path) -> None:
             directory = Path(parent, name)
             if is_directory(directory):
                 directory.chmod(0o700)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Trouble with files, such as a full disk, becomes a WorkspaceError."""
+    try:
+        yield
+    except OSError as error:
+        hint = "; free some space under STATE_DIR" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise WorkspaceError(f"{what} failed: {error.strerror or error}{hint}", retryable=True) from error

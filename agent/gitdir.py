@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.files import remove, write
-from agent.mirror import Mirror, quoted
-from agent.snapshot import Snapshot
+from agent.files import remove, write, write_below
 
+HOOK_NAME = "hooks/prepare-commit-msg"
 HOOK = """\
 #!/bin/sh
 # Says in each commit which run made it.
@@ -26,7 +25,7 @@ class GitDir:
     alternates: Path
     packed_refs: str = ""
     shallow: bytes = b""
-    config: Mapping[str, Mapping[str, str | list[str]]] = field(default_factory=dict)
+    config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     trailers: Mapping[str, str] = field(default_factory=dict)
     symbolic_refs: Mapping[str, str] = field(default_factory=dict)
     refs: Mapping[str, str] = field(default_factory=dict)
@@ -44,45 +43,23 @@ class GitDir:
         for name, target in {**self.refs, **{n: f"ref: {t}" for n, t in self.symbolic_refs.items()}}.items():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             _put(path / name, f"{target}\n")
-        self.write_hook(path)
+        if self.trailers:
+            write(path / HOOK_NAME, self.hook(), mode=0o755)
         # git takes a directory for a repository once it has a HEAD
         _put(path / "HEAD", f"{self.head}\n")
 
-    def write_hook(self, path: Path) -> None:
-        """Put the trailers into the hook, or take it away."""
-        hook = path / "hooks" / "prepare-commit-msg"
-        if not self.trailers:
-            remove(hook)
-            return
+    def rewrite_identity(self, checkout: Path) -> None:
+        """Say in a checkout's git directory that it is now somebody else's; raises OSError if that is no directory."""
+        write_below(checkout, ".git/config", render(self.config))
+        write_below(checkout, f".git/{HOOK_NAME}", self.hook(), mode=0o755)
+
+    def hook(self) -> str:
+        """The hook that adds the trailers to a commit message."""
         options = " ".join(f"--trailer {shlex.quote(f'{name}: {value}')}" for name, value in self.trailers.items())
-        write(hook, HOOK.format(trailers=options), mode=0o755)
+        return HOOK.format(trailers=options)
 
 
-def describe_checkout(
-    snapshot: Snapshot, mirror: Mirror, user: Mapping[str, str], trailers: Mapping[str, str]
-) -> GitDir:
-    """The git directory of a clone of the true remote, with its objects borrowed from the mirror."""
-    refs = mirror.refs()
-    origin: dict[str, str | list[str]] = {"url": mirror.remote.url, "fetch": "+refs/heads/*:refs/remotes/origin/*"}
-    config: dict[str, dict[str, str | list[str]]] = {"core": CORE, 'remote "origin"': origin, "user": dict(user)}
-    config["gc"] = {"autoDetach": "false"}
-    branch = snapshot.branch
-    if branch:
-        config[f"branch {quoted(branch)}"] = {"remote": "origin", "merge": f"refs/heads/{branch}"}
-    default = refs.default
-    return GitDir(
-        head=f"ref: refs/heads/{branch}" if branch else snapshot.commit,
-        alternates=mirror.objects,
-        packed_refs=refs.packed(),
-        shallow=mirror.shallow(),
-        config=config,
-        trailers=trailers,
-        refs={f"refs/heads/{branch}": snapshot.commit} if branch else {},
-        symbolic_refs={"refs/remotes/origin/HEAD": f"refs/remotes/origin/{default}"} if default else {},
-    )
-
-
-CORE: dict[str, str | list[str]] = {
+CORE: dict[str, str] = {
     "repositoryformatversion": "0",
     "fileMode": "true",
     "bare": "false",
@@ -90,15 +67,22 @@ CORE: dict[str, str | list[str]] = {
 }
 
 
-def render(config: Mapping[str, Mapping[str, str | list[str]]]) -> str:
+def render(config: Mapping[str, Mapping[str, str]]) -> str:
     """The sections as a git config file."""
     lines = []
     for section, values in config.items():
         lines.append(f"[{section}]")
         for key, value in values.items():
-            lines += [f"\t{key} = {quoted(one)}" for one in (value if isinstance(value, list) else [value])]
+            lines.append(f"\t{key} = {quoted(value)}")
     return "\n".join((*lines, ""))
 
 
 def _put(path: Path, text: str) -> None:
     path.write_text(text)
+
+
+def quoted(value: str) -> str:
+    """The value as a git config file wants it; raises ValueError for more than one line."""
+    if any(character in value for character in "\n\r\0"):
+        raise ValueError("a value in a git config must be one line")
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

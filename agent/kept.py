@@ -63,8 +63,9 @@ async def keep(mirror: Mirror, leavings: Leavings, unpushed: list[str], snapshot
     work = leavings.git.given(KEEPER)
     message = _message(leavings, unpushed, snapshot, run_id).encode()
     commit = (await work.run("commit-tree", tree, *arguments, stdin=message)).decode().strip()
-    remove(mirror.path / f"{ref}.lock")
-    await work.run("push", "--quiet", "--no-verify", str(mirror.path), f"+{commit}:{ref}")
+    async with mirror.locked("keep"):
+        remove(mirror.path / f"{ref}.lock")
+        await work.run("push", "--quiet", "--no-verify", str(mirror.path), f"+{commit}:{ref}")
     return ref
 
 
@@ -90,7 +91,7 @@ async def restore_kept(git: Git, kept: Kept, url: str, target: Path) -> Path:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise WorkspaceError(f"{target} is not empty; name a new directory")
     target.mkdir(parents=True, exist_ok=True)
-    branch = f"agent-runs/{kept.run_id}"
+    branch = f"agent-run/{kept.run_id}"
     clone = git.at(target / ".git", target)
     await clone.run("init", "--quiet", "--template=")
     await clone.run("config", "remote.origin.url", url)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,10 +18,12 @@ from agent.git import Git
 from agent.gitdir import CORE, GitDir
 from agent.mirror import Mirror
 from agent.places import Slot
+from agent.submodules import is_worked_in
 from agent.tips import Tips, link_objects, read_tips
-from agent.worktree import changed_paths, is_plain, signature, stands
+from agent.worktree import changed_paths, gitlinks, is_plain, signature, stands, sweep
 
 MOST_CHANGED_FILES = 100_000
+REPOSITORY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
@@ -45,33 +46,40 @@ class Leavings:
 
 async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, most_bytes: int) -> Leavings:
     """Look through the slot's checkout; raises WorkspaceError if what is there cannot be read."""
+    if not is_directory(slot.checkout):
+        return Leavings(git.at(slot.git_dir), base, base, notes=["the agent removed its checkout"])
+    repositories = await asyncio.to_thread(sweep, slot.checkout)
+    slot.note_repositories(repositories)
     tips = await asyncio.to_thread(read_tips, slot.checkout / ".git")
     known = {base, *await asyncio.to_thread(slot.known_commits)}
     new = {name: sha for name, sha in tips.others.items() if sha not in known}
     moved = tips.head is not None and tips.head != base
     looking = git.at(slot.git_dir, slot.checkout, slot.index)
-    if not is_directory(slot.checkout):
-        return Leavings(looking, base, base, notes=["the agent removed its checkout"])
-    if not moved and not new:
-        found = Leavings(looking, base, base, tips.branch)
-        paths = await _changed_paths(looking, slot)
-        if not paths:
-            return found
-    work = await asyncio.to_thread(_make_work, git, slot, mirror, most_bytes)
+    submodules = await _worked_in(looking, slot, repositories)
+    if not moved and not new and not submodules and not await _changed_paths(looking, slot):
+        return Leavings(looking, base, base, tips.branch)
+    work = await asyncio.to_thread(_make_work, git, slot, mirror)
     found = await _read_commits(work, base, tips, new)
     if found.head != base:
         await work.run("read-tree", "--reset", found.head)
-    found.tree = await _write_tree(work, slot, found, most_bytes)
+    found.tree = await _write_tree(work, slot, found, submodules, most_bytes)
     return found
 
 
-def _make_work(git: Git, slot: Slot, mirror: Mirror, most_bytes: int) -> Git:
+async def _worked_in(git: Git, slot: Slot, repositories: list[str]) -> list[str]:
+    """The submodules that the agent changed something in."""
+    if not repositories:
+        return []
+    links = await gitlinks(git, slot.index)
+    return [path for path in repositories if path in links and await is_worked_in(git, slot, path, links[path])]
+
+
+def _make_work(git: Git, slot: Slot, mirror: Mirror) -> Git:
     private = GitDir(
         head="ref: refs/heads/main", alternates=mirror.objects, shallow=mirror.shallow(), config={"core": CORE}
     )
     private.write(slot.work)
-    if not link_objects(slot.checkout / ".git", slot.work / "objects", most_bytes):
-        raise WorkspaceError(f"the agent's objects take more than KEPT_WORK_MAX_BYTES ({most_bytes})")
+    link_objects(slot.checkout / ".git", slot.work / "objects")
     index = slot.work / "index"
     shutil.copyfile(slot.index, index)
     # what git calls racy depends on the time of the index, so the copy keeps it
@@ -102,9 +110,10 @@ async def _changed_paths(git: Git, slot: Slot) -> list[str]:
     return [path for path in paths if path not in before or before[path] != signature(slot.checkout / path)]
 
 
-async def _write_tree(work: Git, slot: Slot, found: Leavings, most_bytes: int) -> str | None:
+async def _write_tree(work: Git, slot: Slot, found: Leavings, submodules: list[str], most_bytes: int) -> str | None:
     """The working tree as a tree object; None if it is the one of HEAD."""
-    paths = await asyncio.to_thread(_files, slot, await _changed_paths(work, slot), found.notes, most_bytes)
+    changed = dict.fromkeys([*await _changed_paths(work, slot), *submodules])
+    paths = await asyncio.to_thread(_files, slot, [*changed], found.notes, most_bytes)
     if not paths:
         return None
     there = dict.fromkeys(path for path in paths if stands(slot.checkout, path))
@@ -118,30 +127,36 @@ async def _write_tree(work: Git, slot: Slot, found: Leavings, most_bytes: int) -
 
 
 def _files(slot: Slot, paths: list[str], notes: list[str], most_bytes: int) -> list[str]:
-    """The files among `paths` that can be kept, the ones inside repositories that the agent made included."""
+    """The files among `paths`, and those inside repositories that the agent made, if they are not too large."""
     kept: list[str] = []
     size = 0
     for path in paths:
-        for name in _expand(slot.checkout, path):
-            found = signature(slot.checkout / name)
-            size += found[0] if found else 0
-            if size > most_bytes or len(kept) >= MOST_CHANGED_FILES:
-                raise WorkspaceError(f"the changed files take more than KEPT_WORK_MAX_BYTES ({most_bytes})")
-            kept.append(name)
+        names = [path]
+        if is_directory(slot.checkout / path):
+            names = _inside(slot.checkout, path)
+            if _size(slot.checkout, names) > REPOSITORY_BYTES:
+                notes.append(f"{path} is a repository of its own, and too large to be kept")
+                continue
+            notes.append(f"{path} is a repository of its own: its files are kept, its history is not")
+        size += _size(slot.checkout, names)
+        kept += names
+        if size > most_bytes or len(kept) > MOST_CHANGED_FILES:
+            raise WorkspaceError(f"the changed files are more than KEPT_WORK_MAX_BYTES ({most_bytes}) or too many")
     return kept
 
 
-def _expand(root: Path, path: str) -> Iterator[str]:
-    if not is_directory(root / path):
-        yield path.rstrip("/")
-        return
+def _inside(root: Path, path: str) -> list[str]:
+    names = []
     for parent, directories, files in os.walk(root / path):
-        if ".git" in directories:
-            directories.remove(".git")
+        directories[:] = [name for name in directories if name != ".git"]
         links = [name for name in directories if Path(parent, name).is_symlink()]
-        for name in (*files, *links):
-            if name != ".git" and is_plain(Path(parent, name)):
-                yield str(Path(parent, name).relative_to(root))
+        names += [Path(parent, name) for name in (*files, *links) if name != ".git"]
+    return [str(name.relative_to(root)) for name in names if is_plain(name)]
+
+
+def _size(root: Path, names: list[str]) -> int:
+    found = (signature(root / name) for name in names)
+    return sum(facts[0] for facts in found if facts)
 
 
 def _listing(entries: list[str]) -> bytes:

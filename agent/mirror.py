@@ -1,6 +1,6 @@
 """A bare mirror of one repository: the one place that fetches, and the objects that all slots read.
 
-Only `fetch` moves what it mirrors. Objects are never pruned here, so whatever a slot reads stays.
+Nothing here prunes objects, so whatever a slot reads stays; `agent.tidying` does, and knows what slots read.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from pydantic import Field, ValidationError
 
 from agent.files import remove, write
 from agent.git import Git, GitError
+from agent.gitdir import quoted
+from agent.lost import LostTips
 from agent.models import Frozen
 from agent.program import Bound
 from agent.refs import ASKED, HEAD, LISTING, Refs, Target, default_branch, read_refs
 from agent.remote import Remote
+from agent.repair import carry_kept, clear_half_packs, clear_locks, is_remote_trouble, is_sound, retire
 
 LOCK_POLL_SECONDS = 0.01
 NO_HEAD = "couldn't find remote ref HEAD"
@@ -55,6 +58,11 @@ class Attempts(Frozen):
     error: str | None = Field(default=None, description="Why the last attempt failed.")
     exit_status: int | None = None
     retryable: bool = True
+    doubted: bool = Field(default=False, description="A run could not read what it needed.")
+
+    def failure(self) -> GitError:
+        """The last attempt's failure, once more."""
+        return GitError("git fetch", self.exit_status, self.error or "", retryable=self.retryable)
 
     def after(self, error: GitError, began: float) -> Attempts:
         """The same after an attempt that failed."""
@@ -64,6 +72,7 @@ class Attempts(Frozen):
             error=error.stderr_tail or str(error),
             exit_status=error.exit_status,
             retryable=error.retryable,
+            doubted=self.doubted,
         )
 
 
@@ -76,9 +85,9 @@ class Mirror:
         self.limits = limits
         self.git = git.at(self.path)
         self._network = network.at(self.path)
+        self.lost = LostTips(directory / f"{remote.key}.lost")
         self._attempts = directory / f"{remote.key}.json"
         self._listing = directory / f"{remote.key}.refs"
-        self._lock = directory / f"{remote.key}.lock"
 
     @property
     def objects(self) -> Path:
@@ -118,7 +127,7 @@ class Mirror:
             if self._is_good_since(not_before):
                 return
             if attempts.error and not_before <= attempts.tried_at <= time.time():
-                raise GitError("git fetch", attempts.exit_status, attempts.error, retryable=attempts.retryable)
+                raise attempts.failure()
             await self._attempt(attempts)
 
     async def find(self, ref: str) -> Target | None:
@@ -138,13 +147,17 @@ class Mirror:
         """Fetch a ref that no branch or tag names, such as refs/pull/1/head or a commit; raises GitError."""
         async with self.locked():
             await self._network.run(*FETCH, f"+{ref}:{ASKED}{ref}")
-            await self._note_refs()
+            await self._note_refs(self.path)
+
+    def doubt(self) -> None:
+        """Something in here could not be read: the next fetch looks closely, and builds it anew if it must."""
+        write(self._attempts, self.attempts().model_copy(update={"good_at": 0.0, "doubted": True}).model_dump_json())
 
     @asynccontextmanager
-    async def locked(self) -> AsyncIterator[None]:
-        """While this is open, nobody else changes the mirror, in this process or another."""
-        self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(self._lock, thread_local=False)
+    async def locked(self, purpose: str = "fetch") -> AsyncIterator[None]:
+        """While this is open, nobody else does that with the mirror, in this process or another."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(self.path.with_suffix(f".{purpose}.lock"), thread_local=False)
         while True:
             try:
                 lock.acquire(blocking=False)
@@ -163,43 +176,68 @@ class Mirror:
     async def _attempt(self, before: Attempts) -> None:
         began = time.time()
         try:
-            await self._fetch()
+            await self._fetch_or_repair(doubted=before.doubted)
         except GitError as error:
             write(self._attempts, before.after(error, began).model_dump_json())
             raise
         write(self._attempts, Attempts(tried_at=began, good_at=began).model_dump_json())
 
-    async def _fetch(self) -> None:
-        if not (self.path / "HEAD").exists():
-            await self._create(self.path)
-        self._configure()
-        silence = self.limits.silence_seconds
-        network = self._network.within(Bound(self.limits.fetch_seconds, silence))
+    async def _fetch_or_repair(self, *, doubted: bool) -> None:
+        if not (self.path / "HEAD").exists() or (doubted and not await is_sound(self.git)):
+            await self._rebuild()
+            return
         try:
-            await network.run(*FETCH, *REFSPECS, f"+HEAD:{HEAD}")
+            await self._fetch(self._network)
+        except GitError as error:
+            await asyncio.to_thread(clear_half_packs, self.path)
+            if not await asyncio.to_thread(clear_locks, self.path) and is_remote_trouble(error):
+                raise
+            await self._fetch_again()
+
+    async def _fetch_again(self) -> None:
+        """Once more without the locks, and after an orphan of a killed process that was fetching too."""
+        try:
+            await self._fetch(self._network)
+        except GitError as error:
+            if is_remote_trouble(error) or await is_sound(self.git):
+                raise
+            await self._rebuild()
+
+    async def _rebuild(self) -> None:
+        """Make the mirror anew from its remote, with the kept work of the old one, and only then replace it."""
+        new = self.path.with_name(f"{self.path.name}.new")
+        await asyncio.to_thread(remove, new)
+        new.mkdir(parents=True, mode=0o700)
+        await self.git.at(new).run("init", "--quiet", "--bare", "--template=")
+        await self._fetch(self._network.at(new), new)
+        async with self.locked("keep"):
+            if self.path.exists():
+                await carry_kept(self.git, self.path, new)
+                retire(self.path)
+            new.rename(self.path)
+
+    async def _fetch(self, network: Git, path: Path | None = None) -> None:
+        self._configure(path or self.path)
+        bounded = network.within(Bound(self.limits.fetch_seconds, self.limits.silence_seconds))
+        try:
+            await bounded.run(*FETCH, *REFSPECS, f"+HEAD:{HEAD}")
         except GitError as error:
             if NO_HEAD not in error.stderr_tail:
                 raise
-            await network.run(*FETCH, *REFSPECS)
-        await self._note_refs()
+            await bounded.run(*FETCH, *REFSPECS)
+        await self._note_refs(path or self.path)
 
-    async def _create(self, path: Path) -> None:
-        remove(path)
-        path.mkdir(parents=True, mode=0o700)
-        await self.git.at(path).run("init", "--quiet", "--bare", "--template=")
-
-    def _configure(self) -> None:
-        text = CONFIG.format(
-            url=quoted(self.remote.url),
-            kept_work_max_bytes=self.limits.kept_work_max_bytes,
-        )
-        config = self.path / "config"
+    def _configure(self, path: Path) -> None:
+        text = CONFIG.format(url=quoted(self.remote.url), kept_work_max_bytes=self.limits.kept_work_max_bytes)
+        config = path / "config"
         if not config.exists() or config.read_text() != text:
             write(config, text)
 
-    async def _note_refs(self) -> None:
-        listing = await self.git.text(*LISTING)
-        default = default_branch(read_refs(f"\n{listing}"), self.refs().default)
+    async def _note_refs(self, path: Path) -> None:
+        listing = await self.git.at(path).text(*LISTING)
+        before, after = self.refs(), read_refs(f"\n{listing}")
+        self.lost.note(before, after)
+        default = default_branch(after, before.default)
         write(self._listing, f"{default or ''}\n{listing}\n")
 
 
@@ -209,8 +247,3 @@ class Limits(Frozen):
     fetch_seconds: float
     silence_seconds: float
     kept_work_max_bytes: int
-
-
-def quoted(value: str) -> str:
-    """The value as a git config file wants it."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from pydantic import ValidationError
 from agent.files import write
 from agent.models import Frozen
 from agent.snapshot import Identity, Snapshot
+
+Step = Callable[[str], None]
+"""Told the name of each step that has been done; tests end the process there."""
+
+
+def no_step(name: str) -> None:
+    """Nothing happens between the steps."""
 
 
 class Given(Frozen):
@@ -47,6 +55,13 @@ class Slot:
         """The git directory that leavings are examined in."""
         return self.directory / "work"
 
+    def mirror_objects(self) -> str | None:
+        """The objects that the files in the checkout came from, whatever became of the run."""
+        try:
+            return (self.git_dir / "objects/info/alternates").read_text().strip()
+        except FileNotFoundError:
+            return None
+
     def given(self) -> Given | None:
         """What it was made ready with; None if it is not ready."""
         try:
@@ -74,6 +89,17 @@ class Slot:
         except FileNotFoundError:
             return set()
         return {line[:40] for line in lines if not line.startswith(("#", "^"))}
+
+    def note_repositories(self, paths: list[str]) -> None:
+        """Remember where in the checkout the agent made repositories."""
+        write(self.directory / "repositories.json", json.dumps(paths))
+
+    def read_repositories(self) -> list[str] | None:
+        """Those places; None if nobody looked."""
+        try:
+            return [str(path) for path in json.loads((self.directory / "repositories.json").read_bytes())]
+        except (FileNotFoundError, ValueError):
+            return None
 
     def note_baseline(self, signatures: dict[str, tuple[int, ...] | None]) -> None:
         """Remember the files that our own post-checkout command changed."""

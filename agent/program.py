@@ -41,19 +41,30 @@ class Program:
 
     async def run(self, stdin: bytes = b"", limit: int | None = None) -> bytes:
         """What it prints on stdout; past `limit` bytes it is ended and those are it. Raises ProgramFailed."""
-        process = await asyncio.create_subprocess_exec(
-            *self.argv,
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environment,
-            cwd=self.directory,
-            start_new_session=True,
-        )
+        process = await self._start(asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL)
         try:
             return await _Conversation(process, self.bound).hold(stdin, limit)
         finally:
             await _end(process)
+
+    async def _start(self, stdin: int) -> asyncio.subprocess.Process:
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self.argv,
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=self.environment,
+                cwd=self.directory,
+                start_new_session=True,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # asyncio would end the process alone, and then wait for whoever else holds its pipes
+            await _end(await starting)
+            raise
 
 
 class _Conversation:

@@ -64,7 +64,7 @@ def read_refs(listing: str) -> Refs:
     """The refs in a listing that `LISTING` asks for, the default branch in its first line."""
     default, _, rest = listing.partition("\n")
     names, peeled = {}, {}
-    for line in rest.splitlines():
+    for line in filter(None, rest.splitlines()):
         sha, name, *target = line.split(" ")
         names[name] = sha
         if target and target[0]:

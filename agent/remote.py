@@ -28,6 +28,11 @@ class Remote:
         return Path(self.url) if self.url.startswith("/") else None
 
     @property
+    def is_bare(self) -> bool:
+        """Whether it is a repository on this machine, with no working tree."""
+        return self.path is not None and is_git_directory(self.path)
+
+    @property
     def key(self) -> str:
         """A name for it among files; it gives no credential away."""
         stem = re.sub(r"[^\w.-]+", "-", redact(self.url).rstrip("/").split("/")[-1].removesuffix(".git"))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol
 
 from agent.command import build_argv
 from agent.conversation import Conversation
 from agent.definitions import agent_name
 from agent.enclosure import Enclosure
-from agent.environment import Credential, build_environment
+from agent.environment import build_environment, known_secrets
 from agent.errors import RequestRefused
 from agent.events import Sink
 from agent.installation import find_cli, find_credential
+from agent.lease import Lease
 from agent.models import AgentRequest, WorkspaceReport
 from agent.private import private_directory
 from agent.process import AgentProcess
+from agent.redaction import Redactor
 from agent.settings import AgentSettings
 from agent.slots import Slot, Slots, default_capacity
 from agent.snapshot import Checkout, Identity
@@ -26,11 +29,23 @@ from agent.workspaces import Workspaces
 _log = logging.getLogger(__name__)
 
 
-class Runtime:
-    """One a host; everything it writes lies under the state directory."""
+class Provider(Protocol):
+    """Who lends a run the right to call the model."""
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def lease(self, run_id: str, max_budget_usd: float | None = None) -> Lease:
+        """A token for one run, and where to use it."""
+
+
+class Runtime:
+    """One a host; everything it writes lies under the state directory.
+
+    Without a `provider` agents get the credential itself; `secrets` are taken out of all that they say.
+    """
+
+    def __init__(self, settings: AgentSettings, provider: Provider | None = None, secrets: Iterable[str] = ()) -> None:
         self.settings = settings
+        self._provider = provider
+        self._redactor = Redactor([*secrets, *known_secrets(settings, os.environ)])
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
         self.enclosure = Enclosure(settings)
@@ -73,16 +88,30 @@ class Runtime:
         directory = self.settings.state_dir / "runs" / run_id
         async with private_directory(directory, self.settings.agent_config_template) as private:
             argv = build_argv(cli, request, agent)
-            place = self.enclosure.place(argv, self._environment(), checkout, private, run_id)
-            process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
-            try:
-                yield Conversation(process, request, agent, self.settings.agent_stall_seconds, sink)
-            finally:
-                await process.end()
+            with self._access(run_id, request) as access:
+                environment = self._environment(access)
+                place = self.enclosure.place(argv, environment, checkout, private, run_id)
+                process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
+                stall_seconds = self.settings.agent_stall_seconds
+                try:
+                    yield Conversation(process, request, agent, stall_seconds, sink, self._redactor)
+                finally:
+                    await process.end()
 
-    def _environment(self) -> dict[str, str]:
-        variable, value = find_credential(self.settings)
-        credential = Credential(variable=variable, value=value, base_url=self.settings.anthropic_base_url)
-        return build_environment(
-            os.environ, self.settings.agent_env_allow, credential, self.settings.agent_model_retries
-        )
+    @contextmanager
+    def _access(self, run_id: str, request: AgentRequest) -> Iterator[dict[str, str]]:
+        """The variables by which the CLI reaches the model, worthless once this is over."""
+        if self._provider is None:
+            variable, value = find_credential(self.settings)
+            base_url = self.settings.anthropic_base_url
+            yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}
+            return
+        lease = self._provider.lease(run_id, request.max_budget_usd)
+        try:
+            yield lease.variables()
+        finally:
+            lease.cut()
+
+    def _environment(self, access: dict[str, str]) -> dict[str, str]:
+        allow = self.settings.agent_env_allow
+        return build_environment(os.environ, allow, access, self.settings.agent_model_retries)

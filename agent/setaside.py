@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.files import remove
@@ -9,14 +11,18 @@ from agent.models import WorkspaceReport
 from agent.places import Slot
 from agent.snapshot import Snapshot
 
+FOLDER = "set-aside"
+
 
 def set_aside(state_dir: Path, slot: Slot, snapshot: Snapshot, run_id: str, reason: str) -> WorkspaceReport:
     """Move the checkout to STATE_DIR/set-aside/<run id>, at no cost in space, and say why."""
-    target = state_dir / "set-aside" / run_id
+    target = state_dir / FOLDER / run_id
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     remove(target)
     slot.checkout.rename(target)
-    note = f"the agent's work could not be kept in git ({reason}); its checkout is in STATE_DIR/set-aside/{run_id}"
+    # its age counts from now
+    os.utime(target)
+    note = f"the agent's work could not be kept in git ({reason}); its checkout is in STATE_DIR/{FOLDER}/{run_id}"
     return WorkspaceReport(
         name=snapshot.workspace,
         ref=snapshot.ref,
@@ -25,3 +31,10 @@ def set_aside(state_dir: Path, slot: Slot, snapshot: Snapshot, run_id: str, reas
         stale_reason=snapshot.stale_reason,
         notes=[note],
     )
+
+
+def drop_set_aside(state_dir: Path, limit: datetime) -> None:
+    """Remove what was set aside, and mirrors that were retired, before that moment."""
+    for path in (*(state_dir / FOLDER).glob("*"), *(state_dir / "mirrors").glob("*.broken-*")):
+        if datetime.fromtimestamp(path.lstat().st_mtime, UTC) < limit:
+            remove(path)

@@ -35,6 +35,7 @@ class Snapshot(Frozen):
     stale_reason: str | None = None
     fetched_at: datetime
     mirror: Path
+    remote_path: Path | None = Field(default=None, description="Where the remote lies, if it is on this machine.")
 
 
 class Identity(Frozen):

@@ -38,12 +38,24 @@ def read_tips(git_dir: Path) -> Tips:
     except OSError:
         return Tips()
     try:
-        refs = {**_packed(read_inside(root, "packed-refs")), **dict(_loose(root))}
+        refs = _refs(root)
         head, branch = _head(read_inside(root, "HEAD"), refs)
         stashes = {f"stash@{sha}": sha for sha in _reflog(read_inside(root, "logs/refs/stash"))}
         worktrees = {f"worktree {name}": sha for name, sha in _worktrees(root, refs)}
         local = {name: sha for name, sha in refs.items() if not name.startswith("refs/remotes/")}
         return Tips(head, branch, {**local, **stashes, **worktrees})
+    finally:
+        os.close(root)
+
+
+def read_refs(git_dir: Path) -> dict[str, str]:
+    """The refs of a git directory that git itself may no longer be able to read."""
+    try:
+        root = os.open(git_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return {}
+    try:
+        return _refs(root)
     finally:
         os.close(root)
 
@@ -67,19 +79,12 @@ def read_inside(root: int, path: str, most: int = FILE_BYTES) -> bytes:
             os.close(descriptor)
 
 
-def link_objects(git_dir: Path, target: Path, most_bytes: int) -> bool:
-    """Link the agent's own objects into `target`; False, with nothing read, if they are larger than allowed."""
-    size = 0
+def link_objects(git_dir: Path, target: Path) -> None:
+    """Link the repository's own objects into the directory `target`: plain files with an object's name, no more."""
     for directory, name, descriptor in _objects(git_dir):
-        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-        if not stat.S_ISREG(found.st_mode):
-            continue
-        size += found.st_size
-        if size > most_bytes:
-            return False
-        (target / directory).mkdir(parents=True, exist_ok=True)
-        os.link(name, target / directory / name, src_dir_fd=descriptor, follow_symlinks=False)
-    return True
+        if stat.S_ISREG(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+            (target / directory).mkdir(exist_ok=True)
+            os.link(name, target / directory / name, src_dir_fd=descriptor, follow_symlinks=False)
 
 
 def _objects(git_dir: Path) -> Iterator[tuple[str, str, int]]:
@@ -88,7 +93,7 @@ def _objects(git_dir: Path) -> Iterator[tuple[str, str, int]]:
     except OSError:
         return
     try:
-        for parent, directories, files, descriptor in os.fwalk("objects", dir_fd=root):
+        for parent, directories, files, descriptor in _walk(root, "objects"):
             if parent == "objects":
                 directories[:] = [name for name in directories if OBJECT_DIRECTORY.fullmatch(name)]
                 continue
@@ -100,9 +105,20 @@ def _objects(git_dir: Path) -> Iterator[tuple[str, str, int]]:
         os.close(root)
 
 
+def _walk(root: int, name: str) -> Iterator[tuple[str, list[str], list[str], int]]:
+    try:
+        yield from os.fwalk(name, dir_fd=root)
+    except FileNotFoundError:
+        return
+
+
+def _refs(root: int) -> dict[str, str]:
+    return {**_packed(read_inside(root, "packed-refs")), **dict(_loose(root))}
+
+
 def _loose(root: int) -> Iterator[tuple[str, str]]:
     count = 0
-    for parent, _, files, _ in os.fwalk("refs", dir_fd=root):
+    for parent, _, files, _ in _walk(root, "refs"):
         for name in files:
             count += 1
             if count > MOST_REFS:

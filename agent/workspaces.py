@@ -9,24 +9,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.checkout import Preparation, Step, no_step
+from agent.checkout import Preparation
+from agent.clone import describe_clone
 from agent.collecting import Collector
 from agent.errors import WorkspaceError
+from agent.files import explained
 from agent.git import GitError
 from agent.git_environment import GitEnvironment
-from agent.kept import Kept, drop_kept, list_kept, restore_kept
-from agent.mirror import Limits, Mirror
+from agent.kept import Kept, drop_kept, kept_ref, list_kept, restore_kept
+from agent.mirror import Mirror
+from agent.mirrors import DEFAULT, Mirrors
 from agent.models import WorkspaceReport
-from agent.places import Slot
-from agent.refs import Target, check_ref
-from agent.remote import Remote, find_remote
-from agent.setaside import set_aside
-from agent.settings import AgentSettings, WorkspaceConfig
+from agent.places import Slot, Step, no_step
+from agent.refs import HEAD, Target, check_ref
+from agent.setaside import drop_set_aside, set_aside
+from agent.settings import AgentSettings
 from agent.snapshot import Identity, Snapshot
-from agent.starter import make_starter
+from agent.tidying import tidy
 
-DEFAULT = "default"
-USUAL_PLACE = Path("/workspace/infra")
 # A remote that failed so lately is not asked again by whoever is content with the last good state.
 RECENT_SECONDS = 30.0
 
@@ -39,12 +39,12 @@ class Workspaces:
     def __init__(self, settings: AgentSettings, environ: Mapping[str, str] | None = None, step: Step = no_step) -> None:
         self.settings = settings
         self._environment = GitEnvironment(settings, os.environ if environ is None else environ)
-        self._remotes: dict[str, tuple[float, Remote]] = {}
+        self._mirrors = Mirrors(settings, self._environment)
         self._step = step
 
     def names(self) -> list[str]:
         """The workspaces that a request can name."""
-        return [DEFAULT, *sorted(name for name in self.settings.workspaces if name != DEFAULT)]
+        return self._mirrors.names()
 
     async def sync(
         self, name: str = DEFAULT, ref: str | None = None, *, fresh: bool = False, allow_stale: bool = False
@@ -54,15 +54,16 @@ class Workspaces:
         With `allow_stale` a remote that is away gives the last good state, unless the workspace is strict.
         Raises WorkspaceError: not retryable for a workspace or ref that there is not.
         """
-        config = self._config(name)
-        mirror, remote = await self._mirror(name)
+        config = self._mirrors.config(name)
+        mirror = await self._mirrors.of(name)
         strict = self.settings.workspace_strict or config.strict
         now = time.time()
         named = ref or config.ref
         wanted = check_ref(named) if named else None
         not_before = now if fresh else now - self.settings.fetch_debounce_seconds
-        stale_reason = await self._refresh(mirror, not_before, allow_stale and not strict)
-        wanted = wanted or _usual_branch(mirror, remote)
+        with explained("syncing the workspace"):
+            stale_reason = await self._refresh(mirror, not_before, allow_stale and not strict, fresh)
+        wanted = wanted or _usual_ref(mirror)
         target = await self._find(name, mirror, wanted, now, ask=stale_reason is None)
         return Snapshot(
             workspace=name,
@@ -73,6 +74,7 @@ class Workspaces:
             stale_reason=stale_reason,
             fetched_at=datetime.fromtimestamp(mirror.attempts().good_at, UTC),
             mirror=mirror.path,
+            remote_path=mirror.remote.path if mirror.remote.is_bare else None,
         )
 
     async def prepare(self, slot: Path, snapshot: Snapshot, identity: Identity) -> Path:
@@ -82,18 +84,37 @@ class Workspaces:
         """
         place = Slot(slot)
         await self._collect_orphan(place)
-        preparation = Preparation(
+        with explained("preparing the checkout"):
+            await (await self._preparation(place, snapshot, identity)).run()
+        return place.checkout
+
+    async def _preparation(self, place: Slot, snapshot: Snapshot, identity: Identity) -> Preparation:
+        return Preparation(
             git=self._environment.local(),
             slot=place,
-            mirror=await self._mirror_of(snapshot),
-            config=self._config(snapshot.workspace),
+            mirror=await self._mirrors.of_snapshot(snapshot),
+            config=self._mirrors.config(snapshot.workspace),
             snapshot=snapshot,
             identity=self._complete(identity),
             environment=self._environment.allowed(),
             step=self._step,
         )
-        await preparation.run()
-        return place.checkout
+
+    async def identify(self, slot: Path, identity: Identity) -> None:
+        """Give a checkout that was made ready for nobody yet to a run; raises WorkspaceError."""
+        place = Slot(slot)
+        given = place.given()
+        if given is None or given.collected:
+            raise WorkspaceError(f"slot {slot.name} is not ready; prepare it first", retryable=True)
+        identity = self._complete(identity)
+        mirror = await self._mirrors.of_snapshot(given.snapshot)
+        config = self._mirrors.config(given.snapshot.workspace)
+        dot_git = describe_clone(given.snapshot, mirror, config, identity)
+        try:
+            await asyncio.to_thread(dot_git.rewrite_identity, place.checkout)
+        except OSError as error:
+            raise WorkspaceError(f"slot {slot.name} was tampered with ({error})", retryable=True) from error
+        place.give(given.model_copy(update={"identity": identity}))
 
     async def collect(self, slot: Path, snapshot: Snapshot, run_id: str) -> WorkspaceReport:
         """What the run in the slot changed; its unpushed work is in refs/agent-runs/<run id> from now on.
@@ -103,24 +124,27 @@ class Workspaces:
         place = Slot(slot)
         given = place.given()
         identity = given.identity if given else self._complete(Identity(run_id=run_id))
-        mirror = await self._mirror_of(snapshot)
+        kept_ref(run_id)
         git = self._environment.local()
-        collector = Collector(git, place, mirror, snapshot, identity, self.settings.diff_max_bytes)
         try:
-            report = await collector.collect(run_id)
+            with explained("collecting the run's work"):
+                mirror = await self._mirrors.of_snapshot(snapshot)
+                collector = Collector(git, place, mirror, snapshot, identity, self.settings.diff_max_bytes, self._step)
+                report = await collector.collect(run_id)
         except WorkspaceError as error:
             report = await asyncio.to_thread(set_aside, self.settings.state_dir, place, snapshot, run_id, str(error))
         if given:
             place.give(given.model_copy(update={"collected": True}))
+            self._step("collected")
         return report
 
     def read_paths(self, snapshot: Snapshot) -> list[Path]:
         """What an agent must be able to read, and must not be able to write, for its checkout to work."""
-        return [snapshot.mirror / "objects"]
+        return [snapshot.mirror / "objects", *([snapshot.remote_path] if snapshot.remote_path else [])]
 
     async def kept(self) -> list[Kept]:
         """The unpushed work of earlier runs, newest first."""
-        listings = [await list_kept(mirror) for mirror in await self._mirrors()]
+        listings = [await list_kept(mirror) for mirror in await self._mirrors.all()]
         return sorted((kept for listing in listings for kept in listing), key=lambda kept: kept.kept_at, reverse=True)
 
     async def restore(self, run_id: str, target: Path) -> Path:
@@ -131,21 +155,18 @@ class Workspaces:
         url = await self._environment.local().at(found[0].mirror).text("config", "remote.origin.url")
         return await restore_kept(self._environment.local(), found[0], url, target.absolute())
 
-    async def drop_older_than(self, days: float) -> list[Kept]:
-        """Forget the work that has been kept for longer; what was forgotten."""
-        limit = datetime.now(UTC) - timedelta(days=days)
+    async def drop_older_than(self, days: float | None = None) -> list[Kept]:
+        """Forget the work that has been kept for longer, by default for KEPT_WORK_DAYS; what was forgotten."""
+        limit = datetime.now(UTC) - timedelta(days=self.settings.kept_work_days if days is None else days)
         dropped = []
-        for mirror in await self._mirrors():
+        for mirror in await self._mirrors.all():
             old = [kept for kept in await list_kept(mirror) if kept.kept_at < limit]
             if old:
                 await drop_kept(mirror, [kept.ref for kept in old])
+            await tidy(mirror, self.settings.state_dir / "slots", dropped=bool(old))
             dropped += old
+        await asyncio.to_thread(drop_set_aside, self.settings.state_dir, limit)
         return dropped
-
-    def _config(self, name: str) -> WorkspaceConfig:
-        if name not in self.names():
-            raise WorkspaceError(f"workspace {name!r} not found; there are: {', '.join(self.names())}")
-        return self.settings.workspaces.get(name, WorkspaceConfig())
 
     def _complete(self, identity: Identity) -> Identity:
         return identity.model_copy(
@@ -155,45 +176,12 @@ class Workspaces:
             }
         )
 
-    async def _mirror(self, name: str) -> tuple[Mirror, Remote]:
-        found_at, remote = self._remotes.get(name, (0.0, None))
-        if remote is None or time.time() - found_at > self.settings.fetch_debounce_seconds:
-            remote = await find_remote(self._environment.local(), await self._source(name))
-            self._remotes[name] = (time.time(), remote)
-        return self._open(name, remote), remote
-
-    async def _mirror_of(self, snapshot: Snapshot) -> Mirror:
-        mirror, _ = await self._mirror(snapshot.workspace)
-        return mirror
-
-    async def _mirrors(self) -> list[Mirror]:
-        mirrors = [await self._mirror(name) for name in self.names()]
-        return list({mirror.path: mirror for mirror, _ in mirrors}.values())
-
-    def _open(self, name: str, remote: Remote) -> Mirror:
-        limits = Limits(
-            fetch_seconds=self.settings.clone_timeout_seconds,
-            silence_seconds=self.settings.fetch_timeout_seconds,
-            kept_work_max_bytes=self.settings.kept_work_max_bytes,
-        )
-        network = self._environment.network(self._config(name).credential_helper)
-        return Mirror(self._environment.local(), network, self.settings.state_dir / "mirrors", remote, limits)
-
-    async def _source(self, name: str) -> str:
-        remote = self._config(name).remote
-        if remote is None and name == DEFAULT:
-            remote = self.settings.workspace_dir or (str(USUAL_PLACE) if USUAL_PLACE.is_dir() else None)
-            if remote is None:
-                remote = str(await make_starter(self._environment.local(), self.settings.state_dir / "workspace"))
-        if remote is None:
-            raise WorkspaceError(f"workspace {name!r} has no remote; set it in WORKSPACES")
-        return remote
-
-    async def _refresh(self, mirror: Mirror, not_before: float, allow_stale: bool) -> str | None:
+    async def _refresh(self, mirror: Mirror, not_before: float, allow_stale: bool, fresh: bool) -> str | None:
         """Fetch; where that fails and an old state will do, why it is old."""
         attempts = mirror.attempts()
-        if allow_stale and attempts.error and attempts.good_at and time.time() - attempts.tried_at < RECENT_SECONDS:
-            return attempts.error
+        recent = time.time() - attempts.tried_at < RECENT_SECONDS and not fresh
+        if allow_stale and recent and attempts.error and attempts.good_at:
+            return str(attempts.failure())
         try:
             await mirror.fetch(not_before)
         except GitError as error:
@@ -225,10 +213,13 @@ class Workspaces:
         await self.collect(slot.directory, given.snapshot, run_id)
 
 
-def _usual_branch(mirror: Mirror, remote: Remote) -> str:
-    """The branch that the operator's checkout is on, if the remote has it; else the remote's own."""
+def _usual_ref(mirror: Mirror) -> str:
+    """The branch that the operator's checkout is on, if the remote has it; else what the remote's HEAD is on."""
     refs = mirror.refs()
-    branch = remote.branch if remote.branch in refs.branches else refs.default
-    if branch is None:
-        raise WorkspaceError(f"the remote of {mirror.path.stem} has no commit yet; push one")
-    return branch
+    if mirror.remote.branch in refs.branches:
+        return str(mirror.remote.branch)
+    if refs.default is not None:
+        return refs.default
+    if HEAD in refs.names:
+        return refs.names[HEAD]
+    raise WorkspaceError(f"the remote of {mirror.path.stem} has no commit yet; push one")

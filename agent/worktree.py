@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
 
 from agent.git import Git
+
+# How an index writes the mode 160000: without it there is no submodule, and no need to ask git.
+GITLINK_MODE = b"\x00\x00\xe0\x00"
 
 
 async def changed_paths(git: Git) -> list[str]:
@@ -16,6 +20,46 @@ async def changed_paths(git: Git) -> list[str]:
     """
     listing = await git.run("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
     return [os.fsdecode(name) for name in dict.fromkeys(listing.split(b"\0")) if name]
+
+
+async def gitlinks(git: Git, index: Path) -> dict[str, str]:
+    """Where submodules belong, and the commits that belong there."""
+    if GITLINK_MODE not in await asyncio.to_thread(index.read_bytes):
+        return {}
+    listing = await git.run("ls-files", "--stage", "-z")
+    entries = [entry.split(b"\t", 1) for entry in listing.split(b"\0") if entry.startswith(b"160000 ")]
+    return {os.fsdecode(path): facts.split(b" ")[1].decode() for facts, path in entries}
+
+
+def sweep(root: Path) -> list[str]:
+    """Remove what git neither sees nor can read past: pipes, sockets, devices; the repositories inside the tree.
+
+    A reader that waits at such a pipe would wait for ever.
+    """
+    repositories: list[str] = []
+    waiting = [str(root)]
+    while waiting:
+        directory = waiting.pop()
+        for entry in _entries(directory):
+            if entry.name == ".git":
+                if directory == str(root):
+                    continue
+                repositories.append(directory)
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
+                Path(entry.path).unlink(missing_ok=True)
+    return [str(Path(repository).relative_to(root)) for repository in repositories]
+
+
+def _entries(directory: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except PermissionError:
+        Path(directory).chmod(0o700)
+        with os.scandir(directory) as entries:
+            return list(entries)
 
 
 def stands(root: Path, path: str) -> bool:

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from api import chat, health, jobs
+from api import chat, health, jobs, register, switch, triage
 from api.admission import Admission
 from api.authentication import OPEN_PATHS, Authentication
 from api.body_limit import BodyLimit
@@ -24,7 +24,7 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     # a missing content type was good enough for JSON when the first callers were written
     app = FastAPI(title="Claude Agent Service", version=_version(), redoc_url=None, strict_content_type=False)
     app.state.door = Door(host=host, settings=settings, admission=Admission(host))
-    for room in (health, jobs, chat):
+    for room in (health, jobs, chat, triage, switch, register):
         app.include_router(room.router)
     document(app, host.runtime.settings)
     bodies = ErrorBodies(legacy=settings.legacy_error_bodies)

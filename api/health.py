@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.door import Door, TheDoor
 from deployments.prefect_calls import calling_prefect
@@ -35,6 +35,9 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
     busy: bool
     capacity: Capacity
+    paused: list[str] | None = Field(
+        default=None, description="Work pools that an operator has paused; `agents` among them: no agent starts."
+    )
 
 
 class Readiness(BaseModel):
@@ -44,12 +47,13 @@ class Readiness(BaseModel):
     detail: str = ""
 
 
-@router.get("/health")
+@router.get("/health", response_model_exclude_none=True)
 async def health(door: TheDoor) -> Health:
     """Answer at once, from memory, and never with an error for load: a dispatcher asks every two minutes."""
     slots = door.host.runtime.slots
     capacity = Capacity(agents=slots.capacity, free=slots.free, waiting=slots.waiting)
-    return Health(busy=door.host.busy, capacity=capacity)
+    paused = sorted(door.host.switch.paused) or None
+    return Health(busy=door.host.busy, capacity=capacity, paused=paused)
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})

@@ -27,9 +27,13 @@ from deployments.host import Host
 from deployments.lifeline import watch_parent
 from deployments.logs import configure_logs
 from deployments.prefect_calls import PrefectUnavailable
+from deployments.prefect_environment import prefect_home
 from deployments.prefect_server import PortInUse, listen
 from deployments.register import RegisterError, find_register, read_register
 from deployments.settings import HostSettings, SettingsError, read_environment
+from deployments.storage_block import save_storage_block
+from deployments.triage_work import TriageWork
+from deployments.work import AgentWork
 from deployments.worker import AgentHostWorker
 from store.errors import StoreUnavailable
 from store.settings import StoreSettings, default_database_url
@@ -51,7 +55,7 @@ class HostProcess:
         self._settings = read_environment(HostSettings)
         self._store_settings = read_environment(StoreSettings)
         self._loop = asyncio.new_event_loop()
-        self._status = 0
+        self._status = 1  # until all went well
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -66,6 +70,7 @@ class HostProcess:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._serve())
+                self._status = 0
         except (RegisterError, PortInUse, NotConfigured) as error:
             self._fail(str(error), CANNOT_START)
         except (PrefectUnavailable, StoreUnavailable) as error:
@@ -93,8 +98,14 @@ class HostProcess:
             self._open_store() as store,
             Host(self._agent_settings, self._settings, store) as host,
         ):
+            await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
             await apply_register(host.prefect, register)
-            async with AgentHostWorker(host).working(self._hurry), self._api(host):
+            async with (
+                host.switch.watching(),
+                AgentHostWorker(AgentWork(host)).working(self._hurry),
+                AgentHostWorker(TriageWork(host)).working(self._hurry),
+                self._api(host),
+            ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"
                 print(f"host ready: {address} ({host.runtime.slots.capacity} agents at once)", flush=True)
                 await self._stop.wait()
@@ -115,7 +126,7 @@ class HostProcess:
             timeout_graceful_shutdown=int(self._settings.drain_seconds),
         )
         server = uvicorn.Server(config)
-        with listen(self._api_settings.api_host, self._api_settings.api_port) as listener:
+        with listen(self._api_settings.api_host, self._api_settings.api_port, "API_PORT") as listener:
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 yield

@@ -14,6 +14,7 @@ import psutil
 from rich.console import Console
 from rich.panel import Panel
 
+from cli.demo_triage import show_triage
 from demo.model import OfflineModel
 from demo.stage import Stage, StageFailed, set_stage
 
@@ -24,7 +25,7 @@ console = Console()
 
 
 def show_demo() -> int:
-    """Run one chat completion, one job and one scheduled run through the real CLI; gives the exit status."""
+    """Run one chat completion, one job, one scheduled run and a triage through the real CLI; gives the exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended in any case
     with tempfile.TemporaryDirectory(prefix="agent-service-demo-") as scratch, OfflineModel() as model:
         console.print("Starting Prefect, the API and a host; the offline model stands in for the real one …")
@@ -53,7 +54,9 @@ def _tour(stage: Stage) -> bool:
         if scheduled is not None:
             with httpx.Client(base_url=stage.url, headers=headers) as service:
                 scheduled_job = _show_job(service, "Scheduled run", scheduled["id"])
-    return bool(chat and job and scheduled is not None and scheduled_job)
+        with httpx.Client(base_url=stage.url, headers=headers, timeout=_WAIT_SECONDS) as service:
+            triage = show_triage(service, prefect, stage.origin)
+    return bool(chat and job and scheduled is not None and scheduled_job and triage)
 
 
 def _chat(service: httpx.Client) -> bool:

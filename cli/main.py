@@ -10,8 +10,12 @@ import typer
 
 from agent.errors import AgentError
 from agent.settings import AgentSettings
+from cli import switch
 from cli.demo import show_demo
+from cli.register import apply_register
 from cli.run import run_agent
+from cli.service import ServiceRefused
+from cli.triage import plan_triage, run_triage
 from deployments.prefect_server import PortInUse, PrefectServerFailed
 from deployments.settings import SettingsError, read_environment
 from deployments.supervisor import supervise
@@ -45,6 +49,39 @@ def run(
 
 
 @app.command()
+def triage(
+    name: Annotated[str, typer.Argument(help="The name of a triage in prefect.yaml.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what would be done, and what it may cost; start no agent.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Handle what was handled, or set aside, once more.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Have the running service look at what came in, now."""
+    raise typer.Exit((plan_triage if dry_run else run_triage)(name, again=again, as_json=as_json))
+
+
+@app.command()
+def pause(
+    cancel: Annotated[bool, typer.Option("--cancel", help="Also end the agents that are at work.")] = False,
+) -> None:
+    """Start no agent any more, on any host, until `resume`; jobs may still be queued."""
+    raise typer.Exit(switch.pause(cancel=cancel))
+
+
+@app.command()
+def resume() -> None:
+    """Start agents again after `pause`."""
+    raise typer.Exit(switch.resume())
+
+
+@app.command()
+def apply() -> None:
+    """Bring Prefect to a changed prefect.yaml; one with a mistake in it changes nothing."""
+    raise typer.Exit(apply_register())
+
+
+@app.command()
 def demo() -> None:
     """Show all of it in a minute, without key or internet: the offline model answers."""
     raise typer.Exit(show_demo())
@@ -54,7 +91,7 @@ def main() -> None:
     """Run the command; what an operator can mend is one line on stderr."""
     try:
         app()
-    except (AgentError, PortInUse, PrefectServerFailed, SettingsError) as error:
+    except (AgentError, PortInUse, PrefectServerFailed, ServiceRefused, SettingsError) as error:
         print(f"agent-service: {error}", file=sys.stderr)
         sys.exit(1)
 

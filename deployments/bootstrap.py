@@ -1,16 +1,21 @@
-"""Brings Prefect to the state that the service needs: work pool, result storage, deployments."""
+"""Brings Prefect to the state that the service needs: work pools, deployments, automations."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.utilities.callables import parameter_schema
 
-from deployments.register import DeploymentEntry, Register
+from deployments.automations import create_automations
+from deployments.deployment import apply_deployment, retire_deployment
+from deployments.register import Register
+from deployments.switch import POOLS
 from deployments.worker import AgentHostWorker
+
+_log = logging.getLogger(__name__)
 
 
 async def create_work_pool(client: PrefectClient, name: str) -> None:
@@ -24,32 +29,23 @@ async def create_work_pool(client: PrefectClient, name: str) -> None:
 
 
 async def apply_register(client: PrefectClient, register: Register) -> list[str]:
-    """Create or update every deployment of a register that was read whole; gives their full names."""
-    for pool in sorted({entry.work_pool.name for entry in register.deployments}):
+    """Bring every deployment of a register that was read whole up to date; gives their full names.
+
+    Deployments that an earlier register had, and this one has not, are paused.
+    """
+    for pool in sorted({*POOLS} | {entry.work_pool.name for entry in register.deployments}):
         await create_work_pool(client, pool)
-    return [await _apply(client, entry) for entry in register.deployments]
+    names = [await apply_deployment(client, entry) for entry in register.deployments]
+    await _retire_others(client, names)
+    await create_automations(client)
+    return names
 
 
-async def _apply(client: PrefectClient, entry: DeploymentEntry) -> str:
-    flow = entry.load_flow()
-    limit, options = entry.limit()
-    await client.create_deployment(
-        flow_id=await client.create_flow(flow),
-        name=entry.name,
-        version=entry.version,
-        description=entry.description,
-        tags=entry.tags,
-        parameters=entry.parameters,
-        schedules=[schedule.build() for schedule in entry.schedules],
-        concurrency_limit=limit,
-        concurrency_options=options,
-        work_pool_name=entry.work_pool.name,
-        work_queue_name=entry.work_pool.work_queue_name,
-        job_variables=entry.work_pool.job_variables,
-        entrypoint=entry.entrypoint,
-        path=str(Path.cwd()),
-        paused=entry.paused,
-        parameter_openapi_schema=parameter_schema(flow).model_dump_for_openapi(),
-        enforce_parameter_schema=False,
-    )
-    return f"{flow.name}/{entry.name}"
+async def _retire_others(client: PrefectClient, names: list[str]) -> None:
+    pools = WorkPoolFilter(name=WorkPoolFilterName(any_=[*POOLS]))
+    known = await client.read_deployments(work_pool_filter=pools, limit=200)
+    flows = {flow.id: flow.name for flow in await client.read_flows(limit=200)}
+    for deployment in known:
+        name = f"{flows.get(deployment.flow_id)}/{deployment.name}"
+        if name not in names and await retire_deployment(client, deployment):
+            _log.warning("deployment %s is not in the register any more: it is paused", name)

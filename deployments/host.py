@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -27,25 +30,30 @@ from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Pending
 
 from agent.conversation import Content
-from agent.errors import AgentBusy, NotConfigured
+from agent.errors import AgentBusy, AgentPaused, NotConfigured
 from agent.events import Sink, bound
 from agent.models import AgentRequest, Outcome
+from agent.provider import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from agent.slots import Slot
 from deployments.inline import InlineRun
 from deployments.prefect_calls import calling_prefect
 from deployments.settings import HostSettings
+from deployments.switch import AGENTS, Switch
 from flows.agent_run import agent_run
+from flows.triage import triage
 from store.store import Store
 from tasks.context import RunContext, running
 from tasks.inputs import store_input
 
-WORK_POOL = "agents"
+WORK_POOL = AGENTS
 
 DEPLOYMENT = "agent_run/agent-run"
 """The deployment that jobs are runs of."""
 
+
+_log = logging.getLogger(__name__)
 
 _BOOKKEEPING_SECONDS = 15.0
 
@@ -58,13 +66,16 @@ class Host:
 
     def __init__(self, agent_settings: AgentSettings, settings: HostSettings, store: Store) -> None:
         self.settings = settings
-        self.runtime = Runtime(agent_settings)
+        self._provider = _provider(agent_settings)
+        self.runtime = Runtime(agent_settings, self._provider)
         self.store = store
         self.nudge: Callable[[], None] = lambda: None
+        self.triage_nudge: Callable[[], None] = lambda: None
         self._client: PrefectClient | None = None
         self._stack = AsyncExitStack()
         self._inline: set[asyncio.Task[State[Any]]] = set()
         self._flow_id: UUID | None = None
+        self._triage_flow_id: UUID | None = None
         self._known_deployment_id: UUID | None = None
 
     async def __aenter__(self) -> Host:
@@ -72,6 +83,8 @@ class Host:
         clients = await self._stack.enter_async_context(AsyncClientContext())
         self._stack.enter_context(SyncClientContext())
         self._client = clients.client
+        if self._provider is not None:
+            await self._stack.enter_async_context(self._provider)
         await self.runtime.open()
         return self
 
@@ -90,10 +103,20 @@ class Host:
             raise RuntimeError("the host is not open")
         return self._client
 
+    @cached_property
+    def switch(self) -> Switch:
+        """The kill switch."""
+        return Switch(self.prefect)
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Where named secrets lie."""
+        return self.settings.secrets_dir or self.runtime.settings.state_dir / "secrets"
+
     @property
     def busy(self) -> bool:
         """Whether an agent that is asked for now would have to wait."""
-        return self.runtime.slots.free == 0
+        return self.runtime.slots.free == 0 or self.switch.holds_agents
 
     async def submit(self, request: AgentRequest, *, tags: list[str]) -> UUID:
         """Queue a run of its own for `request`, and give its id; raises PrefectUnavailable or StoreUnavailable."""
@@ -121,13 +144,14 @@ class Host:
             )
 
     async def find_run(self, run_id: UUID) -> FlowRun | None:
-        """The flow run of that id, if there is one and it is an agent's; raises PrefectUnavailable."""
+        """The flow run of that id, if there is one and it is an agent's or a triage; raises PrefectUnavailable."""
         async with calling_prefect():
             try:
                 flow_run = await self.prefect.read_flow_run(run_id)
             except ObjectNotFound:
                 return None
-            return flow_run if flow_run.flow_id == await self.flow_id() else None
+            ours = flow_run.flow_id in (await self.flow_id(), await self.triage_flow_id())
+            return flow_run if ours else None
 
     async def flow_id(self) -> UUID:
         """The id of the flow `agent_run`; raises NotConfigured when it is not registered."""
@@ -137,6 +161,13 @@ class Host:
             except ObjectNotFound:
                 raise _not_registered() from None
         return self._flow_id
+
+    async def triage_flow_id(self) -> UUID | None:
+        """The id of the flow `triage`, if the register has a deployment of it."""
+        if self._triage_flow_id is None:
+            with contextlib.suppress(ObjectNotFound):
+                self._triage_flow_id = (await self.prefect.read_flow_by_name(triage.name)).id
+        return self._triage_flow_id
 
     async def _deployment_id(self) -> UUID:
         if self._known_deployment_id is None:
@@ -163,9 +194,12 @@ class Host:
     ) -> AsyncIterator[InlineRun]:
         """A run in this process, started once it has a slot; whoever leaves before its outcome cancels it.
 
-        Raises AgentBusy when no slot came free in time, or too many wait already; PrefectUnavailable, StoreUnavailable.
+        Raises AgentBusy when no slot came free in time, or too many wait already; AgentPaused, PrefectUnavailable,
+        StoreUnavailable.
         """
         self.runtime.check_bounds(request)
+        if self.switch.holds_agents:
+            raise AgentPaused
         slots = self.runtime.slots
         if slots.free == 0 and slots.waiting >= self.settings.max_queue_depth:
             raise AgentBusy
@@ -179,6 +213,12 @@ class Host:
             yield run
         finally:
             run.cancel_unless_told()
+
+    def cancel_inline(self) -> int:
+        """End the runs of callers who wait, and count them."""
+        for task in self._inline:
+            task.cancel()
+        return len(self._inline)
 
     async def _start_inline(
         self, slot: Slot, request: AgentRequest, content: Content | None, tags: list[str], sink: Sink | None
@@ -214,6 +254,15 @@ class Host:
             return state
         finally:
             self.runtime.slots.give_back(context.slot)
+
+
+def _provider(settings: AgentSettings) -> ProviderProxy | None:
+    """The way to the model; None without a credential, and then each run says which to set."""
+    try:
+        return ProviderProxy(settings)
+    except NotConfigured as error:
+        _log.warning("%s", error)
+        return None
 
 
 def _not_registered() -> NotConfigured:

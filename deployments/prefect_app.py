@@ -1,10 +1,14 @@
 """Prefect's server application, made fit to be embedded."""
 
+from __future__ import annotations
+
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import prefect
+from cachetools import TTLCache
 from fastapi import FastAPI
 from prefect.server.api import collections
 from prefect.server.api.server import create_app
@@ -31,7 +35,9 @@ def _use_sqlite(url: str) -> None:
     set_database_config(TurnTakingSqliteConfiguration(url))
 
 
-def _bundled_collections() -> dict[str, Any]:
+def _bundled_collections() -> TTLCache[str, dict[str, Any], float]:
     # Prefect asks raw.githubusercontent.com for these first, and falls back on its own copies
-    views = Path(collections.__file__).with_name("collections_data") / "views"
-    return {file.stem: json.loads(file.read_text()) for file in views.glob("*.json")}
+    bundled: TTLCache[str, dict[str, Any], float] = TTLCache(maxsize=200, ttl=math.inf)
+    for file in Path(collections.__file__).parent.glob("collections_data/views/*.json"):
+        bundled[file.stem] = json.loads(file.read_text())
+    return bundled

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-KEPT = frozenset(
-    "PATH HOME LANG LC_ALL TZ TMPDIR LD_LIBRARY_PATH PYTHONPATH SSL_CERT_FILE SSL_CERT_DIR "
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy".split()
-)
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_SYSTEM = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
+KEPT = frozenset((*_SYSTEM, *_CERTIFICATES, *_PROXIES))
 """What the server's process inherits beside `PREFECT_*`; its automations may call webhooks."""
+
+STORAGE_BLOCK = "local-file-system/agent-results"
+"""Where results of runs are kept: a reference that `storage_block.save_storage_block` makes good."""
 
 _CLIENTS_OWN = frozenset(
     {"PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"}
@@ -87,9 +90,7 @@ def process_environment(settings: Mapping[str, str], inherited: Mapping[str, str
     except for those that say where and for whom it serves."""
     kept = {name: value for name, value in inherited.items() if name in KEPT}
     operators = {
-        name: value
-        for name, value in inherited.items()
-        if name.startswith("PREFECT_") and name not in _CLIENTS_OWN
+        name: value for name, value in inherited.items() if name.startswith("PREFECT_") and name not in _CLIENTS_OWN
     }
     fixed = ("PREFECT_HOME", "PREFECT_SERVER_API_HOST", "PREFECT_SERVER_API_PORT", "PREFECT_SERVER_API_AUTH_STRING")
     return kept | dict(settings) | operators | {name: settings[name] for name in fixed}
@@ -128,7 +129,7 @@ def prefect_home(state_dir: Path) -> Path:
 
 def http_origin(host: str, port: int) -> str:
     """Return how a browser or client on this machine addresses a server that listens on `host` and `port`."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 

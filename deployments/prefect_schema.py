@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 RECORDED = Path(__file__).with_name("prefect_schema.sql")
@@ -29,8 +29,10 @@ def create_database(path: Path, prefect_version: str) -> bool:
         draft = Path(directory) / path.name
         with closing(sqlite3.connect(draft)) as connection:
             connection.executescript(script)
-        with suppress(FileExistsError):
-            os.link(draft, path)
+        try:
+            os.link(draft, path)  # at once and whole, and never over another
+        except OSError:
+            return False
     return True
 
 

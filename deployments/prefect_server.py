@@ -49,10 +49,8 @@ class PrefectServerFailed(Exception):
 class PortInUse(Exception):
     """Something else listens on the address that the server was to have."""
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(
-            f"the Prefect server cannot listen on {host}:{port}: it is in use; set PREFECT_SERVER_API_PORT to another"
-        )
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port}: it is in use; set {setting} to another port")
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def start_server(
         _stop(server.process)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, setting: str = "PREFECT_SERVER_API_PORT") -> socket.socket:
     """Return a socket that listens on `host` and `port`; raises PortInUse."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -96,7 +94,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise PortInUse(host, port) from None
+        raise PortInUse(host, port, setting) from None
     # Accepted sockets inherit it; asyncio sets it only on those it made itself, and an answer takes 40 ms without.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -108,6 +106,8 @@ def _spawn(state_dir: Path, listener: socket.socket, host: str, inherited: Mappi
     settings = server_environment(state_dir, host, port, password)
     home = prefect_home(state_dir)
     log = home / "server.log"
+    if log.exists():
+        log.replace(home / "server.log.1")  # a server that is started again may have said why it ended
     with log.open("wb") as output:
         process = subprocess.Popen(
             # -P and `home`: neither code nor a prefect.toml of the caller's directory is picked up

@@ -83,6 +83,13 @@ class DeploymentEntry(_Entry):
     concurrency_limit: int | LimitEntry | None = None
     paused: bool = False
 
+    def named_schedules(self) -> list[ScheduleEntry]:
+        """The schedules, each with a slug: by it Prefect knows a schedule that has changed from one that is new."""
+        return [
+            schedule if schedule.slug else schedule.model_copy(update={"slug": f"schedule-{number}"})
+            for number, schedule in enumerate(self.schedules, start=1)
+        ]
+
     def load_flow(self) -> Flow[..., Any]:
         """The flow itself; raises whatever its import raises."""
         return load_flow_from_entrypoint(self.entrypoint, use_placeholder_flow=False)

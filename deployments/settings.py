@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, create_model
@@ -27,6 +28,19 @@ class HostSettings(Frozen):
     )
     drain_seconds: float = Field(
         default=86_400, ge=0, description="How long running agents may take to finish once the service is stopped."
+    )
+    catch_up: Literal["one", "none"] = Field(
+        default="one", description="What becomes of a schedule's runs that an outage has kept from starting."
+    )
+    missed_after_seconds: float = Field(
+        default=300.0, gt=0, description="With CATCH_UP=none: a scheduled run that is so late is left out."
+    )
+    triage_capacity: int = Field(default=20, ge=1, description="Triages at once on this host; they take no slot.")
+    triage_lease_seconds: float = Field(
+        default=60.0, gt=0, description="How soon another triage takes over the items of one whose host has died."
+    )
+    secrets_dir: Path | None = Field(
+        default=None, description="Where named secrets lie, one file each; unset: `secrets` under STATE_DIR."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="What the service writes to its own log."

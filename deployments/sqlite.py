@@ -1,29 +1,31 @@
 """SQLite for Prefect's server, with writers that take turns instead of failing."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Turn:
-    over: bool = False
+    task: asyncio.Task[Any] | None
+    session: AsyncSession
 
 
 _TURN: ContextVar[_Turn | None] = ContextVar("sqlite_turn", default=None)
 
 
 class TurnTakingSqliteConfiguration(AioSqliteConfiguration):
-    """Prefect's SQLite configuration, whose transactions hold the write lock from their first read on.
+    """Prefect's SQLite configuration, whose transactions hold the write lock before their first read.
 
-    Prefect begins most of them DEFERRED: two that read and then write at once cannot both have the lock, SQLite
-    refuses one on the spot, the API answers 503 and the client sleeps for 2, 4, 8 seconds.
+    Prefect begins most of them DEFERRED. Of two that read and then write, SQLite refuses one on the spot: the
+    API answers 503, and the client sleeps for 2, 4, 8 seconds.
     """
 
     def __init__(self, connection_url: str) -> None:
@@ -34,43 +36,44 @@ class TurnTakingSqliteConfiguration(AioSqliteConfiguration):
     async def begin_transaction(
         self, session: AsyncSession, with_for_update: bool = False
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
-        """Enter a transaction of `session` once it is its turn to write."""
-        if _in_a_turn():
-            # its own caller holds the lock: asking for it again would wait for ever
-            async with super().begin_transaction(session, with_for_update) as transaction:
+        """Enter a transaction of `session`, alone to write; inside another of the same task, as a part of that."""
+        turn = _TURN.get()
+        # a task that was started during a turn inherits it, but is not in it
+        if turn is not None and turn.task is asyncio.current_task():
+            await _join(session, turn.session)
+            async with session.begin() as transaction:
                 yield transaction
-            return
-        async with self._turn(), session.begin() as transaction:
-            await _begin_immediate(session)
-            token = SQLITE_BEGIN_MODE.set("DEFERRED")
-            try:
+        else:
+            async with self._turn(session) as transaction:
                 yield transaction
-            finally:
-                SQLITE_BEGIN_MODE.reset(token)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        # Waiting here is first come, first served, and holds no connection; SQLite's own waiting polls,
-        # in no order, with one connection of the pool a waiter.
+    async def _turn(self, session: AsyncSession) -> AsyncGenerator[AsyncSessionTransaction, None]:
+        # Who waits here is served in order and holds no connection of the pool; SQLite's own waiting polls.
         async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            turn = _Turn()
-            token = _TURN.set(turn)
+            token = _TURN.set(_Turn(asyncio.current_task(), session))
             try:
-                yield
+                async with session.begin() as transaction, _begun_immediate(session):
+                    yield transaction
             finally:
-                turn.over = True
                 _TURN.reset(token)
 
 
-def _in_a_turn() -> bool:
-    # a task started during a turn inherits it, and may outlive it
-    turn = _TURN.get()
-    return turn is not None and not turn.over
+async def _join(session: AsyncSession, holder: AsyncSession) -> None:
+    # On a connection of its own it would wait for the lock that its caller holds, until it fails after a
+    # minute; so its transaction becomes a savepoint of the caller's.
+    connection = await holder.connection()
+    session.sync_session.bind = connection.sync_connection
+    session.sync_session.join_transaction_mode = "create_savepoint"
 
 
-async def _begin_immediate(session: AsyncSession) -> None:
+@asynccontextmanager
+async def _begun_immediate(session: AsyncSession) -> AsyncGenerator[None, None]:
     token = SQLITE_BEGIN_MODE.set("IMMEDIATE")
     try:
         await session.connection()
+        # what else this task opens meanwhile, it opens to read
+        SQLITE_BEGIN_MODE.set("DEFERRED")
+        yield
     finally:
         SQLITE_BEGIN_MODE.reset(token)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from deployments.prefect_environment import client_environment, prefect_home
+from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home
 from deployments.prefect_server import PrefectServer, start_server
 
 Part = Literal["prefect", "host"]
@@ -21,6 +21,7 @@ Part = Literal["prefect", "host"]
 CANNOT_START = 2
 """What a host exits with when it would fail again in the same way."""
 
+_NO_PROXY = ("no_proxy", "NO_PROXY")
 _LOOK_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 60.0
@@ -81,8 +82,10 @@ class Supervisor:
         if self._server is None:
             return self._environment
         home = prefect_home(self._state_dir)
-        clients = client_environment(self._server.api_url, self._server.auth_string, home)
-        return self._environment | clients | {"STATE_DIR": str(self._state_dir)}
+        clients = client_environment(self._server.api_url, self._server.auth_string, home, STORAGE_BLOCK)
+        # Prefect's client would ask a proxy for loopback too.
+        direct = {name: f"{self._environment.get(name, '')},127.0.0.1,localhost".lstrip(",") for name in _NO_PROXY}
+        return self._environment | clients | direct | {"STATE_DIR": str(self._state_dir)}
 
     def _watch(self) -> int:
         while not self._stops:

@@ -1,4 +1,4 @@
-"""Takes jobs and scheduled runs from the work pool, and runs them in this process."""
+"""Takes jobs and scheduled runs from a work pool, and runs them in this process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.utilities.services import critical_service_loop
 from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
 
-from agent.slots import Slot
-from deployments.host import WORK_POOL, Host
+from deployments.missed import Missed
 from deployments.prefect_calls import calling_prefect
+from deployments.streak import tell_failing_schedule
+from deployments.work import Work
 
 _log = logging.getLogger(__name__)
 
@@ -29,26 +30,27 @@ class AgentHostResult(BaseWorkerResult):
 
 
 class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
-    """A Prefect worker without processes of its own: a run starts as soon as the host has a slot for it.
+    """A Prefect worker without processes of its own: a run starts as soon as the host has a seat for it.
 
-    It runs the flow `agent_run` of the installed package, and nothing else: a run of another flow ends as Crashed.
+    It runs one flow of the installed package, and nothing else: a run of another flow ends as Crashed.
     """
 
     type = "agent-host"
     _description = "Runs Claude agents in slots of a Claude Agent Service host."
 
-    def __init__(self, host: Host, **options: Any) -> None:
+    def __init__(self, work: Work[Any], **options: Any) -> None:
         # Prefetching would start a run before its time.
-        super().__init__(WORK_POOL, prefetch_seconds=0, **options)
-        self._host = host
+        super().__init__(work.pool, prefetch_seconds=0, **options)
+        self._work = work
+        self._settings = work.host.settings
         self._nudged = asyncio.Event()
         self._runs: dict[UUID, asyncio.Task[Any]] = {}
-        self._agent_run_flow_id: UUID | None = None
+        self._own_flow_id: UUID | None = None
 
     @asynccontextmanager
     async def working(self, hurry: asyncio.Event) -> AsyncIterator[None]:
         """While this is open runs are taken; at the end those at work may finish, unless `hurry` is set."""
-        self._host.nudge = self._nudged.set
+        self._work.expect(self._nudged.set)
         async with self:
             heartbeat = asyncio.create_task(self._keep_in_touch())
             taking = asyncio.create_task(self._take_runs())
@@ -64,43 +66,45 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         await critical_service_loop(self._sync_and_initialize, interval=interval, jitter_range=0.3, backoff=4)
 
     async def _take_runs(self) -> None:
-        """Give each due run a slot, in the order that Prefect hands them out; the pool's own rules are Prefect's."""
+        """Give each due run a seat, in the order that Prefect hands them out; the pool's own rules are Prefect's."""
         while True:
             self._nudged.clear()
             try:
                 if await self._take_one():
                     continue
             except Exception as error:
-                _log.warning("cannot take runs from the work pool %s: %s", WORK_POOL, error)
+                _log.warning("cannot take runs from the work pool %s: %s", self._work.pool, error)
                 await asyncio.sleep(_PAUSE_SECONDS)
             await self._nudge_or_poll()
 
     async def _take_one(self) -> bool:
-        """Start one due run, waiting for a slot if need be; False when none is due."""
+        """Start one due run, waiting for a seat if need be; False when none is due."""
         if not await self._due_runs():
             return False
-        slot = await self._host.runtime.slots.take()
+        seat = await self._work.take()
         try:
             claimed = await self._claim()
         except BaseException:
-            self._host.runtime.slots.give_back(slot)
+            self._work.give_back(seat)
             raise
         if claimed is None:
-            self._host.runtime.slots.give_back(slot)
+            self._work.give_back(seat)
             return False
-        self._start(claimed, slot)
+        self._start(claimed, seat)
         return True
 
     async def _nudge_or_poll(self) -> None:
         try:
-            async with asyncio.timeout(self._host.settings.queue_poll_seconds):
+            async with asyncio.timeout(self._settings.queue_poll_seconds):
                 await self._nudged.wait()
         except TimeoutError:
             return
 
     async def _due_runs(self) -> list[FlowRun]:
+        """The runs that are due, without those that a schedule has made up for since."""
         async with calling_prefect(_PATIENCE_SECONDS):
-            return [entry.flow_run for entry in await self._get_scheduled_flow_runs()]
+            due = [entry.flow_run for entry in await self._get_scheduled_flow_runs()]
+        return await Missed(self.client, self._settings).leave_out(due)
 
     async def _claim(self) -> FlowRun | None:
         """The first due run that Prefect lets us have: another host may be quicker, the pool may be full."""
@@ -110,37 +114,40 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
                     return flow_run
         return None
 
-    def _start(self, flow_run: FlowRun, slot: Slot) -> None:
-        task = asyncio.create_task(self._run_in(slot, flow_run), name=f"run {flow_run.id}")
+    def _start(self, flow_run: FlowRun, seat: Any) -> None:
+        task = asyncio.create_task(self._run_in(seat, flow_run), name=f"run {flow_run.id}")
         self._runs[flow_run.id] = task
         task.add_done_callback(lambda _: self._runs.pop(flow_run.id, None))
         task.add_done_callback(lambda _: self._nudged.set())
 
-    async def _run_in(self, slot: Slot, flow_run: FlowRun) -> None:
+    async def _run_in(self, seat: Any, flow_run: FlowRun) -> None:
         try:
-            if flow_run.flow_id != await self._own_flow_id():
-                self._host.runtime.slots.give_back(slot)
-                await self._propose_crashed_state(flow_run, "this host runs the flow agent_run and no other")
+            if flow_run.flow_id != await self._flow_id():
+                self._work.give_back(seat)
+                reason = f"this host runs the flow {self._work.flow_name} from this pool, and no other"
+                await self._propose_crashed_state(flow_run, reason)
                 return
         except BaseException:
-            self._host.runtime.slots.give_back(slot)
+            self._work.give_back(seat)
             raise
-        await self._host.execute(flow_run, self._host.context(flow_run, slot))
+        await self._work.execute(flow_run, seat)
+        await tell_failing_schedule(self.client, flow_run)
 
-    async def _own_flow_id(self) -> UUID:
-        if self._agent_run_flow_id is None:
+    async def _flow_id(self) -> UUID:
+        if self._own_flow_id is None:
             async with calling_prefect(_PATIENCE_SECONDS):
-                self._agent_run_flow_id = (await self.client.read_flow_by_name("agent_run")).id
-        return self._agent_run_flow_id
+                self._own_flow_id = (await self.client.read_flow_by_name(self._work.flow_name)).id
+        return self._own_flow_id
 
     async def _finish_runs(self, hurry: asyncio.Event) -> None:
         """Let the runs at work end by themselves for as long as the settings say, then end them."""
         tasks = set(self._runs.values())
         if tasks:
-            _log.info("waiting for %d runs to finish", len(tasks))
+            self._work.break_off()
+            _log.info("waiting for %d runs of %s to finish", len(tasks), self._work.flow_name)
             hurried = asyncio.create_task(hurry.wait())
             finished = asyncio.gather(*tasks, return_exceptions=True)
-            timeout = self._host.settings.drain_seconds
+            timeout = 0 if self._work.ends_with_its_host else self._settings.drain_seconds
             either: set[asyncio.Future[Any]] = {hurried, finished}
             await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             for task in (hurried, *tasks):
@@ -159,11 +166,10 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         configuration: BaseJobConfiguration,
         task_status: TaskStatus[int] | None = None,
     ) -> AgentHostResult:
-        """Prefect's own way to hand a run to a worker; ours does not pass here, it starts runs by slot."""
-        async with self._host.runtime.slots.lend() as slot:
-            if task_status is not None:
-                task_status.started(0)
-            await self._run_in(slot, flow_run)
+        """Prefect's own way to hand a run to a worker; ours does not pass here, it starts runs by seat."""
+        if task_status is not None:
+            task_status.started(0)
+        await self._run_in(await self._work.take(), flow_run)
         return AgentHostResult(status_code=0, identifier=str(flow_run.id))
 
 

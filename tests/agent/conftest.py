@@ -7,7 +7,7 @@ import pytest
 
 from agent.command import build_argv
 from agent.conversation import Content, Conversation
-from agent.environment import Credential, build_environment
+from agent.environment import build_environment
 from agent.events import Event
 from agent.installation import find_cli
 from agent.models import AgentRequest, Invocation
@@ -48,8 +48,8 @@ class Bench:
         private = Private(directory=self.directory / "private")
         for path in (private.home, private.config, private.tmp):
             path.mkdir(parents=True, exist_ok=True)
-        credential = Credential(variable="ANTHROPIC_API_KEY", value="offline", base_url=self.model.url)
-        environment = build_environment(os.environ, [], credential, model_retries=1) | private.variables()
+        access = {"ANTHROPIC_API_KEY": "offline", "ANTHROPIC_BASE_URL": self.model.url}
+        environment = build_environment(os.environ, [], access, model_retries=1) | private.variables()
         argv = build_argv(self.cli, request, request.agent)
         self.process = await AgentProcess.start(argv, environment, self.checkout)
         return Conversation(self.process, request, request.agent, self.stall_seconds, self.events.append)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent import descendants
 from agent.descendants import COOKIE, become_subreaper, find_by_cookie, marked, reap_strays, sweep, sweep_prefix
+from agent.procfs import find_process, survey
 
 SLEEPER = "import time; time.sleep(300)"
 
@@ -92,13 +92,13 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> No
 
 
 def is_alive(pid: int) -> bool:
-    process = descendants._process(pid)
-    return process is not None and process.state != "Z"
+    process = find_process(pid)
+    return process is not None and not process.is_zombie
 
 
 def is_zombie(pid: int) -> bool:
-    process = descendants._process(pid)
-    return process is not None and process.state == "Z"
+    process = find_process(pid)
+    return process is not None and process.is_zombie
 
 
 async def test_a_hidden_grandchild_is_found_and_killed(cookie: str) -> None:
@@ -108,7 +108,7 @@ async def test_a_hidden_grandchild_is_found_and_killed(cookie: str) -> None:
     assert pid in find_by_cookie(cookie)
     assert await sweep(cookie) == []
     assert not is_alive(pid)
-    assert descendants._process(pid) is None, "the orphan that came to us was not buried"
+    assert find_process(pid) is None, "the orphan that came to us was not buried"
 
 
 @pytest.mark.parametrize("program", [CHAIN, TREE], ids=["chain", "tree"])
@@ -118,8 +118,7 @@ async def test_children_that_keep_forking_are_outrun(cookie: str, program: str) 
     assert await sweep(cookie, 10, managed=[process.pid]) == []
     process.wait(timeout=10)
     assert find_by_cookie(cookie) == []
-    reap_strays()
-    assert not [other for other in descendants._processes().values() if other.parent == os.getpid()]
+    assert not [other for other in survey().values() if other.parent == os.getpid()]
 
 
 async def test_a_process_that_cleared_its_environment_is_known_by_its_mark(cookie: str) -> None:
@@ -150,7 +149,7 @@ async def test_other_runs_live_on(cookie: str) -> None:
 
 
 async def test_neither_this_process_nor_its_ancestors_are_swept(cookie: str) -> None:
-    program = f"""
+    program = """
 import asyncio, os
 from agent.descendants import COOKIE, sweep
 print(asyncio.run(sweep(os.environ[COOKIE])), flush=True)
@@ -166,7 +165,7 @@ def test_orphans_that_ended_are_buried_and_own_children_are_not(cookie: str) -> 
     process.wait(timeout=10)
     own = subprocess.Popen([sys.executable, "-c", ""])
     until(lambda: is_zombie(own.pid) and is_zombie(orphan), "both ended")
-    assert reap_strays() == [orphan]
+    assert reap_strays([process.pid, own.pid]) == [orphan]
     assert own.wait(timeout=10) == 0
 
 

@@ -117,6 +117,7 @@ class FakeHost:
         )
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
         self.prefect = FakePrefect()
+        self.switch = SimpleNamespace(paused=frozenset[str]())
 
     @property
     def busy(self) -> bool:

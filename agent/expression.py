@@ -1,0 +1,47 @@
+"""Expressions over an item, in JMESPath: https://jmespath.org."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Annotated, Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.parser import ParsedResult
+from pydantic import AfterValidator
+
+
+def refuse_bad_expression(text: str) -> str:
+    """An expression that can be evaluated."""
+    try:
+        _compile(text)
+    except JMESPathError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"not a JMESPath expression: {reason}") from None
+    return text
+
+
+Expression = Annotated[str, AfterValidator(refuse_bad_expression)]
+
+
+class ExpressionFailed(Exception):
+    """The expression does not go with this value, e.g. it asks for the length of a number."""
+
+
+def evaluate(expression: str, value: Any) -> Any:
+    """What the expression finds in a JSON value, None for nothing; raises ExpressionFailed."""
+    try:
+        return _compile(expression).search(value)
+    except (JMESPathError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ExpressionFailed(f"{expression}: {reason}") from None
+
+
+def is_true(value: Any) -> bool:
+    """JMESPath's own idea of truth: zero is a number like any other."""
+    return value not in (None, False, "") and value != [] and value != {}
+
+
+@lru_cache(maxsize=256)
+def _compile(text: str) -> ParsedResult:
+    return jmespath.compile(text)

@@ -1,0 +1,119 @@
+"""What the way through our proxy costs a model call: its first byte and the whole of it, with and without.
+
+python -m benchmarks.provider_proxy
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import http.client
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+from agent.lease import Lease
+from agent.provider import ProviderProxy
+from agent.settings import AgentSettings
+
+CHUNKS = 50
+WARM_UP = 20
+# As long as the CLI's first request of a run.
+PROMPT = "x" * 43_000
+
+Timings = dict[str, list[float]]
+
+
+def main() -> None:
+    """Run the model and the client as processes of their own, and the proxy in this one, as a host does."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.provider_proxy", description=__doc__)
+    parser.add_argument("--calls", type=int, default=200, help="measured calls each way, one after the other")
+    parser.add_argument("--client", nargs=2, metavar=("URL", "KEY"), action="append", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.client:
+        print(json.dumps(call_in_turn(options.client, options.calls)))
+    else:
+        asyncio.run(measure(options.calls))
+
+
+async def measure(calls: int) -> None:
+    """Print both ways side by side."""
+    with TemporaryDirectory() as directory:
+        port_file = Path(directory, "port")
+        model = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "demo.model", "--port-file", str(port_file), "--exit-with-parent"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            while not port_file.exists():
+                await asyncio.sleep(0.01)
+            await measure_against(f"http://127.0.0.1:{port_file.read_text().strip()}", calls)
+        finally:
+            model.kill()
+            await model.wait()
+
+
+async def measure_against(url: str, calls: int) -> None:
+    """Call the model directly and through a proxy, in turn, and report."""
+    settings = AgentSettings.model_validate({"anthropic_base_url": url, "anthropic_api_key": "sk-benchmark"})
+    async with ProviderProxy(settings) as proxy:
+        lease = proxy.lease("benchmark")
+        before = time.process_time()
+        ways = [["--client", url, "sk-benchmark"], ["--client", proxy.url, lease.token]]
+        client = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks.provider_proxy", "--calls", str(calls), *ways[0], *ways[1]),
+            stdout=subprocess.PIPE,
+        )
+        printed, _ = await client.communicate()
+        report(json.loads(printed), lease, time.process_time() - before)
+
+
+def report(ways: list[Timings], lease: Lease, cpu_seconds: float) -> None:
+    """A table in milliseconds; minima next to medians, for machines that are busy with other things."""
+    print(f"{len(ways[0]['first'])} calls each way, {CHUNKS} chunks an answer, ms")
+    print(f"{'':14}{'directly':>20}{'through the proxy':>20}{'more':>16}")
+    for name in ("first", "whole"):
+        for word, of in (("median", statistics.median), ("minimum", min)):
+            direct, through = (of(way[name]) for way in ways)
+            print(f"{name:6}{word:8}{direct:20.2f}{through:20.2f}{through - direct:16.2f}")
+    print(f"CPU of the proxy: {1000 * cpu_seconds / len(lease.calls):.2f} ms a call")
+
+
+def call_in_turn(ways: list[list[str]], calls: int) -> list[Timings]:
+    """The client's part: one call each way, in turn, each on a connection that stays open."""
+    connections = [http.client.HTTPConnection(urlsplit(url).netloc) for url, _ in ways]
+    timings: list[Timings] = [{"first": [], "whole": []} for _ in ways]
+    for turn in range(WARM_UP + calls):
+        for connection, (_, key), timing in zip(connections, ways, timings, strict=True):
+            first, whole = call(connection, key)
+            if turn >= WARM_UP:
+                timing["first"].append(first)
+                timing["whole"].append(whole)
+    return timings
+
+
+def call(connection: http.client.HTTPConnection, key: str) -> tuple[float, float]:
+    """Milliseconds to the first byte of an answer, and to its last."""
+    script = [{"text": "chunk " * CHUNKS, "chunks": CHUNKS}]
+    content = f"{PROMPT} offline-model: {json.dumps(script)}"
+    body = {"model": "claude-sonnet-4-6", "max_tokens": 1000, "stream": True}
+    body["messages"] = [{"role": "user", "content": content}]
+    headers = {"x-api-key": key, "content-type": "application/json", "anthropic-version": "2023-06-01"}
+    start = time.perf_counter()
+    connection.request("POST", "/v1/messages?beta=true", json.dumps(body), headers)
+    answer = connection.getresponse()
+    assert answer.status == 200, answer.read()
+    answer.read(1)
+    first = time.perf_counter()
+    answer.read()
+    return 1000 * (first - start), 1000 * (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()

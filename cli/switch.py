@@ -1,0 +1,23 @@
+"""`agent-service pause` and `resume`: the kill switch."""
+
+from __future__ import annotations
+
+from cli.service import reach_service
+
+
+def pause(*, cancel: bool) -> int:
+    """Have no agent start any more, and end those at work if asked; gives the exit status."""
+    with reach_service() as service:
+        switched = service.post("/pause", json={"cancel": cancel}).json()
+    print(f"paused: {', '.join(switched['paused'])}; `agent-service resume` ends it")
+    if cancel:
+        print(f"told to end: {switched['cancelled']} runs")
+    return 0
+
+
+def resume() -> int:
+    """Have agents start again; gives the exit status."""
+    with reach_service() as service:
+        service.post("/resume")
+    print("resumed")
+    return 0

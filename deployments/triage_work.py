@@ -1,0 +1,87 @@
+"""Triages: they wait for agents, so they take no slot, and have a pool of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flow_engine import run_flow_async
+from prefect.states import Cancelled
+
+from agent.triage import TriageRequest
+from deployments.host import Host
+from deployments.prefect_calls import calling_prefect
+from deployments.switch import TRIAGE
+from deployments.triage_agents import TriageAgents
+from deployments.work import Work
+from flows.triage import triage
+from tasks.triage_context import TriageContext, triaging
+
+# Prefect types an async flow by its coroutine, and its engine by what that gives.
+_FLOW = cast("Flow[[TriageRequest], Any]", triage)
+
+
+class TriageWork(Work[None]):
+    """Triages, as many at once as TRIAGE_CAPACITY says."""
+
+    pool = TRIAGE
+    flow_name = "triage"
+    ends_with_its_host = True
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._seats = asyncio.Semaphore(host.settings.triage_capacity)
+        self._running: list[TriageContext] = []
+        # a host that was killed had no time to clear these away
+        shutil.rmtree(host.runtime.settings.state_dir / "triage" / "checkouts", ignore_errors=True)
+
+    async def take(self) -> None:
+        """Room for one more."""
+        await self._seats.acquire()
+
+    def give_back(self, seat: None) -> None:
+        """There is room again."""
+        self._seats.release()
+
+    def expect(self, nudge: Callable[[], None]) -> None:
+        """Triages are queued by the host, too."""
+        self.host.triage_nudge = nudge
+
+    def break_off(self) -> None:
+        """The host stops: its triages are carried on elsewhere, or here later."""
+        for context in self._running:
+            context.stopping = True
+
+    async def execute(self, flow_run: FlowRun, seat: None) -> None:
+        """Run `triage` to its end here; a cancellation ends it as Cancelled."""
+        context = self.context(flow_run)
+        self._running.append(context)
+        try:
+            with triaging(context):
+                state = await run_flow_async(
+                    _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
+                )
+            assert isinstance(state, State)
+            if state.is_cancelling():
+                async with calling_prefect():
+                    await self.host.prefect.set_flow_run_state(flow_run.id, Cancelled(message=state.message))
+        finally:
+            self._running.remove(context)
+            self.give_back(seat)
+
+    def context(self, flow_run: FlowRun) -> TriageContext:
+        """What the tasks of `flow_run` work with."""
+        return TriageContext(
+            run_id=flow_run.id,
+            started_at=datetime.now(UTC),
+            runtime=self.host.runtime,
+            store=self.host.store,
+            agents=TriageAgents(self.host),
+            secrets_dir=self.host.secrets_dir,
+            lease=timedelta(seconds=self.host.settings.triage_lease_seconds),
+        )

@@ -1,0 +1,68 @@
+"""Kinds of work: the pool that each waits in, how much of it there may be at once, how it is carried out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from prefect.client.schemas.objects import FlowRun
+
+from agent.slots import Slot
+from deployments.host import WORK_POOL, Host
+
+Seat = TypeVar("Seat")
+
+
+class Work(ABC, Generic[Seat]):
+    """One kind of run, as a worker needs to know it; a seat is what a run has to have before it is taken."""
+
+    pool: str
+    flow_name: str
+    ends_with_its_host: bool = False
+    """A run of it is broken off when the host stops, to be carried on by whoever takes it next."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    @abstractmethod
+    async def take(self) -> Seat:
+        """A seat, as soon as there is one."""
+
+    @abstractmethod
+    def give_back(self, seat: Seat) -> None:
+        """The seat is free again."""
+
+    @abstractmethod
+    async def execute(self, flow_run: FlowRun, seat: Seat) -> None:
+        """Run it to its end, and give the seat back."""
+
+    @abstractmethod
+    def expect(self, nudge: Callable[[], None]) -> None:
+        """`nudge` is to be called when this host has queued a run of this kind."""
+
+    def break_off(self) -> None:
+        """The host stops: runs that are cancelled from now on are not cancelled by anybody's wish."""
+
+
+class AgentWork(Work[Slot]):
+    """Agents, each in a slot."""
+
+    pool = WORK_POOL
+    flow_name = "agent_run"
+
+    async def take(self) -> Slot:
+        """A slot of the host."""
+        return await self.host.runtime.slots.take()
+
+    def give_back(self, seat: Slot) -> None:
+        """The slot is free again."""
+        self.host.runtime.slots.give_back(seat)
+
+    async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
+        """Run the agent to its end."""
+        await self.host.execute(flow_run, self.host.context(flow_run, seat))
+
+    def expect(self, nudge: Callable[[], None]) -> None:
+        """Jobs are queued by the host."""
+        self.host.nudge = nudge

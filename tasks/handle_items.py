@@ -1,0 +1,33 @@
+"""Has each item handled by an agent of its own."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from agent.process import uninterrupted
+from agent.triage import TriageRequest
+from tasks.handling_round import Results, Round
+from tasks.plan_items import Plan
+from tasks.triage_context import current_triage
+
+
+@task(name="handle_items", cache_policy=NO_CACHE, persist_result=False)
+async def handle_items(request: TriageRequest, plan: Plan) -> Results:
+    """Start a run for each item that nobody else has, within the caps, and wait for all of them.
+
+    Never tried again as a whole: a call to Prefect or the store is, inside. A cancellation ends the agents, too,
+    unless it is the host that stops.
+    """
+    run = current_triage()
+    handling = Round(request, plan, run, get_run_logger())
+    try:
+        return await handling.run()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    except asyncio.CancelledError:
+        if not run.stopping:
+            await uninterrupted(handling.abandon())
+        raise

@@ -1,0 +1,76 @@
+"""What the embedded Prefect server and its clients are told, and what they are not."""
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from prefect.settings import Settings
+from prefect.settings.models.root import _get_settings_accessors
+
+from deployments.prefect_environment import (
+    auth_string,
+    client_environment,
+    http_origin,
+    process_environment,
+    server_environment,
+)
+
+STATE = Path("/var/lib/service")
+SERVER = server_environment(STATE, "127.0.0.1", 4200, "admin:secret")
+CLIENT = client_environment("http://127.0.0.1:4200/api", "admin:secret", STATE / "client", "local-file-system/results")
+
+
+@pytest.mark.parametrize("name", sorted(SERVER.keys() | CLIENT.keys()))
+def test_each_variable_is_one_that_prefect_reads(name: str) -> None:
+    assert name == "DO_NOT_TRACK" or name in _get_settings_accessors(Settings)
+
+
+def test_the_password_is_made_once_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = set(threads.map(lambda _: auth_string(tmp_path), range(8)))
+    (password,) = made
+    assert password.startswith("admin:")
+    assert len(password) >= 32
+    (file,) = (tmp_path / "prefect").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert auth_string(tmp_path / "other") != password
+
+
+def test_the_server_inherits_no_secret_of_the_service() -> None:
+    secrets = {"API_BEARER_TOKEN": "t", "ANTHROPIC_API_KEY": "k", "DATABASE_URL": "d", "GH_TOKEN": "g"}
+    environment = process_environment(SERVER, {"PATH": "/bin", **secrets})
+    assert environment == {"PATH": "/bin", **SERVER}
+
+
+def test_an_operators_own_settings_win_but_for_where_and_for_whom_it_serves() -> None:
+    operators = {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://db/prefect",
+        "PREFECT_SERVER_LOGGING_LEVEL": "DEBUG",
+        "PREFECT_HOME": "/elsewhere",
+        "PREFECT_SERVER_API_PORT": "1",
+        "PREFECT_SERVER_API_AUTH_STRING": "theirs",
+        "PREFECT_API_URL": "http://elsewhere/api",
+    }
+    environment = process_environment(SERVER, operators)
+    assert environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == "postgresql+asyncpg://db/prefect"
+    assert environment["PREFECT_SERVER_LOGGING_LEVEL"] == "DEBUG"
+    assert environment["PREFECT_HOME"] == "/var/lib/service/prefect"
+    assert environment["PREFECT_SERVER_API_PORT"] == "4200"
+    assert environment["PREFECT_SERVER_API_AUTH_STRING"] == "admin:secret"
+    assert "PREFECT_API_URL" not in environment
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:4200"),
+        ("0.0.0.0", "http://127.0.0.1:4200"),
+        ("::1", "http://[::1]:4200"),
+        ("::", "http://[::1]:4200"),
+        ("prefect.internal", "http://prefect.internal:4200"),
+    ],
+)
+def test_a_server_is_addressed_where_it_can_be_reached(host: str, origin: str) -> None:
+    assert http_origin(host, 4200) == origin
