@@ -27,7 +27,10 @@ console = Console()
 def show_demo() -> int:
     """Run one chat completion, one job, one scheduled run and a triage through the real CLI; gives the exit status."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended in any case
-    with tempfile.TemporaryDirectory(prefix="agent-service-demo-") as scratch, OfflineModel() as model:
+    with (
+        tempfile.TemporaryDirectory(prefix="agent-service-demo-", ignore_cleanup_errors=True) as scratch,
+        OfflineModel() as model,
+    ):
         console.print("Starting Prefect, the API and a host; the offline model stands in for the real one …")
         started = time.monotonic()
         try:
