@@ -44,8 +44,8 @@ def _figures(result: AgentResult) -> str:
         "Model": result.model or "unknown",
         "Exit code": "none" if result.exit_code is None else str(result.exit_code),
     }
-    lines = [f"| {name} | {_plain(value)} |" for name, value in rows.items()]
-    return "\n".join(["| | |", "|---|---|", *lines])
+    head, *lines = [f"| {name} | {_plain(value)} |" for name, value in rows.items()]
+    return "\n".join([head, "|---|---|", *lines])
 
 
 def _changes(report: WorkspaceReport) -> str:
