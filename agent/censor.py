@@ -3,48 +3,56 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from agent.events import Event, Said, Sink, TextDelta, ThinkingDelta, Thought
+from agent.events import Event, Said, TextDelta, ThinkingDelta, Thought
 from agent.models import Invocation
 from agent.redaction import Redactor
 
 
 class Censor:
-    """A sink that passes events on without their secrets, also those that come in pieces."""
+    """Passes the events of one run on without their secrets, also those that come in pieces."""
 
-    def __init__(self, redactor: Redactor, sink: Sink) -> None:
+    def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._sink = sink
         self._text = redactor.stream()
         self._thinking = redactor.stream()
 
-    def __call__(self, event: Event) -> None:
+    def pass_on(self, events: Sequence[Event]) -> list[Event]:
+        """What may be told of `events`: a piece that could be the beginning of a secret waits for the next."""
+        return [passed for event in events for passed in self._pass_on(event)]
+
+    def _pass_on(self, event: Event) -> list[Event]:
         match event:
             case TextDelta():
-                self._pass_on(TextDelta(text=self._text.feed(event.text)))
+                return _text(self._text.feed(event.text))
             case ThinkingDelta():
-                self._pass_on(ThinkingDelta(text=self._thinking.feed(event.text)))
-            case _:
-                self._finish(event)
-                self._sink(self._redacted(event))
+                return _thinking(self._thinking.feed(event.text))
+        return [*self._rest_before(event), self._redacted(event)]
 
-    def _finish(self, event: Event) -> None:
+    def _rest_before(self, event: Event) -> list[Event]:
         """The whole block follows its pieces: what was held back of them comes before it."""
-        if isinstance(event, Said):
-            self._pass_on(TextDelta(text=self._text.flush()))
-            self._text = self._redactor.stream()
-        if isinstance(event, Thought):
-            self._pass_on(ThinkingDelta(text=self._thinking.flush()))
-            self._thinking = self._redactor.stream()
-
-    def _pass_on(self, delta: TextDelta | ThinkingDelta) -> None:
-        if delta.text:
-            self._sink(delta)
+        match event:
+            case Said():
+                rest, self._text = self._text.flush(), self._redactor.stream()
+                return _text(rest)
+            case Thought():
+                rest, self._thinking = self._thinking.flush(), self._redactor.stream()
+                return _thinking(rest)
+        return []
 
     def _redacted(self, event: Event) -> Event:
         given = event.model_dump(mode="json")
         redacted = self._redactor.redact_json(given)
         return event if redacted == given else type(event).model_validate(redacted)
+
+
+def _text(text: str) -> list[Event]:
+    return [TextDelta(text=text)] if text else []
+
+
+def _thinking(text: str) -> list[Event]:
+    return [ThinkingDelta(text=text)] if text else []
 
 
 def censored(redactor: Redactor, invocation: Invocation) -> Invocation:

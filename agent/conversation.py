@@ -22,6 +22,7 @@ Content = str | list[dict[str, Any]]
 _INTERRUPT_SECONDS = 2.0
 _EXIT_SECONDS = 10.0
 _LEFTOVER_SECONDS = 1.0
+_LARGE_CHARACTERS = 65_536
 _PRINTED_CHARACTERS = 65_536
 
 
@@ -42,7 +43,9 @@ class Conversation:
         self._request = request
         self._agent = agent
         self._stall_seconds = stall_seconds
-        self._sink = Censor(self._redactor, sink)
+        self._sink = sink
+        self._censor = Censor(self._redactor)
+        self._final: Invocation | None = None
         self._started_at = datetime.now(UTC)
         self._ending: Ending = "exit"
         self._started: Started | None = None
@@ -65,12 +68,16 @@ class Conversation:
             raise
         finally:
             await self._process.end()
-        return self.invocation
+            self._final = await uninterrupted(asyncio.to_thread(censored, self._redactor, self._so_far()))
+        return self._final
 
     @property
     def invocation(self) -> Invocation:
         """What came of it so far, without secrets."""
-        invocation = Invocation(
+        return self._final or censored(self._redactor, self._so_far())
+
+    def _so_far(self) -> Invocation:
+        return Invocation(
             started_at=self._started_at,
             finished_at=datetime.now(UTC),
             ending=self._ending,
@@ -82,7 +89,6 @@ class Conversation:
             printed=self._printed,
             stderr=self._process.stderr,
         )
-        return censored(self._redactor, invocation)
 
     async def _within_limits(self, content: Content) -> None:
         limit = asyncio.timeout(self._request.timeout_seconds)
@@ -127,7 +133,7 @@ class Conversation:
                     self._result_line = line
                     return
                 case _:
-                    self._tell(read_events(message))
+                    await self._tell(read_events(message), len(line))
 
     def _check_agent(self, response: dict[str, Any]) -> None:
         """An agent that the CLI does not know would be ignored without a word: refuse it ourselves."""
@@ -138,7 +144,15 @@ class Conversation:
         if self._agent not in names:
             raise AgentUnknown(self._agent, names)
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    async def _tell(self, events: Sequence[Event], size: int) -> None:
+        self._note(events)
+        large = size > _LARGE_CHARACTERS  # to look through megabytes takes seconds, which the loop has not
+        passed = await asyncio.to_thread(self._censor.pass_on, events) if large else self._censor.pass_on(events)
+        for event in passed:
+            self._sink(event)
+        self._heard()
+
+    def _note(self, events: Sequence[Event]) -> None:
         for event in events:
             match event:
                 case Started():
@@ -150,8 +164,6 @@ class Conversation:
                     self._open_tools.discard(event.id)
                 case Said() | TextDelta():
                     self._acted = True
-            self._sink(event)
-        self._heard()
 
     def _heard(self) -> None:
         """Start the measure of silence anew; a tool at work is not silence."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.cell import CellPlan, enclose
 from agent.descendants import COOKIE, become_subreaper, marked, sweep, sweep_prefix
+from agent.limits import Limits
 from agent.models import Frozen
 from agent.private import Private
 from agent.process import Sweep
@@ -32,8 +33,8 @@ class Place(Frozen):
         if cookie is None:
             return None
 
-        async def end_all() -> None:
-            await sweep(cookie)
+        async def end_all(pid: int) -> None:
+            await sweep(cookie, managed=[pid])
 
         return end_all
 
@@ -83,6 +84,12 @@ class Enclosure:
             read_paths=(*checkout.read_paths, *self._settings.agent_read_paths),
             write_paths=tuple(self._settings.agent_write_paths),
             hide=(self._settings.state_dir,),
+            limits=Limits(
+                memory_mb=self._settings.agent_memory_mb,
+                processes=self._settings.agent_processes,
+                open_files=self._settings.agent_open_files,
+                file_mb=self._settings.agent_file_mb,
+            ),
         )
 
     def _mounted_at(self, checkout: Checkout) -> Path:

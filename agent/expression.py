@@ -39,7 +39,7 @@ def evaluate(expression: str, value: Any) -> Any:
 
 def is_true(value: Any) -> bool:
     """JMESPath's own idea of truth: zero is a number like any other."""
-    return value not in (None, False, "") and value != [] and value != {}
+    return value is not None and value is not False and value not in ("", [], {})
 
 
 @lru_cache(maxsize=256)

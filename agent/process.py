@@ -26,8 +26,8 @@ _TERM_SECONDS = 2.0
 _KILL_SECONDS = 5.0
 _DRAIN_SECONDS = 0.5
 
-Sweep = Callable[[], Awaitable[None]]
-"""Ends whatever a run has started and its process group does not hold."""
+Sweep = Callable[[int], Awaitable[None]]
+"""Ends whatever a run has started and its process group does not hold; the process itself is waited for here."""
 
 
 class AgentProcess:
@@ -135,7 +135,7 @@ class AgentProcess:
             self._signal(signal.SIGKILL)
             await self.wait(_KILL_SECONDS)
             if self._sweep is not None:
-                await self._sweep()
+                await self._sweep(self.pid)
             await asyncio.wait({self._drain}, timeout=_DRAIN_SECONDS)
         finally:
             await self._close_pipes()

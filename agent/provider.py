@@ -70,6 +70,7 @@ class ProviderProxy:
             self.url,
             self.credential.variable,
             first_party=urlsplit(self._upstream).hostname == urlsplit(PROVIDER_URL).hostname,
+            socket_path=self._socket_path,
             max_budget_usd=max_budget_usd,
         )
         self._leases = {token: other for token, other in self._leases.items() if other.is_good}

@@ -77,6 +77,18 @@ class AgentSettings(Frozen):
     )
     agent_read_paths: Paths = Field(default=[], description="Paths that agents may read besides the system's.")
     agent_write_paths: Paths = Field(default=[], description="Paths that agents may write besides their checkout.")
+    agent_memory_mb: int | None = Field(
+        default=4096, ge=256, description="In a cell: memory of each process of an agent, in megabytes."
+    )
+    agent_processes: int | None = Field(
+        default=2048, ge=64, description="In a cell, unless the service runs as root: an agent's processes and threads."
+    )
+    agent_open_files: int | None = Field(
+        default=8192, ge=128, description="In a cell: open files of each process of an agent."
+    )
+    agent_file_mb: int | None = Field(
+        default=4096, ge=1, description="In a cell: the largest file that an agent can write, in megabytes."
+    )
     agent_config_template: Path | None = Field(
         default=None, description="A CLI config directory that each run starts from (agents, settings, MCP)."
     )

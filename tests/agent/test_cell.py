@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import shutil
@@ -19,14 +20,17 @@ from agent.descendants import command_pid
 from agent.errors import NotConfigured
 from agent.limits import Limits, holds
 from agent.procfs import survey
+from agent.provider import ProviderProxy
 from agent.sandbox import probe_sandbox
+from agent.settings import AgentSettings
 from demo.model import OfflineModel
 
 NOBODY = 65534
 AS_ROOT = os.geteuid() == 0
 USERS = [pytest.param(NOBODY, id="nobody"), pytest.param(0, id="root")] if AS_ROOT else [os.geteuid()]
-CLAUDE = Path(str(files("claude_agent_sdk") / "_bundled" / "claude"))
+BINARY = files("claude_agent_sdk") / "_bundled" / "claude"
 STREAM_JSON = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
+CLAUDE = [str(BINARY), "-p", *STREAM_JSON, "--dangerously-skip-permissions"]
 WHEREVER = Bubblewrap(path=Path("/usr/bin/bwrap"))
 
 
@@ -318,34 +322,56 @@ def test_whoever_enters_no_group_still_goes_first_when_memory_runs_out() -> None
     assert done.stdout == "500\n"
 
 
-def test_the_real_cli_parked_and_claimed_works_in_a_cell(tmp_path: Path, bubblewrap: Bubblewrap) -> None:
-    steps = [
-        {"tool": "Bash", "input": {"command": "pwd; python3 -c 'print(6 * 7)'; git init -q . && git status --short"}},
-        {"text": "{tool_result}"},
-    ]
+def offline(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    prompt = {"role": "user", "content": f"offline-model: {json.dumps(steps)}"}
+    return {"type": "user", "message": prompt, "parent_tool_use_id": None}
+
+
+async def run_cli(argv: list[str], environment: dict[str, str], *lines: dict[str, Any]) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        env={
+            **{"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "IS_SANDBOX": "1", "CLAUDE_CODE_MAX_RETRIES": "0"},
+            **{"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", **environment},
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        limit=1 << 24,
+    )
+    async with asyncio.timeout(30):
+        printed, _ = await process.communicate("".join(f"{json.dumps(line)}\n" for line in lines).encode())
+    assert process.returncode == 0, printed
+    result: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    return result
+
+
+async def test_the_real_cli_parked_and_claimed_works_in_a_cell(tmp_path: Path, bubblewrap: Bubblewrap) -> None:
+    work = {"tool": "Bash", "input": {"command": "pwd; python3 -c 'print(6 * 7)'; git init -q . && git status --short"}}
     plan = bare_plan(tmp_path, mounted_at=Path("/workspace/infra"), start_in=Path("/tmp"))
     claim = {"subtype": "claim_session", "cwd": "/workspace/infra", "permission_mode": "bypassPermissions"}
-    prompt = {"role": "user", "content": f"offline-model: {json.dumps(steps)}"}
-    lines = [
-        {"type": "control_request", "request_id": "1", "request": {**claim, "include_initialize": True}},
-        {"type": "user", "message": prompt, "parent_tool_use_id": None},
-    ]
-    with OfflineModel() as model:
-        environment = {
-            **{"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "IS_SANDBOX": "1", **plan.variables()},
-            **{"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "sk-offline"},
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        }
-        done = subprocess.run(
-            enclose(
-                plan, [str(CLAUDE), "-p", *STREAM_JSON, "--dangerously-skip-permissions", "--await-claim"], bubblewrap
-            ),
-            env=environment,
-            input="".join(f"{json.dumps(line)}\n" for line in lines),
-            capture_output=True,
-            text=True,
-            timeout=30,
+    request = {"type": "control_request", "request_id": "1", "request": {**claim, "include_initialize": True}}
+    async with OfflineModel() as model:
+        result = await run_cli(
+            enclose(plan, [*CLAUDE, "--await-claim"], bubblewrap),
+            {**plan.variables(), "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "sk-offline"},
+            request,
+            offline([work, {"text": "{tool_result}"}]),
         )
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
     assert result["result"].splitlines() == ["/workspace/infra", "42"]
+
+
+async def test_the_real_cli_works_in_a_cell_without_a_network(tmp_path: Path, bubblewrap: Bubblewrap) -> None:
+    door = tmp_path / "provider.sock"
+    plan = bare_plan(tmp_path, network=False, read_paths=(door,))
+    look = {"tool": "Bash", "input": {"command": "grep -c : /proc/net/dev"}}
+    async with OfflineModel() as model:
+        settings = AgentSettings.model_validate({"anthropic_base_url": model.url, "anthropic_api_key": "sk-true"})
+        async with ProviderProxy(settings, socket_path=door) as proxy:
+            lease = proxy.lease("run")
+            result = await run_cli(
+                enclose(plan, CLAUDE, bubblewrap),
+                {**plan.variables(), **lease.variables(by_socket=True)},
+                offline([look, {"text": "{tool_result}"}]),
+            )
+    assert result["result"] == "1"
+    assert len(lease.calls) == 2

@@ -178,6 +178,10 @@ async def test_no_config_of_an_agent_acts_when_its_work_is_collected(host: Host,
     report = await host.workspaces.collect(host.slot(), snapshot, "run-1")
     assert report.kept_ref
     assert report.files_changed == [".gitattributes", "x", "y"]
+    assert not ran.exists()
+    git(checkout, "-c", f"core.worktree={checkout}", "status")
+    assert ran.exists(), "whoever looks with the checkout's own config does run it"
+    ran.unlink()
     checkout, _ = await host.ready("run-2")
     assert agent(checkout, "git config --list --local").count(str(hooks)) == 0
     assert not ran.exists()
