@@ -20,6 +20,7 @@ lint: install
 	$(BIN)/mypy
 
 test: lint
+	.ci/tools
 	$(BIN)/pytest $(ARGS)
 
 # The pinned set, without the name of any index host.
