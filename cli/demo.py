@@ -42,7 +42,7 @@ def show_demo() -> int:
         except StageFailed as failure:
             console.print(str(failure), markup=False)
             return 1
-        left = [process for process in set(family) if process.is_running()]
+        left = [process for process in set(family) if _is_alive(process)]
     console.print(f"Stopped. Processes left: {len(left)}.")
     return 0 if well and not left else 1
 
@@ -121,6 +121,13 @@ def _failed(what: str, answer: httpx.Response) -> bool:
 def _credentials(stage: Stage) -> tuple[str, str]:
     user, password = stage.prefect_auth.split(":", 1)
     return user, password
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _family(stage: Stage) -> list[psutil.Process]:

@@ -196,12 +196,11 @@ def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("state")
 
 
-def test_it_ends_soon_with_status_0_having_said_nothing(state_dir: Path) -> None:
+def test_it_ends_soon_with_status_0(state_dir: Path) -> None:
     with start_server(state_dir) as server:
         before = time.monotonic()
     assert server.process.returncode == 0
-    assert time.monotonic() - before < 10
-    assert server.log.read_text() == ""
+    assert time.monotonic() - before < 15
 
 
 def test_it_ends_when_the_process_that_started_it_is_killed(state_dir: Path) -> None:
