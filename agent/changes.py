@@ -19,6 +19,7 @@ class Changes(Frozen):
 
     commits: list[Commit] = []
     files: list[str] = []
+    more_files: int = 0
     stat: str = ""
     diff: str = ""
     diff_cut: bool = False
@@ -33,8 +34,15 @@ async def read_changes(
         return Changes()
     commits = [commit for commit, _ in made]
     start, end = await _ends(git, leavings, made)
-    files, stat, diff, cut = await _compare(git, start, end, diff_bytes)
-    return Changes(commits=commits, files=files, stat=stat, diff=diff, diff_cut=cut)
+    files, stat, diff = await _compare(git, start, end, diff_bytes)
+    return Changes(
+        commits=commits,
+        files=files[:MOST_FILES],
+        more_files=max(0, len(files) - MOST_FILES),
+        stat=stat,
+        diff=diff[:diff_bytes].decode(errors="replace"),
+        diff_cut=len(diff) > diff_bytes,
+    )
 
 
 Made = list[tuple[Commit, list[str]]]
@@ -48,12 +56,12 @@ async def _made(
         return []
     revisions = [*leavings.commits, *(f"^{sha}" for sha in {leavings.base, *known})]
     listing = await git.run(
-        *("log", "--stdin", "--ignore-missing", "--topo-order", f"--max-count={MOST_COMMITS}", FORMAT),
+        *("log", "-z", "--stdin", "--ignore-missing", "--topo-order", f"--max-count={MOST_COMMITS}", FORMAT),
         stdin="\n".join((*revisions, "")).encode(),
     )
+    fields = listing.decode(errors="replace").split("\0")
     made: Made = []
-    for line in listing.decode(errors="replace").splitlines():
-        sha, parents, email, run, subject = line.split("\0", 4)
+    for sha, parents, email, run, subject in zip(*(fields[start::5] for start in range(5)), strict=False):
         if sha in unpushed or run == identity.run_id or (not run and email == identity.email):
             made.append((Commit(sha=sha, subject=subject[:500], pushed=sha not in unpushed), parents.split()))
     return made[::-1]
@@ -73,12 +81,10 @@ async def _ends(git: Git, leavings: Leavings, made: Made) -> tuple[str, str]:
     return start, leavings.tree or end
 
 
-async def _compare(git: Git, start: str, end: str, diff_bytes: int) -> tuple[list[str], str, str, bool]:
+async def _compare(git: Git, start: str, end: str, diff_bytes: int) -> tuple[list[str], str, bytes]:
     compare = ("diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none")
     names = await git.run(*compare, "--name-only", "-z", start, end, limit=1_000_000)
     files = [name.decode(errors="replace") for name in names.split(b"\0") if name]
-    if len(files) > MOST_FILES:
-        files = [*files[:MOST_FILES], f"and {len(files) - MOST_FILES} more"]
     stat = (await git.run(*compare, "--stat=100", start, end, limit=diff_bytes)).decode(errors="replace")
     diff = await git.run(*compare, "-p", "--find-renames", start, end, limit=diff_bytes + 1)
-    return files, stat, diff[:diff_bytes].decode(errors="replace"), len(diff) > diff_bytes
+    return files, stat, diff

@@ -93,12 +93,22 @@ class Preparation:
         self.slot.checkout.chmod(0o755)
         # collecting has swept, and nobody was there since
         repositories = self.slot.read_repositories() if collected else None
-        for path in sweep(self.slot.checkout) if repositories is None else repositories:
+        for path in self._swept() if repositories is None else repositories:
             remove(self.slot.checkout / path / ".git")
         remove(self.slot.checkout / ".git")
         remove(self.slot.index.with_name("index.lock"))
         head = GitDir(head=self.snapshot.commit, alternates=self.mirror.objects, config={"core": CORE})
         head.write(self.slot.git_dir)
+
+    def _swept(self) -> list[str]:
+        """The repositories in the checkout, which is a new one if it cannot be swept."""
+        try:
+            return sweep(self.slot.checkout)
+        except (WorkspaceError, OSError):
+            remove(self.slot.checkout)
+            remove(self.slot.index)
+            self.slot.checkout.mkdir()
+            return []
 
     def _forget(self) -> None:
         """Open what was closed to us, and forget what was known of the files."""
@@ -122,7 +132,7 @@ class Preparation:
             raise WorkspaceError(f"post_checkout failed: {_reason(failure)}") from failure
         # what it changed is not the agent's work
         ours = self.git.at(self.slot.git_dir, self.slot.checkout, self.slot.index)
-        changed = await changed_paths(ours)
+        changed = await changed_paths(ours, self.config.keep)
         self.slot.note_baseline({path: signature(self.slot.checkout / path) for path in changed})
 
 

@@ -26,15 +26,14 @@ class Collector:
     mirror: Mirror
     snapshot: Snapshot
     identity: Identity
+    keep: list[str]
     diff_bytes: int
     step: Step = no_step
 
     async def collect(self, run_id: str) -> WorkspaceReport:
         """What the run changed; whatever the remote has not is kept. Raises WorkspaceError if that cannot be done."""
         try:
-            leavings = await examine(
-                self.git, self.slot, self.mirror, self.snapshot.commit, self.mirror.limits.kept_work_max_bytes
-            )
+            leavings = await examine(self.git, self.slot, self.mirror, self.snapshot.commit, self.keep)
             self.step("examined")
             return await self._report(leavings, run_id)
         finally:
@@ -50,6 +49,8 @@ class Collector:
         known = await asyncio.to_thread(self.slot.known_commits)
         # by now the mirror has every object, checked: its word is better than that of the agent's own objects
         changes = await read_changes(self.mirror.git, leavings, set(unpushed), known, identity, self.diff_bytes)
+        if changes.more_files:
+            leavings.notes.append(f"{changes.more_files} more files changed than are listed")
         return _report(self.snapshot, changes, ref, leavings.notes)
 
     async def _unpushed(self, leavings: Leavings) -> list[str]:

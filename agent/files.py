@@ -59,9 +59,29 @@ def remove(path: Path) -> None:
         return
     try:
         shutil.rmtree(path)
-    except PermissionError:
-        open_directories(path)
-        shutil.rmtree(path)
+    except (OSError, RecursionError):
+        _remove_stubborn(path)
+
+
+def _remove_stubborn(root: Path) -> None:
+    """However deep: what lies two levels down is moved up before it is looked at, so no path gets long."""
+    mark, waiting = f".{os.urandom(8).hex()}-", [root]
+    for number, directory in enumerate(waiting):
+        directory.chmod(0o700)
+        with os.scandir(directory) as entries:
+            found = list(entries)
+        for at, entry in enumerate(found):
+            place = Path(entry.path)
+            if not entry.is_dir(follow_symlinks=False):
+                place.unlink()
+                continue
+            if directory != root:
+                place.chmod(0o700)
+                place = place.rename(root / f"{mark}{number}-{at}")
+            waiting.append(place)
+        if directory != root:
+            directory.rmdir()
+    root.rmdir()
 
 
 def open_directories(path: Path) -> None:

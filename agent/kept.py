@@ -57,7 +57,8 @@ def kept_ref(run_id: str) -> str:
 async def keep(mirror: Mirror, leavings: Leavings, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
     """Carry commits and tree into the mirror, objects checked; the ref they are under. Raises GitError."""
     ref = kept_ref(run_id)
-    parents = [leavings.head, *(sha for sha in leavings.commits[1:] if sha in unpushed)]
+    pending = set(unpushed)
+    parents = [leavings.head, *(sha for sha in leavings.commits[1:] if sha in pending)]
     tree = leavings.tree or f"{leavings.head}^{{tree}}"
     arguments = [argument for parent in parents for argument in ("-p", parent)]
     work = leavings.git.given(KEEPER)
@@ -74,7 +75,7 @@ async def list_kept(mirror: Mirror) -> list[Kept]:
     if not (mirror.path / "HEAD").exists():
         return []
     listing = await mirror.git.text("for-each-ref", "--sort=-committerdate", f"--format={FIELDS}", PREFIX)
-    return [_kept(line, mirror) for line in listing.splitlines()]
+    return [_kept(line, mirror) for line in filter(None, listing.split("\n"))]
 
 
 async def drop_kept(mirror: Mirror, refs: list[str]) -> None:
@@ -107,7 +108,8 @@ async def restore_kept(git: Git, kept: Kept, url: str, target: Path) -> Path:
 def _message(leavings: Leavings, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
     parts = [f"{len(unpushed)} unpushed commit{'' if len(unpushed) == 1 else 's'}"] if unpushed else []
     parts += ["uncommitted changes"] if leavings.tree else []
-    others = [f"{name}: {sha}" for name, sha in leavings.tips.items() if sha in unpushed]
+    pending = set(unpushed)
+    others = [f"{name}: {sha}" for name, sha in leavings.tips.items() if sha in pending]
     facts = {
         RUN_TRAILER: run_id,
         "Workspace": snapshot.workspace,

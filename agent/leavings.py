@@ -44,7 +44,7 @@ class Leavings:
         return list(dict.fromkeys([self.head, *self.tips.values()]))
 
 
-async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, most_bytes: int) -> Leavings:
+async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, keep: list[str]) -> Leavings:
     """Look through the slot's checkout; raises WorkspaceError if what is there cannot be read."""
     if not is_directory(slot.checkout):
         return Leavings(git.at(slot.git_dir), base, base, notes=["the agent removed its checkout"])
@@ -56,13 +56,17 @@ async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, most_bytes: i
     moved = tips.head is not None and tips.head != base
     looking = git.at(slot.git_dir, slot.checkout, slot.index)
     submodules = await _worked_in(looking, slot, repositories)
-    if not moved and not new and not submodules and not await _changed_paths(looking, slot):
+    if not moved and not new and not submodules and not await _changed_paths(looking, slot, keep):
         return Leavings(looking, base, base, tips.branch)
     work = await asyncio.to_thread(_make_work, git, slot, mirror)
     found = await _read_commits(work, base, tips, new)
     if found.head != base:
         await work.run("read-tree", "--reset", found.head)
-    found.tree = await _write_tree(work, slot, found, submodules, most_bytes)
+    changed = dict.fromkeys([*await _changed_paths(work, slot, keep), *submodules])
+    most_bytes = mirror.limits.kept_work_max_bytes
+    paths = await asyncio.to_thread(_files, slot, [*changed], found.notes, most_bytes)
+    if paths:
+        found.tree = await _write_tree(work, slot, found.head, paths)
     return found
 
 
@@ -94,6 +98,8 @@ async def _read_commits(work: Git, base: str, tips: Tips, new: dict[str, str]) -
     answers = (await work.run("cat-file", "--batch-check=%(objectname)", stdin=asked.encode())).decode().splitlines()
     found = Leavings(work, base, base, tips.branch)
     for name, answer in zip(wanted, answers, strict=True):
+        if answer.endswith("missing") and name == "HEAD":
+            raise WorkspaceError("the commit that HEAD is on cannot be read")
         if answer.endswith("missing"):
             found.notes.append(f"{name} points to a commit that cannot be read")
         elif name == "HEAD":
@@ -103,19 +109,15 @@ async def _read_commits(work: Git, base: str, tips: Tips, new: dict[str, str]) -
     return found
 
 
-async def _changed_paths(git: Git, slot: Slot) -> list[str]:
+async def _changed_paths(git: Git, slot: Slot, keep: list[str]) -> list[str]:
     """The paths that the agent changed, and not our own post-checkout command."""
     before = await asyncio.to_thread(slot.read_baseline)
-    paths = await changed_paths(git)
+    paths = await changed_paths(git, keep)
     return [path for path in paths if path not in before or before[path] != signature(slot.checkout / path)]
 
 
-async def _write_tree(work: Git, slot: Slot, found: Leavings, submodules: list[str], most_bytes: int) -> str | None:
+async def _write_tree(work: Git, slot: Slot, head: str, paths: list[str]) -> str | None:
     """The working tree as a tree object; None if it is the one of HEAD."""
-    changed = dict.fromkeys([*await _changed_paths(work, slot), *submodules])
-    paths = await asyncio.to_thread(_files, slot, [*changed], found.notes, most_bytes)
-    if not paths:
-        return None
     there = dict.fromkeys(path for path in paths if stands(slot.checkout, path))
     gone = [f"0 {'0' * 40}\t{path}" for path in dict.fromkeys(paths) if path not in there]
     if gone:
@@ -123,7 +125,7 @@ async def _write_tree(work: Git, slot: Slot, found: Leavings, submodules: list[s
     if there:
         await work.run("update-index", "-z", "--add", "--replace", "--stdin", stdin=_listing([*there]))
     tree = await work.text("write-tree")
-    return None if tree == await work.text("rev-parse", f"{found.head}^{{tree}}") else tree
+    return None if tree == await work.text("rev-parse", f"{head}^{{tree}}") else tree
 
 
 def _files(slot: Slot, paths: list[str], notes: list[str], most_bytes: int) -> list[str]:

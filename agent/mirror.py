@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,6 +26,7 @@ from agent.remote import Remote
 from agent.repair import carry_kept, clear_half_packs, clear_locks, is_remote_trouble, is_sound, retire
 
 LOCK_POLL_SECONDS = 0.01
+NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object")
 NO_HEAD = "couldn't find remote ref HEAD"
 REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 FETCH = (
@@ -104,9 +106,10 @@ class Mirror:
     def refs(self) -> Refs:
         """The refs as the last good fetch left them; none if there never was one."""
         try:
-            return read_refs(self._listing.read_text())
+            found = self._listing.stat()
         except FileNotFoundError:
             return Refs({}, {})
+        return _read_listing(self._listing, found.st_mtime_ns, found.st_ino)
 
     def shallow(self) -> bytes:
         """Where history ends, if the remote has no more of it."""
@@ -144,9 +147,16 @@ class Mirror:
             return None
 
     async def ask(self, ref: str) -> None:
-        """Fetch a ref that no branch or tag names, such as refs/pull/1/head or a commit; raises GitError."""
+        """Fetch a ref that no branch or tag names, such as refs/pull/1/head or a commit, if there is one.
+
+        Raises GitError.
+        """
         async with self.locked():
-            await self._network.run(*FETCH, f"+{ref}:{ASKED}{ref}")
+            try:
+                await self._bounded(self._network).run(*FETCH, f"+{ref}:{ASKED}{ref}")
+            except GitError as error:
+                if not any(sign in error.stderr_tail for sign in NO_SUCH_REF):
+                    raise
             await self._note_refs(self.path)
 
     def doubt(self) -> None:
@@ -218,7 +228,7 @@ class Mirror:
 
     async def _fetch(self, network: Git, path: Path | None = None) -> None:
         self._configure(path or self.path)
-        bounded = network.within(Bound(self.limits.fetch_seconds, self.limits.silence_seconds))
+        bounded = self._bounded(network)
         try:
             await bounded.run(*FETCH, *REFSPECS, f"+HEAD:{HEAD}")
         except GitError as error:
@@ -226,6 +236,9 @@ class Mirror:
                 raise
             await bounded.run(*FETCH, *REFSPECS)
         await self._note_refs(path or self.path)
+
+    def _bounded(self, network: Git) -> Git:
+        return network.within(Bound(self.limits.fetch_seconds, self.limits.silence_seconds))
 
     def _configure(self, path: Path) -> None:
         text = CONFIG.format(url=quoted(self.remote.url), kept_work_max_bytes=self.limits.kept_work_max_bytes)
@@ -239,6 +252,12 @@ class Mirror:
         self.lost.note(before, after)
         default = default_branch(after, before.default)
         write(self._listing, f"{default or ''}\n{listing}\n")
+
+
+@lru_cache(maxsize=8)
+def _read_listing(path: Path, mtime_ns: int, inode: int) -> Refs:
+    """The refs in that file, parsed once for each time it was written."""
+    return read_refs(path.read_text())
 
 
 class Limits(Frozen):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from agent.errors import WorkspaceError
 from agent.files import write
+from agent.git import GitError
 from agent.git_environment import GitEnvironment
 from agent.mirror import Limits, Mirror
 from agent.remote import Remote, find_remote
@@ -39,6 +41,10 @@ class Mirrors:
             raise WorkspaceError(f"workspace {name!r} not found; there are: {', '.join(self.names())}")
         return self.settings.workspaces.get(name, WorkspaceConfig())
 
+    def keep(self, snapshot: Snapshot) -> list[str]:
+        """What stays from run to run in a checkout of that snapshot."""
+        return self.settings.workspaces.get(snapshot.workspace, WorkspaceConfig()).keep
+
     async def of(self, name: str) -> Mirror:
         """The mirror of that workspace; raises WorkspaceError."""
         config = self.config(name)
@@ -50,16 +56,20 @@ class Mirrors:
 
     async def of_snapshot(self, snapshot: Snapshot) -> Mirror:
         """The mirror that the snapshot was taken from, whatever the settings say by now."""
-        url = await self._environment.local().at(snapshot.mirror).text("config", "remote.origin.url")
-        return self._open(Remote(url), self.settings.workspaces.get(snapshot.workspace, WorkspaceConfig()))
+        config = self.settings.workspaces.get(snapshot.workspace, WorkspaceConfig())
+        return self._open(Remote(await self._url(snapshot.mirror)), config)
 
     async def all(self) -> list[Mirror]:
         """Every mirror that there is, those of workspaces no longer set included."""
         mirrors = []
         for path in sorted(self.directory.glob("*.git")):
-            url = await self._environment.local().at(path).text("config", "remote.origin.url")
-            mirrors.append(self._open(Remote(url), WorkspaceConfig()))
+            # one that is broken is built anew by the next fetch, and must not hide the others till then
+            with suppress(GitError):
+                mirrors.append(self._open(Remote(await self._url(path)), WorkspaceConfig()))
         return mirrors
+
+    async def _url(self, mirror: Path) -> str:
+        return await self._environment.local().text("config", "--file", str(mirror / "config"), "remote.origin.url")
 
     async def _find_remote(self, name: str, config: WorkspaceConfig) -> Remote:
         """The workspace's remote; while its directory is away, e.g. not mounted, what it was before."""

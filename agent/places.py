@@ -69,6 +69,10 @@ class Slot:
         except (FileNotFoundError, ValidationError):
             return None
 
+    def is_unclear(self) -> bool:
+        """Whether it was made ready with something that can no longer be read."""
+        return self.given() is None and (self.directory / "given.json").exists()
+
     def give(self, given: Given) -> None:
         """Note what it was made ready with."""
         write(self.directory / "given.json", given.model_dump_json())
@@ -85,10 +89,10 @@ class Slot:
     def known_commits(self) -> set[str]:
         """What those refs point to."""
         try:
-            lines = (self.directory / "refs").read_text().splitlines()
+            lines = (self.directory / "refs").read_text().split("\n")
         except FileNotFoundError:
             return set()
-        return {line[:40] for line in lines if not line.startswith(("#", "^"))}
+        return {line[:40] for line in lines if line and not line.startswith("#")}
 
     def note_repositories(self, paths: list[str]) -> None:
         """Remember where in the checkout the agent made repositories."""

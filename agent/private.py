@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from agent.files import remove
 from agent.models import Frozen
 from agent.process import uninterrupted
 
@@ -50,7 +52,13 @@ async def private_directory(directory: Path, template: Path | None) -> AsyncIter
     try:
         yield private
     finally:
-        await uninterrupted(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+        await uninterrupted(asyncio.to_thread(_take_away, directory))
+
+
+def _take_away(directory: Path) -> None:
+    """As well as can be: where there is no cell, something may still be writing there."""
+    with contextlib.suppress(OSError):
+        remove(directory)
 
 
 def _make(private: Private, template: Path | None) -> None:

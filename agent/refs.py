@@ -64,7 +64,8 @@ def read_refs(listing: str) -> Refs:
     """The refs in a listing that `LISTING` asks for, the default branch in its first line."""
     default, _, rest = listing.partition("\n")
     names, peeled = {}, {}
-    for line in filter(None, rest.splitlines()):
+    # a ref may hold signs that str.splitlines takes for the end of a line
+    for line in filter(None, rest.split("\n")):
         sha, name, *target = line.split(" ")
         names[name] = sha
         if target and target[0]:
@@ -83,6 +84,11 @@ def default_branch(refs: Refs, before: str | None) -> str | None:
         if name in candidates:
             return name
     return candidates[0] if candidates else None
+
+
+def is_unusual(ref: str) -> bool:
+    """Whether it is one that a mirror does not follow by itself."""
+    return ref.startswith("refs/") and not ref.startswith(("refs/heads/", "refs/tags/"))
 
 
 def check_ref(ref: str) -> str:

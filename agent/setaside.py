@@ -15,13 +15,8 @@ FOLDER = "set-aside"
 
 
 def set_aside(state_dir: Path, slot: Slot, snapshot: Snapshot, run_id: str, reason: str) -> WorkspaceReport:
-    """Move the checkout to STATE_DIR/set-aside/<run id>, at no cost in space, and say why."""
-    target = state_dir / FOLDER / run_id
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    remove(target)
-    slot.checkout.rename(target)
-    # its age counts from now
-    os.utime(target)
+    """Move the checkout out of the slot, and report why."""
+    put_aside(state_dir, slot, run_id)
     note = f"the agent's work could not be kept in git ({reason}); its checkout is in STATE_DIR/{FOLDER}/{run_id}"
     return WorkspaceReport(
         name=snapshot.workspace,
@@ -31,6 +26,16 @@ def set_aside(state_dir: Path, slot: Slot, snapshot: Snapshot, run_id: str, reas
         stale_reason=snapshot.stale_reason,
         notes=[note],
     )
+
+
+def put_aside(state_dir: Path, slot: Slot, name: str) -> None:
+    """Move the checkout to STATE_DIR/set-aside/<name>, at no cost in space."""
+    target = state_dir / FOLDER / name
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    remove(target)
+    slot.checkout.rename(target)
+    # its age counts from now
+    os.utime(target)
 
 
 def drop_set_aside(state_dir: Path, limit: datetime) -> None:

@@ -21,8 +21,8 @@ from agent.mirror import Mirror
 from agent.mirrors import DEFAULT, Mirrors
 from agent.models import WorkspaceReport
 from agent.places import Slot, Step, no_step
-from agent.refs import HEAD, Target, check_ref
-from agent.setaside import drop_set_aside, set_aside
+from agent.refs import HEAD, SHA, Target, check_ref, is_unusual
+from agent.setaside import drop_set_aside, put_aside, set_aside
 from agent.settings import AgentSettings
 from agent.snapshot import Identity, Snapshot
 from agent.tidying import tidy
@@ -83,8 +83,10 @@ class Workspaces:
         What an earlier run left uncollected is collected first. Raises WorkspaceError.
         """
         place = Slot(slot)
-        await self._collect_orphan(place)
+        if identity.run_id:
+            kept_ref(identity.run_id)
         with explained("preparing the checkout"):
+            await self._collect_orphan(place)
             await (await self._preparation(place, snapshot, identity)).run()
         return place.checkout
 
@@ -129,7 +131,9 @@ class Workspaces:
         try:
             with explained("collecting the run's work"):
                 mirror = await self._mirrors.of_snapshot(snapshot)
-                collector = Collector(git, place, mirror, snapshot, identity, self.settings.diff_max_bytes, self._step)
+                keep = self._mirrors.keep(snapshot)
+                diff_bytes = self.settings.diff_max_bytes
+                collector = Collector(git, place, mirror, snapshot, identity, keep, diff_bytes, self._step)
                 report = await collector.collect(run_id)
         except WorkspaceError as error:
             report = await asyncio.to_thread(set_aside, self.settings.state_dir, place, snapshot, run_id, str(error))
@@ -152,8 +156,8 @@ class Workspaces:
         found = [kept for kept in await self.kept() if kept.run_id == run_id]
         if not found:
             raise WorkspaceError(f"nothing is kept of run {run_id!r}")
-        url = await self._environment.local().at(found[0].mirror).text("config", "remote.origin.url")
-        return await restore_kept(self._environment.local(), found[0], url, target.absolute())
+        (mirror,) = (mirror for mirror in await self._mirrors.all() if mirror.path == found[0].mirror)
+        return await restore_kept(self._environment.local(), found[0], mirror.remote.url, target.absolute())
 
     async def drop_older_than(self, days: float | None = None) -> list[Kept]:
         """Forget the work that has been kept for longer, by default for KEPT_WORK_DAYS; what was forgotten."""
@@ -191,12 +195,14 @@ class Workspaces:
         return None
 
     async def _find(self, name: str, mirror: Mirror, ref: str, asked_at: float, *, ask: bool) -> Target:
-        special = ref.startswith("refs/") and not ref.startswith(("refs/heads/", "refs/tags/"))
-        if ask and special:
+        if ask and is_unusual(ref):
             await mirror.ask(ref)
         found = await mirror.find(ref)
         if found is None and ask:
             await mirror.fetch(asked_at)
+            found = await mirror.find(ref)
+        if found is None and ask and SHA.fullmatch(ref):
+            await mirror.ask(ref)
             found = await mirror.find(ref)
         if found is None:
             branches = list(mirror.refs().branches)
@@ -207,10 +213,11 @@ class Workspaces:
     async def _collect_orphan(self, slot: Slot) -> None:
         """A run whose service was killed has not been collected yet."""
         given = slot.given()
-        if given is None or given.collected:
-            return
-        run_id = given.identity.run_id or f"slot-{slot.directory.name}-{int(time.time())}"
-        await self.collect(slot.directory, given.snapshot, run_id)
+        unnamed = f"slot-{slot.directory.name}-{int(time.time())}"
+        if slot.is_unclear() and slot.checkout.exists():
+            await asyncio.to_thread(put_aside, self.settings.state_dir, slot, unnamed)
+        if given is not None and not given.collected:
+            await self.collect(slot.directory, given.snapshot, given.identity.run_id or unnamed)
 
 
 def _usual_ref(mirror: Mirror) -> str:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
+from agent.errors import WorkspaceError
 from agent.git import Git
 
 # How an index writes the mode 160000: without it there is no submodule, and no need to ask git.
 GITLINK_MODE = b"\x00\x00\xe0\x00"
 
+DEEPEST = 128
+"""Levels of directories in a tree; git takes minutes to clean 800 of them, and nobody works in so many."""
 
-async def changed_paths(git: Git) -> list[str]:
-    """Files that differ from the index in content or mode, are gone, or are new and not ignored.
+
+async def changed_paths(git: Git, keep: Sequence[str] = ()) -> list[str]:
+    """Files that differ from the index in content or mode, are gone, or are new and neither ignored nor to `keep`.
 
     A repository inside the tree is one path that ends with a slash.
     """
-    listing = await git.run("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard")
+    excluded = (f"--exclude={pattern}" for pattern in keep)
+    listing = await git.run("ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard", *excluded)
     return [os.fsdecode(name) for name in dict.fromkeys(listing.split(b"\0")) if name]
 
 
@@ -34,19 +40,21 @@ async def gitlinks(git: Git, index: Path) -> dict[str, str]:
 def sweep(root: Path) -> list[str]:
     """Remove what git neither sees nor can read past: pipes, sockets, devices; the repositories inside the tree.
 
-    A reader that waits at such a pipe would wait for ever.
+    A reader that waits at such a pipe would wait for ever. Raises WorkspaceError for a tree deeper than DEEPEST.
     """
     repositories: list[str] = []
-    waiting = [str(root)]
+    waiting = [(str(root), 0)]
     while waiting:
-        directory = waiting.pop()
+        directory, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise WorkspaceError(f"there are more than {DEEPEST} directories within each other")
         for entry in _entries(directory):
             if entry.name == ".git":
                 if directory == str(root):
                     continue
                 repositories.append(directory)
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
+                waiting.append((entry.path, depth + 1))
             elif not entry.is_file(follow_symlinks=False) and not entry.is_symlink():
                 Path(entry.path).unlink(missing_ok=True)
     return [str(Path(repository).relative_to(root)) for repository in repositories]

@@ -6,10 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from api import chat, health, jobs, register, switch, triage
+from api import chat, health, job_actions, job_events, job_list, jobs, models, register, switch, triage
 from api.admission import Admission
 from api.authentication import OPEN_PATHS, Authentication
 from api.body_limit import BodyLimit
+from api.calls import Calls
+from api.catalogue import Catalogue
 from api.documentation import document
 from api.door import Door
 from api.errors import ErrorBodies
@@ -23,11 +25,18 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     """The API in front of an open `host`."""
     # a missing content type was good enough for JSON when the first callers were written
     app = FastAPI(title="Claude Agent Service", version=_version(), redoc_url=None, strict_content_type=False)
-    app.state.door = Door(host=host, settings=settings, admission=Admission(host))
-    for room in (health, jobs, chat, triage, switch, register):
+    bodies = ErrorBodies(legacy=settings.legacy_error_bodies)
+    app.state.door = Door(
+        host=host,
+        settings=settings,
+        admission=Admission(host),
+        bodies=bodies,
+        calls=Calls(settings.caller_grace_seconds),
+        catalogue=Catalogue(settings),
+    )
+    for room in (health, jobs, job_actions, job_events, job_list, chat, models, triage, switch, register):
         app.include_router(room.router)
     document(app, host.runtime.settings)
-    bodies = ErrorBodies(legacy=settings.legacy_error_bodies)
     bodies.install(app)
     _guard(app, settings, bodies)
     return app

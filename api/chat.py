@@ -6,18 +6,23 @@ import logging
 
 from fastapi import APIRouter, Request, Response
 
-from agent.models import AgentRequest
-from api.chat_answer import answer_headers, chat_completion
-from api.chat_request import agent_request, refuse_unserved
+from api.call import Caller, Source
+from api.chat_answer import Form, answer_headers, chat_completion
+from api.chat_request import agent_request, answer_form, refuse_unserved, run_tags
+from api.chat_stream import chat_chunks, opened
 from api.disconnect import ClientGone, while_connected
-from api.documentation import OpenAIErrorBody, answers
+from api.documentation import STREAM, OpenAIErrorBody, answers
 from api.door import Door, TheDoor
-from api.job_request import TRIGGER
+from api.event_stream import EventStream
 from api.json_request import JsonRoute
+from api.keyed_run import KeyedRun
+from api.limits import Limits, read_limits
 from api.openai import ChatCompletion, ChatCompletionRequest
-from api.prompt import Prompt, compose_prompt
+from api.prompt import compose_prompt
+from api.request_identity import RequestIdentity, identify
+from api.run_elsewhere import RunElsewhere
+from api.run_here import RunHere
 
-TAG = f"{TRIGGER}chat"
 CLIENT_CLOSED_REQUEST = 499
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=JsonRoute)
@@ -26,24 +31,52 @@ _log = logging.getLogger(__name__)
 
 
 @router.post(
-    "/chat/completions", response_model=ChatCompletion, responses=answers(400, 401, 413, 503, model=OpenAIErrorBody)
+    "/chat/completions",
+    response_model=ChatCompletion,
+    responses={200: STREAM, **answers(400, 401, 413, 503, model=OpenAIErrorBody)},
 )
 async def create_chat_completion(asked: ChatCompletionRequest, request: Request, door: TheDoor) -> Response:
-    """Answer a conversation; a caller who hangs up ends the run."""
-    refuse_unserved(asked, door.settings)
+    """Answer a conversation, as a whole or as it is said; a caller who hangs up, and stays away, ends the run."""
+    refuse_unserved(asked)
+    chosen = door.catalogue.choose(asked.model)
+    limits = read_limits(request.headers, asked.metadata, door.settings)
     prompt = compose_prompt(asked.messages)
-    wanted = agent_request(asked, prompt, door.settings)
+    wanted = agent_request(asked, prompt, chosen, limits)
+    identity = await identify(request)
+    here = RunHere(door.host, wanted, prompt.content, run_tags(asked), door.settings.queue_wait_seconds)
+    caller = door.calls.join(identity, _source(identity, here))
+    form = answer_form(asked, wanted, door.catalogue, door.settings.openai_compat_reasoning)
+    answer = _stream if asked.stream else _whole
     try:
-        return await while_connected(request.receive, _answer(wanted, prompt, door))
+        return await while_connected(request.receive, answer(caller, form, limits, door))
     except ClientGone:
+        caller.leave(answered=False)
         _log.info("a chat caller went away; request %s", request.state.request_id)
         return Response(status_code=CLIENT_CLOSED_REQUEST)
+    except BaseException as error:
+        caller.leave(answered=isinstance(error, Exception))
+        raise
 
 
-async def _answer(wanted: AgentRequest, prompt: Prompt, door: Door) -> Response:
-    wait_seconds = door.settings.queue_wait_seconds
-    async with door.host.inline(wanted, tags=[TAG], wait_seconds=wait_seconds, content=prompt.content) as run:
-        outcome = await run.outcome()
-    completion = chat_completion(run.run_id, str(wanted.model), outcome)
-    headers = answer_headers(run.run_id, outcome.result)
+def _source(identity: RequestIdentity, here: RunHere) -> Source:
+    if identity.key is None:
+        return here
+    return KeyedRun(identity.key, identity, here, RunElsewhere(here.host, here.request.timeout_seconds))
+
+
+async def _whole(caller: Caller, form: Form, limits: Limits, door: Door) -> Response:
+    transcript = caller.transcript
+    outcome = await transcript.outcome()
+    assert transcript.run_id is not None
+    completion = chat_completion(transcript.run_id, form, outcome, transcript.since(0))
+    headers = {**answer_headers(transcript.run_id, outcome.result), **limits.headers}
+    caller.leave(answered=True)
     return Response(completion.model_dump_json(), headers=headers, media_type="application/json")
+
+
+async def _stream(caller: Caller, form: Form, limits: Limits, door: Door) -> Response:
+    run_id = await opened(caller.transcript)
+    caller.begins_to_hear()
+    events = chat_chunks(run_id, caller.transcript, form, door.bodies)
+    headers = {**answer_headers(run_id, None), **limits.headers}
+    return EventStream(events, headers, lambda heard: caller.leave(answered=heard))

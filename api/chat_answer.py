@@ -4,27 +4,56 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
-from agent.models import AgentResult, Outcome
-from api.errors import RETRY_SOON, ApiError, unavailable
-from api.openai import ChatCompletion, Choice, CompletionMessage, CompletionUsage, PromptTokensDetails
+from agent.models import AgentResult, Frozen, Outcome
+from api.errors import RETRY_SOON, unavailable
+from api.narration import Piece
+from api.openai import (
+    ChatCompletion,
+    Choice,
+    CompletionMessage,
+    CompletionUsage,
+    PromptTokensDetails,
+    ReasonedMessage,
+)
 
 TIMED_OUT = "agent timed out"
 
 
-def chat_completion(run_id: UUID, model: str, outcome: Outcome) -> ChatCompletion:
+class Form(Frozen):
+    """How one caller wants the answer."""
+
+    model: str
+    structured: bool = False
+    reasoning: bool = False
+    usage: bool = False
+
+
+def chat_completion(run_id: UUID, form: Form, outcome: Outcome, said: Sequence[Piece]) -> ChatCompletion:
     """The answer of a run that ended well; raises ApiError for any other."""
-    result = outcome.result
-    if result is None or outcome.error is not None:
-        raise _failure(run_id, outcome)
+    result = answered(run_id, outcome)
     return ChatCompletion(
-        id=f"chatcmpl-{run_id.hex}",
+        id=completion_id(run_id),
         created=int(time.time()),
-        model=model,
-        choices=[Choice(message=CompletionMessage(content=_content(result)))],
-        usage=_usage(result),
+        model=form.model,
+        choices=[Choice(message=_message(result, form, said))],
+        usage=completion_usage(result),
     )
+
+
+def answered(run_id: UUID, outcome: Outcome) -> AgentResult:
+    """The result of a run that ended well; raises ApiError for any other."""
+    result = outcome.result
+    if result is not None and outcome.error is None:
+        return result
+    cause = outcome.error or "the run ended without an answer"
+    if result is not None and result.ending == "timeout":
+        cause = TIMED_OUT  # how long it had is a setting of ours: the callers' programs look for these words
+    # OpenAI's clients obey this: an agent that has started is paid for, and may have acted
+    again = {"x-should-retry": "false"} if result is not None else RETRY_SOON
+    raise unavailable(cause, headers=answer_headers(run_id, result) | again)
 
 
 def answer_headers(run_id: UUID, result: AgentResult | None) -> dict[str, str]:
@@ -35,22 +64,20 @@ def answer_headers(run_id: UUID, result: AgentResult | None) -> dict[str, str]:
     return headers
 
 
-def _failure(run_id: UUID, outcome: Outcome) -> ApiError:
-    cause = outcome.error or "the run ended without an answer"
-    # how long it had is a setting of ours: the callers' programs look for these words
-    cause = TIMED_OUT if cause.startswith(TIMED_OUT) else cause
-    # OpenAI's clients obey this: an agent that has started is paid for, and may have acted
-    again = {"x-should-retry": "false"} if outcome.result is not None else RETRY_SOON
-    return unavailable(cause, headers=answer_headers(run_id, outcome.result) | again)
+def completion_id(run_id: UUID) -> str:
+    """An id of OpenAI's form; the run is known by it, too."""
+    return f"chatcmpl-{run_id.hex}"
 
 
-def _content(result: AgentResult) -> str:
+def completion_content(result: AgentResult) -> str:
+    """The answer as text: JSON, where a form was asked for."""
     if result.structured is not None:
         return json.dumps(result.structured, ensure_ascii=False)
     return result.text or ""
 
 
-def _usage(result: AgentResult) -> CompletionUsage:
+def completion_usage(result: AgentResult) -> CompletionUsage:
+    """The tokens of all model calls of the run."""
     usage = result.usage
     return CompletionUsage(
         prompt_tokens=usage.prompt_tokens,
@@ -58,3 +85,11 @@ def _usage(result: AgentResult) -> CompletionUsage:
         total_tokens=usage.prompt_tokens + usage.output_tokens,
         prompt_tokens_details=PromptTokensDetails(cached_tokens=usage.cache_read_input_tokens),
     )
+
+
+def _message(result: AgentResult, form: Form, said: Sequence[Piece]) -> CompletionMessage:
+    content = completion_content(result)
+    if not form.reasoning:
+        return CompletionMessage(content=content)
+    reasoning = "".join(piece.text for piece in said if piece.kind != "text")
+    return ReasonedMessage(content=content, reasoning_content=reasoning)

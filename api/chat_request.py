@@ -5,47 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 from agent.models import AgentRequest, Effort
+from agent.outcome import one_line
+from api.catalogue import Catalogue, Chosen
+from api.chat_answer import Form
 from api.errors import ApiError
+from api.job_request import TRIGGER
+from api.limits import Limits
 from api.openai import ChatCompletionRequest, NamedSchema, ResponseFormat
 from api.prompt import Prompt
-from api.settings import ApiSettings
+
+TAG = f"{TRIGGER}chat"
+
+_USER_CHARACTERS = 100
 
 
-def agent_request(asked: ChatCompletionRequest, prompt: Prompt, settings: ApiSettings) -> AgentRequest:
-    """The request for an agent: which one, and what it may take, is configured, not asked for."""
+def agent_request(asked: ChatCompletionRequest, prompt: Prompt, chosen: Chosen, limits: Limits) -> AgentRequest:
+    """The request for an agent: which ones there are, and what they may take, is configured, not asked for."""
     return AgentRequest(
         prompt=prompt.text,
         instructions=prompt.instructions,
-        agent=settings.openai_compat_agent,
-        model=asked.model or settings.default_model,
+        agent=chosen.agent,
+        model=chosen.model,
         effort=_effort(asked),
         json_schema=_json_schema(asked),
-        max_budget_usd=settings.openai_compat_budget_usd,
-        timeout_seconds=settings.openai_compat_timeout_seconds,
+        max_budget_usd=limits.max_budget_usd,
+        timeout_seconds=limits.timeout_seconds,
+        metadata=asked.metadata,
     )
 
 
-def refuse_unserved(asked: ChatCompletionRequest, settings: ApiSettings) -> None:
+def run_tags(asked: ChatCompletionRequest) -> list[str]:
+    """By which the run is found in Prefect: who asked, as far as we are told."""
+    given = asked.user if isinstance(asked.user, str) else ""
+    user = one_line("".join(filter(str.isprintable, given)), _USER_CHARACTERS)
+    return [TAG, f"user:{user}"] if user else [TAG]
+
+
+def answer_form(asked: ChatCompletionRequest, wanted: AgentRequest, catalogue: Catalogue, reasoning: bool) -> Form:
+    """How the answer is to be told; `reasoning` is for callers who do not say."""
+    options = asked.stream_options
+    return Form(
+        model=catalogue.name(asked.model),
+        structured=wanted.json_schema is not None,
+        reasoning=reasoning if asked.include_reasoning is None else asked.include_reasoning,
+        usage=options is not None and bool(options.include_usage),
+    )
+
+
+def refuse_unserved(asked: ChatCompletionRequest) -> None:
     """Raises ApiError for what we do not do: nobody shall believe to have got it."""
-    _refuse_model(asked.model, settings)
-    if asked.stream:
-        raise ApiError(400, "streaming not supported", param="stream", code="unsupported_value")
     for name, reason in _unserved(asked).items():
         raise ApiError(400, f"{name} is not supported{reason}", param=name, code="unsupported_parameter")
-
-
-def _refuse_model(model: str | None, settings: ApiSettings) -> None:
-    supported = sorted({*settings.supported_models, settings.default_model})
-    if model is None or model in supported:
-        return
-    raise ApiError(
-        400,
-        f"unsupported model: {model[:100]!r}; supported are {', '.join(supported)}",
-        words="unsupported model",
-        param="model",
-        code="model_not_found",
-        extra={"supported": supported},
-    )
 
 
 def _unserved(asked: ChatCompletionRequest) -> dict[str, str]:

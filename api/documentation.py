@@ -24,6 +24,12 @@ _MEANINGS = {
 }
 
 
+STREAM: Document = {
+    "description": "A chat completion; with `stream`, its chunks as server-sent events.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+
+
 class ErrorBody(BaseModel):
     """What went wrong."""
 

@@ -8,6 +8,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api.admission import Admission
+from api.calls import Calls
+from api.catalogue import Catalogue
+from api.errors import ErrorBodies
 from api.settings import ApiSettings
 from deployments.host import Host
 
@@ -19,6 +22,9 @@ class Door:
     host: Host
     settings: ApiSettings
     admission: Admission
+    bodies: ErrorBodies
+    calls: Calls
+    catalogue: Catalogue
 
 
 def _door(request: Request) -> Door:

@@ -89,6 +89,10 @@ class ErrorBodies:
         told = explain(error, openai=openai)
         return JSONResponse(self._body(told, openai=openai), told.status_code, told.headers)
 
+    def told(self, error: Exception, *, openai: bool) -> dict[str, Any]:
+        """The body alone, for an answer that has begun."""
+        return self._body(explain(error, openai=openai), openai=openai)
+
     def _body(self, error: ApiError, *, openai: bool) -> dict[str, Any]:
         if not openai:
             return {"detail": error.detail, **error.extra}

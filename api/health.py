@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -35,9 +36,17 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
     busy: bool
     capacity: Capacity
+    held: Held | None = Field(default=None, description="Jobs wait until then, and why.")
     paused: list[str] | None = Field(
         default=None, description="Work pools that an operator has paused; `agents` among them: no agent starts."
     )
+
+
+class Held(BaseModel):
+    """Jobs wait for the model's provider, which refuses everybody."""
+
+    until: datetime
+    reason: str
 
 
 class Readiness(BaseModel):
@@ -53,7 +62,9 @@ async def health(door: TheDoor) -> Health:
     slots = door.host.runtime.slots
     capacity = Capacity(agents=slots.capacity, free=slots.free, waiting=slots.waiting)
     paused = sorted(door.host.switch.paused) or None
-    return Health(busy=door.host.busy, capacity=capacity, paused=paused)
+    hold = door.host.hold
+    held = Held(until=until, reason=hold.reason) if (until := hold.until) else None
+    return Health(busy=door.host.busy, capacity=capacity, held=held, paused=paused)
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})

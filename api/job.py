@@ -90,8 +90,12 @@ def _given(result: AgentResult) -> dict[str, Any]:
 def _cause(flow_run: FlowRun, outcome: Outcome) -> str:
     """Why there is nothing better to say: ours if we know it, else what Prefect noted."""
     state = flow_run.state
-    noted = (state.message or f"the run ended as {state.name}") if state else ""
+    noted = (state.message or _STATES.get(state.name or "", f"the run ended as {state.name}")) if state else ""
     return one_line(outcome.error or noted)
+
+
+_STATES = {"Cancelled": "cancelled"}
+"""What is said of states that come without a word, as they do from Prefect's own UI."""
 
 
 def _iso(moment: datetime | None) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from agent.models import AgentRequest, Effort, Frozen, Name, Text, refuse_blank
 from agent.settings import AgentSettings
 from api.answer_schema import AnswerSchema
 from api.json_object import JsonObject
+from deployments.switch import Priority
 
 TRIGGER = "trigger:"
 """How the tags begin that say who asked for a run."""
@@ -56,11 +57,13 @@ class JobRequest(Frozen):
     )
     workspace: Name = Field(default="default", description="The name of a configured workspace.")
     ref: Name | None = Field(default=None, description="A branch, tag or commit instead of the workspace's own.")
+    priority: Priority = Field(default="default", description="Which work queue it waits in: high goes first.")
+    run_at: AwareDatetime | None = Field(default=None, description="Not before that moment: ISO 8601 with offset.")
     tags: list[Tag] = Field(default=[], max_length=20, description="Tags of the run in Prefect.")
 
     def agent_request(self) -> AgentRequest:
         """The same in the domain's words."""
-        return AgentRequest(**self.model_dump(exclude={"tags"}))
+        return AgentRequest(**self.model_dump(exclude={"tags", "priority", "run_at"}))
 
 
 def check_maxima(asked: JobRequest, settings: AgentSettings) -> None:

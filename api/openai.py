@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_v
 from agent.models import Frozen, Text
 from api.answer_schema import AnswerSchema
 from api.data_url import DOCUMENTS, IMAGES, DataUrl, read_data_url
+from api.json_object import JsonObject
 
 
 class TextPart(Frozen):
@@ -149,12 +150,26 @@ class ResponseFormat(Frozen):
         return self
 
 
+class StreamOptions(Frozen):
+    """What a stream carries besides the answer."""
+
+    include_usage: bool | None = Field(default=None, description="A last chunk without choices tells the usage.")
+
+
 class ChatCompletionRequest(Frozen):
     """A chat completion that is asked for; members not listed here are ignored."""
 
     messages: list[Message] = Field(min_length=1)
-    model: str | None = None
+    model: str | None = Field(default=None, description="One of `GET /v1/models`.")
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    include_reasoning: bool | None = Field(
+        default=None, description="Ours: thinking and tool steps come as `reasoning_content`; unset: a setting decides."
+    )
+    metadata: JsonObject | None = Field(
+        default=None, description="Goes onto the run; `max_budget_usd` and `timeout_seconds` in it lower the limits."
+    )
+    user: JsonValue = Field(default=None, description="A string goes onto the run as a tag; else ignored.")
     response_format: ResponseFormat | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     n: int | None = Field(default=None, ge=1, description="1; more is refused.")
@@ -175,11 +190,17 @@ class CompletionMessage(Frozen):
     refusal: None = None
 
 
+class ReasonedMessage(CompletionMessage):
+    """The answer, with what led to it."""
+
+    reasoning_content: str
+
+
 class Choice(Frozen):
     """One answer; there is never another."""
 
     index: int = 0
-    message: CompletionMessage
+    message: CompletionMessage | ReasonedMessage
     logprobs: None = None
     finish_reason: Literal["stop"] = "stop"
 
@@ -208,3 +229,32 @@ class ChatCompletion(Frozen):
     model: str
     choices: list[Choice]
     usage: CompletionUsage
+
+
+class Delta(Frozen):
+    """Some more of the answer; members that add nothing are left out."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    refusal: None = None
+    reasoning_content: str | None = None
+
+
+class ChunkChoice(Frozen):
+    """Some more of the one answer."""
+
+    index: int = 0
+    delta: Delta
+    logprobs: None = None
+    finish_reason: Literal["stop"] | None = None
+
+
+class ChatCompletionChunk(Frozen):
+    """A piece of a chat completion that is streamed; the last one with a choice has the finish reason."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: CompletionUsage | None = None

@@ -31,6 +31,7 @@ from deployments.prefect_environment import prefect_home
 from deployments.prefect_server import PortInUse, listen
 from deployments.register import RegisterError, find_register, read_register
 from deployments.settings import HostSettings, SettingsError, read_environment
+from deployments.settling import Settling
 from deployments.storage_block import save_storage_block
 from deployments.triage_work import TriageWork
 from deployments.work import AgentWork
@@ -101,7 +102,10 @@ class HostProcess:
             await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
             await apply_register(host.prefect, register)
             async with (
+                # first of all: runs that an earlier host has left Running hold the places of those that wait
+                Settling(host).watching(),
                 host.switch.watching(),
+                host.cancelling.watching(),
                 AgentHostWorker(AgentWork(host)).working(self._hurry),
                 AgentHostWorker(TriageWork(host)).working(self._hurry),
                 self._api(host),

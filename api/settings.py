@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, SecretStr
 
 from agent.models import Frozen, Name
-from agent.settings import Names
+from agent.settings import Names, read_list
 
 
 class ApiSettings(Frozen):
@@ -29,6 +31,12 @@ class ApiSettings(Frozen):
         default="claude-sonnet-4-6", description="The model of chat callers who ask for none; they may name it, too."
     )
     openai_compat_agent: Name = Field(default="recruiter-triage", description="The agent that answers chat callers.")
+    openai_compat_agents: Annotated[list[Name], BeforeValidator(read_list)] = Field(
+        default=[], description="Further agents that chat callers may choose, as `model`: AGENT or AGENT/MODEL."
+    )
+    openai_compat_reasoning: bool = Field(
+        default=False, description="Whether chat answers carry thinking and tool steps as `reasoning_content`."
+    )
     openai_compat_budget_usd: float = Field(
         default=2.0, gt=0, allow_inf_nan=False, description="What one chat completion may cost, in US dollars."
     )
@@ -37,6 +45,12 @@ class ApiSettings(Frozen):
     )
     queue_wait_seconds: float = Field(
         default=120.0, ge=0, allow_inf_nan=False, description="How long a chat caller waits for a slot."
+    )
+    caller_grace_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        le=60,
+        description="How long a run goes on for a chat caller who has gone and may come back for it.",
     )
     max_request_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1024, description="The largest request body; a longer one is answered with 413."

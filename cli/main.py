@@ -11,6 +11,7 @@ import typer
 from agent.errors import AgentError
 from agent.settings import AgentSettings
 from cli import switch
+from cli.cancel import cancel_job
 from cli.demo import show_demo
 from cli.register import apply_register
 from cli.run import run_agent
@@ -59,6 +60,12 @@ def triage(
 ) -> None:
     """Have the running service look at what came in, now."""
     raise typer.Exit((plan_triage if dry_run else run_triage)(name, again=again, as_json=as_json))
+
+
+@app.command()
+def cancel(job_id: Annotated[str, typer.Argument(help="The job's id, which is its flow run's.")]) -> None:
+    """End a job, whether it waits or is at work."""
+    raise typer.Exit(cancel_job(job_id))
 
 
 @app.command()

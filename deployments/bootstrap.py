@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from prefect.client.orchestration import PrefectClient
@@ -12,7 +13,7 @@ from prefect.exceptions import ObjectAlreadyExists
 from deployments.automations import create_automations
 from deployments.deployment import apply_deployment, retire_deployment
 from deployments.register import Register
-from deployments.switch import POOLS
+from deployments.switch import AGENTS, POOLS, QUEUES
 from deployments.worker import AgentHostWorker
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,15 @@ async def create_work_pool(client: PrefectClient, name: str) -> None:
         return
 
 
+async def create_work_queues(client: PrefectClient) -> None:
+    """Make sure that jobs have their queues to wait in; one that is there keeps its priority, limit and pause."""
+    known = {queue.name for queue in await client.read_work_queues(work_pool_name=AGENTS)}
+    for name, priority in QUEUES.items():
+        if name not in known:
+            with contextlib.suppress(ObjectAlreadyExists):  # another host was quicker
+                await client.create_work_queue(name, priority=priority, work_pool_name=AGENTS)
+
+
 async def apply_register(client: PrefectClient, register: Register) -> list[str]:
     """Bring every deployment of a register that was read whole up to date; gives their full names.
 
@@ -35,6 +45,7 @@ async def apply_register(client: PrefectClient, register: Register) -> list[str]
     """
     for pool in sorted({*POOLS} | {entry.work_pool.name for entry in register.deployments}):
         await create_work_pool(client, pool)
+    await create_work_queues(client)
     names = [await apply_deployment(client, entry) for entry in register.deployments]
     await _retire_others(client, names)
     await create_automations(client)

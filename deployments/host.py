@@ -25,9 +25,10 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import AsyncClientContext, SyncClientContext
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
-from prefect.states import Cancelled, Pending
+from prefect.states import Cancelled, Pending, Scheduled
+from prefect.states import Cancelling as CancellingState
 
 from agent.conversation import Content
 from agent.errors import AgentBusy, AgentPaused, NotConfigured
@@ -37,13 +38,17 @@ from agent.provider import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from agent.slots import Slot
+from deployments.cancelling import Cancelling
+from deployments.hold import Hold
+from deployments.in_flight import InFlight
 from deployments.inline import InlineRun
 from deployments.prefect_calls import calling_prefect
 from deployments.settings import HostSettings
-from deployments.switch import AGENTS, Switch
+from deployments.switch import AGENTS, Priority, Switch
 from flows.agent_run import agent_run
 from flows.triage import triage
 from store.store import Store
+from tasks.conclusion import CANCELLED, end_journal
 from tasks.context import RunContext, running
 from tasks.inputs import store_input
 
@@ -66,14 +71,16 @@ class Host:
 
     def __init__(self, agent_settings: AgentSettings, settings: HostSettings, store: Store) -> None:
         self.settings = settings
-        self._provider = _provider(agent_settings)
+        self.hold = Hold()
+        self._provider = _provider(agent_settings, self.hold)
         self.runtime = Runtime(agent_settings, self._provider)
         self.store = store
         self.nudge: Callable[[], None] = lambda: None
         self.triage_nudge: Callable[[], None] = lambda: None
         self._client: PrefectClient | None = None
         self._stack = AsyncExitStack()
-        self._inline: set[asyncio.Task[State[Any]]] = set()
+        self.in_flight = InFlight(agent_settings.state_dir)
+        self._inline: set[InlineRun] = set()
         self._flow_id: UUID | None = None
         self._triage_flow_id: UUID | None = None
         self._known_deployment_id: UUID | None = None
@@ -89,11 +96,8 @@ class Host:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        if self._inline:  # their callers have their answers: what is left is to keep and to publish them
-            await asyncio.wait(self._inline, timeout=_BOOKKEEPING_SECONDS)
-        for task in self._inline:
-            task.cancel()
-        await asyncio.gather(*self._inline, return_exceptions=True)
+        # their callers have their answers: what is left is to keep and to publish them
+        await asyncio.gather(*(run.end(_BOOKKEEPING_SECONDS) for run in self._inline))
         await self._stack.aclose()
 
     @property
@@ -108,6 +112,11 @@ class Host:
         """The kill switch."""
         return Switch(self.prefect)
 
+    @cached_property
+    def cancelling(self) -> Cancelling:
+        """The way for a cancellation to the runs of this host."""
+        return Cancelling(self.prefect)
+
     @property
     def secrets_dir(self) -> Path:
         """Where named secrets lie."""
@@ -116,10 +125,21 @@ class Host:
     @property
     def busy(self) -> bool:
         """Whether an agent that is asked for now would have to wait."""
-        return self.runtime.slots.free == 0 or self.switch.holds_agents
+        return self.runtime.slots.free == 0 or self.switch.holds_agents or self.hold.until is not None
 
-    async def submit(self, request: AgentRequest, *, tags: list[str]) -> UUID:
-        """Queue a run of its own for `request`, and give its id; raises PrefectUnavailable or StoreUnavailable."""
+    async def submit(
+        self,
+        request: AgentRequest,
+        *,
+        tags: list[str],
+        priority: Priority = "default",
+        run_at: datetime | None = None,
+        key: str | None = None,
+    ) -> UUID:
+        """Queue a run of its own for `request`, and give its id; for the same `key` it is the same run.
+
+        Raises PrefectUnavailable or StoreUnavailable.
+        """
         self.runtime.check_bounds(request)
         small = await store_input(self.store, request)
         async with calling_prefect():
@@ -128,6 +148,9 @@ class Host:
                 parameters={"request": small.model_dump(mode="json")},
                 name=run_name(request),
                 tags=tags,
+                state=Scheduled(scheduled_time=run_at) if run_at is not None else None,
+                work_queue_name=priority if priority != "default" else None,
+                idempotency_key=key,
             )
         self.nudge()
         return flow_run.id
@@ -216,50 +239,65 @@ class Host:
 
     def cancel_inline(self) -> int:
         """End the runs of callers who wait, and count them."""
-        for task in self._inline:
-            task.cancel()
+        for run in self._inline:
+            run.cancel()
         return len(self._inline)
+
+    async def cancel(self, run_id: UUID) -> None:
+        """End a run that is not over, wherever it is; raises PrefectUnavailable."""
+        async with calling_prefect():
+            await self.prefect.set_flow_run_state(run_id, CancellingState(message=CANCELLED))
+        self.cancelling.tell(run_id)
 
     async def _start_inline(
         self, slot: Slot, request: AgentRequest, content: Content | None, tags: list[str], sink: Sink | None
     ) -> InlineRun:
         small = await store_input(self.store, request, content)
         parameters = {"request": small.model_dump(mode="json")}
+        claim = self.in_flight.claim
         async with calling_prefect():
             flow_run = await self.prefect.create_flow_run(
-                agent_run, name=run_name(request), parameters=parameters, tags=tags, state=Pending()
+                agent_run, name=run_name(request), parameters=parameters, tags=tags, state=Pending(message=claim)
             )
         context = self.context(flow_run, slot)
         with bound(sink) if sink else contextlib.nullcontext():
             task = asyncio.create_task(self.execute(flow_run, context))
-        self._inline.add(task)
-        task.add_done_callback(self._inline.discard)
-        return InlineRun(flow_run.id, context.outcome, task)
+        run = InlineRun(context, task)
+        self._inline.add(run)
+        task.add_done_callback(lambda _: self._inline.discard(run))
+        return run
 
     def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
         """What the tasks of `flow_run` work with in `slot`."""
-        return RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
+        context = RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
+        if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
+            context.held_until = lambda: self.hold.until
+        return context
 
     async def execute(self, flow_run: FlowRun, context: RunContext) -> State[Any]:
         """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
-        try:
-            with running(context):
-                state = await run_flow_async(
-                    _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
-                )
+        with self.in_flight.noted(flow_run.id), self.cancelling.heard(flow_run.id, context.cancellation.ask):
+            try:
+                with running(context):
+                    state = await run_flow_async(
+                        _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
+                    )
+            except Abort as error:  # Prefect does not let it run any more: somebody gave it an end, or deleted it
+                return Cancelled(message=f"ended in Prefect: {error}")
+            finally:
+                self.runtime.slots.give_back(context.slot)
             assert isinstance(state, State)
+            if not context.has_ended and not state.is_scheduled():
+                end_journal(context, Outcome(error=state.message or CANCELLED))
             if state.is_cancelling():
-                async with calling_prefect():
-                    await self.prefect.set_flow_run_state(flow_run.id, Cancelled(message=state.message))
+                await self.cancelling.finish(flow_run.id, state.message)
             return state
-        finally:
-            self.runtime.slots.give_back(context.slot)
 
 
-def _provider(settings: AgentSettings) -> ProviderProxy | None:
+def _provider(settings: AgentSettings, hold: Hold) -> ProviderProxy | None:
     """The way to the model; None without a credential, and then each run says which to set."""
     try:
-        return ProviderProxy(settings)
+        return ProviderProxy(settings, on_trouble=hold.hear)
     except NotConfigured as error:
         _log.warning("%s", error)
         return None

@@ -9,14 +9,18 @@ from uuid import UUID
 from prefect.client.schemas.objects import State
 
 from agent.models import Outcome
+from tasks.context import RunContext
+
+_ENDING_SECONDS = 15.0
 
 
 class InlineRun:
     """A flow run that started here; `outcome` comes before the run's bookkeeping is done."""
 
-    def __init__(self, run_id: UUID, told: asyncio.Future[Outcome], task: asyncio.Task[State[Any]]) -> None:
-        self.run_id = run_id
-        self._told = told
+    def __init__(self, context: RunContext, task: asyncio.Task[State[Any]]) -> None:
+        self.run_id: UUID = context.run_id
+        self._told = context.outcome
+        self._cancellation = context.cancellation
         self._task = task
 
     async def outcome(self) -> Outcome:
@@ -30,7 +34,19 @@ class InlineRun:
         state = self._task.result()
         return Outcome(error=state.message or f"the run ended as {state.name} without an answer")
 
+    def cancel(self) -> None:
+        """Have the run end."""
+        self._cancellation.ask()
+
     def cancel_unless_told(self) -> None:
         """End the run of a caller who has gone; one that has its answer finishes by itself."""
         if not self._told.done():
-            self._task.cancel()
+            self.cancel()
+
+    async def end(self, patience_seconds: float) -> None:
+        """Return once nothing of the run is left: it may finish by itself for a while, then it is cancelled."""
+        await asyncio.wait({self._task}, timeout=patience_seconds)
+        self.cancel()
+        await asyncio.wait({self._task}, timeout=_ENDING_SECONDS)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolUpdate
@@ -24,6 +25,10 @@ from deployments.prefect_calls import PrefectUnavailable, calling_prefect
 AGENTS, TRIAGE = "agents", "triage"
 POOLS = (AGENTS, TRIAGE)
 """The work pools, first the one that agents wait in, then the one for triages."""
+
+Priority = Literal["high", "default", "low"]
+QUEUES: dict[Priority, int] = {"high": 1, "default": 2, "low": 3}
+"""The work queues of the agents' pool, and their priorities: Prefect gives out 1 before 2."""
 
 LOOK_SECONDS = 2.0
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow_async
-from prefect.states import Cancelled
 
 from agent.triage import TriageRequest
 from deployments.host import Host
-from deployments.prefect_calls import calling_prefect
 from deployments.switch import TRIAGE
 from deployments.triage_agents import TriageAgents
 from deployments.work import Work
 from flows.triage import triage
 from tasks.triage_context import TriageContext, triaging
+
+_log = logging.getLogger(__name__)
 
 # Prefect types an async flow by its coroutine, and its engine by what that gives.
 _FLOW = cast("Flow[[TriageRequest], Any]", triage)
@@ -52,6 +55,10 @@ class TriageWork(Work[None]):
         """Triages are queued by the host, too."""
         self.host.triage_nudge = nudge
 
+    def cancel(self, run_id: UUID) -> bool:
+        """Have the triage end its agents, or, where the host stops, leave them to whoever carries it on."""
+        return self.host.cancelling.tell(run_id)
+
     def break_off(self) -> None:
         """The host stops: its triages are carried on elsewhere, or here later."""
         for context in self._running:
@@ -62,14 +69,19 @@ class TriageWork(Work[None]):
         context = self.context(flow_run)
         self._running.append(context)
         try:
-            with triaging(context):
+            with (
+                self.host.in_flight.noted(flow_run.id),
+                self.host.cancelling.heard(flow_run.id, context.cancellation.ask),
+                triaging(context),
+            ):
                 state = await run_flow_async(
                     _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
                 )
-            assert isinstance(state, State)
-            if state.is_cancelling():
-                async with calling_prefect():
-                    await self.host.prefect.set_flow_run_state(flow_run.id, Cancelled(message=state.message))
+                assert isinstance(state, State)
+                if state.is_cancelling():
+                    await self.host.cancelling.finish(flow_run.id, state.message)
+        except Abort as error:
+            _log.warning("triage %s is ended in Prefect: %s", flow_run.name, error)
         finally:
             self._running.remove(context)
             self.give_back(seat)

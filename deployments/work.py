@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
@@ -25,6 +26,11 @@ class Work(ABC, Generic[Seat]):
     def __init__(self, host: Host) -> None:
         self.host = host
 
+    @property
+    def is_held(self) -> bool:
+        """No run of it is to be taken for now."""
+        return False
+
     @abstractmethod
     async def take(self) -> Seat:
         """A seat, as soon as there is one."""
@@ -41,6 +47,10 @@ class Work(ABC, Generic[Seat]):
     def expect(self, nudge: Callable[[], None]) -> None:
         """`nudge` is to be called when this host has queued a run of this kind."""
 
+    def cancel(self, run_id: UUID) -> bool:
+        """End the run in its own way; False if it is not at work here, or has no way but to be broken off."""
+        return False
+
     def break_off(self) -> None:
         """The host stops: runs that are cancelled from now on are not cancelled by anybody's wish."""
 
@@ -50,6 +60,11 @@ class AgentWork(Work[Slot]):
 
     pool = WORK_POOL
     flow_name = "agent_run"
+
+    @property
+    def is_held(self) -> bool:
+        """The provider refuses everybody."""
+        return self.host.hold.until is not None
 
     async def take(self) -> Slot:
         """A slot of the host."""
@@ -62,6 +77,10 @@ class AgentWork(Work[Slot]):
     async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
         """Run the agent to its end."""
         await self.host.execute(flow_run, self.host.context(flow_run, seat))
+
+    def cancel(self, run_id: UUID) -> bool:
+        """Have the agent end, and what it gave be kept."""
+        return self.host.cancelling.tell(run_id)
 
     def expect(self, nudge: Callable[[], None]) -> None:
         """Jobs are queued by the host."""

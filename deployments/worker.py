@@ -10,7 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from anyio.abc import TaskStatus
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Abort
+from prefect.states import Pending
+from prefect.utilities.engine import propose_state
 from prefect.utilities.services import critical_service_loop
 from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
 
@@ -23,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
+_ENDING_SECONDS = 60.0
 
 
 class AgentHostResult(BaseWorkerResult):
@@ -79,11 +83,11 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
 
     async def _take_one(self) -> bool:
         """Start one due run, waiting for a seat if need be; False when none is due."""
-        if not await self._due_runs():
+        if self._work.is_held or not await self._due_runs():
             return False
         seat = await self._work.take()
         try:
-            claimed = await self._claim()
+            claimed = None if self._work.is_held else await self._claim()
         except BaseException:
             self._work.give_back(seat)
             raise
@@ -150,15 +154,30 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
             timeout = 0 if self._work.ends_with_its_host else self._settings.drain_seconds
             either: set[asyncio.Future[Any]] = {hurried, finished}
             await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for task in (hurried, *tasks):
+            hurried.cancel()
+            for run_id, task in list(self._runs.items()):
+                if not self._work.cancel(run_id):
+                    task.cancel()
+            await asyncio.wait(tasks, timeout=_ENDING_SECONDS)
+            for task in tasks:
                 task.cancel()
             await asyncio.gather(hurried, *tasks, return_exceptions=True)
 
     async def _cancel_run(self, flow_run_id: UUID) -> None:
         """Prefect's observer saw that somebody cancels a run: end it if it is at work here."""
         task = self._runs.get(flow_run_id)
-        if task is not None:
+        if task is not None and not self._work.cancel(flow_run_id) and self._work.ends_with_its_host:
             task.cancel()
+
+    async def _propose_pending_state(self, flow_run: FlowRun) -> bool:
+        """Take the run, and leave word of who did: a claim that its host does not live to keep can be settled."""
+        claim: State[Any] = Pending(message=self._work.host.in_flight.claim)
+        try:
+            state: State[Any] = await propose_state(self.client, claim, flow_run_id=flow_run.id)
+        except Abort as error:
+            _log.debug("run %s is not for us: %s", flow_run.id, error)
+            return False
+        return state.is_pending()
 
     async def run(
         self,

@@ -13,19 +13,23 @@ from tasks.list_items import list_items
 from tasks.plan_items import plan_items
 from tasks.report_triage import report_triage
 from tasks.triage_conclusion import conclude_broken, conclude_cancelled, conclude_triage
+from tasks.triage_context import current_triage
 
 
 @flow(name="triage", flow_run_name="triage of {request.name}", persist_result=False)
 async def triage(request: TriageRequest) -> TriageReport | State[TriageReport]:
     """List what came in, leave out what is handled, have an agent handle each of the rest, and report."""
     try:
-        listing = await list_items(request)
-        plan = await plan_items(request, listing)
-        results = await handle_items(request, plan)
-        report = await report_triage(request, listing, plan, results)
+        with current_triage().cancellation.heeded():
+            listing = await list_items(request)
+            plan = await plan_items(request, listing)
+            results = await handle_items(request, plan)
+            report = await report_triage(request, listing, plan, results)
     except asyncio.CancelledError:
         return await conclude_cancelled()
     except Exception as failure:
         await conclude_broken(failure)
         raise
+    if current_triage().cancellation.asked:
+        return await conclude_cancelled()
     return conclude_triage(report)

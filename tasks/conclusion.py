@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Literal
+
+from prefect import State
+from prefect.states import AwaitingRetry
 
 from agent.errors import AgentError, EndedBadly
+from agent.events import Ended
 from agent.models import AgentRequest, AgentResult, Outcome
 from agent.outcome import judge
-from tasks.context import current_run
+from tasks.context import RunContext, current_run
+
+CANCELLED = "cancelled"
+"""What is said of a run that somebody wanted to end."""
 
 
 def conclude(result: AgentResult) -> Outcome:
-    """Tell the good ending."""
-    return _tell(Outcome(result=result))
+    """Tell the good ending; for whoever cancelled a moment before, it comes too late."""
+    return _tell(Outcome(result=result, error=CANCELLED if current_run().cancellation.asked else None))
 
 
 def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.CancelledError) -> Outcome:
@@ -29,7 +37,34 @@ def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.Cancel
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
-            return _tell(Outcome(result=_given(request), error="cancelled"))
+            return _tell(Outcome(result=_given(request), error=CANCELLED))
+
+
+def put_off(failure: AgentError) -> State[Any] | None:
+    """The state of a run that is to be done later: the provider refused it before the agent did anything."""
+    run = current_run()
+    until = run.held_until()
+    acted = run.invocation is None or run.invocation.acted
+    if until is None or acted or run.cancellation.asked or not isinstance(failure, EndedBadly):
+        return None
+    return AwaitingRetry(scheduled_time=until, message=f"the provider refuses everybody: {failure}")
+
+
+def end_journal(run: RunContext, outcome: Outcome) -> None:
+    """Write the last event of the run, once what it came to is kept."""
+    result = outcome.result
+    ended = Ended(status=status_of(outcome), error=outcome.error, cost_usd=result.cost_usd if result else None)
+    run.has_ended = True
+    run.store.journal.append(run.run_id, ended.type, ended.model_dump_json())
+
+
+def status_of(outcome: Outcome) -> Literal["completed", "failed", "timeout", "error"]:
+    """In one word what the run came to."""
+    if outcome.error is None:
+        return "completed"
+    if outcome.result is None or outcome.error == CANCELLED:
+        return "error"
+    return "timeout" if outcome.result.ending in ("timeout", "stalled") else "failed"
 
 
 def _given(request: AgentRequest) -> AgentResult | None:

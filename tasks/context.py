@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from agent.errors import NotConfigured
@@ -15,6 +16,7 @@ from agent.runtime import Runtime
 from agent.slots import Slot
 from agent.snapshot import Checkout
 from store.store import Store
+from tasks.cancellation import Cancellation
 
 
 @dataclass
@@ -27,6 +29,11 @@ class RunContext:
     slot: Slot
     checkout: Checkout | None = None
     invocation: Invocation | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    held_until: Callable[[], datetime | None] = lambda: None
+    """Until when the provider refuses everybody, if it does, and if this run can wait for that."""
+    has_ended: bool = False
+    """The journal has its last event."""
     outcome: asyncio.Future[Outcome] = field(default_factory=asyncio.Future)
     """Done as soon as the caller can be answered, which is before the run's bookkeeping is."""
 

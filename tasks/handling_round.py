@@ -12,6 +12,7 @@ from uuid import UUID
 from agent.item import Item
 from agent.item_prompt import PromptFailed
 from agent.models import Frozen, Outcome
+from agent.process import uninterrupted
 from agent.triage import TriageRequest, agent_request
 from agent.triage_report import ItemReport
 from store.handled import Claim, Handling, Terms
@@ -55,7 +56,7 @@ class Round:
         self._spending = Spending(request.max_cost_usd, sum(report.cost_usd or 0.0 for report in plan.reports))
         self._room = asyncio.Semaphore(request.at_once)
         self._endings = Endings(run.agents, logger)
-        self._at_work: dict[UUID, UUID] = {}
+        self._at_work: set[UUID] = set()
 
     async def run(self) -> Results:
         """Hand out the items in their order, and wait until the agents are done, or `max_wait_seconds` have passed."""
@@ -132,7 +133,7 @@ class Round:
                 ending = Ending("failed", str(failure), counts=isinstance(failure, PromptFailed))
                 self._reports.append(await self._settle(item, handling, ending, None, None))
                 return
-            self._at_work[run_id] = handling.claim_id
+            self._at_work.add(run_id)
             report = await self._finish(item, handling, run_id, deadline)
             cost_usd = report.cost_usd
             self._reports.append(report)
@@ -143,8 +144,15 @@ class Round:
         """Queue a run for the item; asked again after an answer was lost, Prefect gives the same one."""
         request = agent_request(self._request, item, self._mark)
         run = self._run
-        run_id = await self._persist(lambda: run.agents.start(request, item.title, run.run_id, handling.claim_id))
-        await self._persist(lambda: run.store.handled.begin(handling.claim_id, run_id))
+
+        async def queue() -> UUID:
+            run_id = await run.agents.start(request, item.title, run.run_id, handling.claim_id)
+            self._at_work.add(run_id)
+            await run.store.handled.begin(handling.claim_id, run_id)
+            return run_id
+
+        # a run that is being queued while the triage is cancelled has to be known, to be ended with the others
+        run_id = await self._persist(lambda: uninterrupted(queue()))
         self._logger.info("%s: handed to %s", item.title, request.agent)
         return run_id
 
@@ -156,7 +164,7 @@ class Round:
             reason = f"its agent was not done after {self._request.max_wait_seconds} s; the next run goes on with it"
             return describe_item(item, "at work", run_id=run_id, attempts=handling.attempts, error=reason)
         outcome = await self._persist(lambda: load_outcome(self._run.store, run_id))
-        self._at_work.pop(run_id, None)
+        self._at_work.discard(run_id)
         return await self._settle(item, handling, judge_ending(flow_run, outcome), run_id, outcome)
 
     async def _settle(

@@ -43,7 +43,7 @@ class HttpCache:
         try:
             kept = json.loads(self._path(url, headers).read_text())
             return Page(**{**kept, "body": kept["body"].encode("latin-1")})
-        except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
             return None
 
     def keep(self, url: str, headers: Mapping[str, str], page: Page) -> None:

@@ -15,6 +15,7 @@ from agent.outcome import one_line
 from agent.triage_report import ItemReport, ItemStatus
 
 ANSWER_CHARACTERS = 2_000
+KEY_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def describe_item(
     text = result.text if result is not None else None
     return ItemReport(
         title=item.title,
-        key=shorten(item.key, 200),
+        key=shorten(item.key, KEY_CHARACTERS),
         url=item.url,
         status=status,
         attempts=attempts,

@@ -14,14 +14,14 @@ _EXCERPT_CHARACTERS = 80
 
 
 def read_json(body: bytes, whose: str) -> Any:
-    """The document, or the list of the lines' documents; raises SourceFailed."""
+    """The document, or the list of the lines' documents; raises SourceFailed, for nothing at all as well."""
     text = body.decode("utf-8-sig", "replace")
     try:
         return _clean(json.loads(text, parse_constant=_refuse))
     except (ValueError, RecursionError):
         lines = [line for line in text.splitlines() if line.strip()]
     try:
-        if not all(line.lstrip().startswith(("{", "[", '"')) for line in lines):
+        if not lines or not all(line.lstrip().startswith(("{", "[", '"')) for line in lines):
             raise ValueError
         return [_clean(json.loads(line, parse_constant=_refuse)) for line in lines]
     except (ValueError, RecursionError):

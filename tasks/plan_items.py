@@ -44,17 +44,22 @@ async def plan_items(request: TriageRequest, listing: Listing) -> Plan:
 
     Raises StoreUnavailable, or an error of Prefect's that is retryable.
     """
-    run = current_triage()
-    known = await run.store.handled.find(request.name, [item.key for item in listing.items])
-    settled = await _settle(run, known)
-    if settled:
-        known = await run.store.handled.find(request.name, [item.key for item in listing.items])
-    terms = Terms(request.max_attempts, request.again, run.lease)
-    plan = await sort_out(listing, known, terms, run.store, run.run_id, settled)
+    plan = await make_plan(request, listing, current_triage())
     get_run_logger().info(
         "%d items to handle, %d handled before, %d set aside", len(plan.items), plan.handled_before, len(plan.set_aside)
     )
     return plan
+
+
+async def make_plan(request: TriageRequest, listing: Listing, run: TriageContext) -> Plan:
+    """What is to be done, after what an earlier run left has been settled."""
+    keys = [item.key for item in listing.items]
+    known = await run.store.handled.find(request.name, keys)
+    settled = await _settle(run, known)
+    if settled:
+        known = await run.store.handled.find(request.name, keys)
+    terms = Terms(request.max_attempts, request.again, run.lease)
+    return await sort_out(listing, known, terms, run.store, run.run_id, settled)
 
 
 async def sort_out(

@@ -7,6 +7,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from agent.models import AgentRequest, Outcome
+from tasks.conclusion import end_journal
 from tasks.context import RunContext, current_run
 from tasks.policy import is_retryable
 from tasks.report import render_report
@@ -27,12 +28,20 @@ async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
     """
     run = current_run()
     outcome = await _with_workspace(run, outcome)
-    await run.store.outcomes.save(run.run_id, outcome.model_dump_json())
+    await run.store.outcomes.save(run.run_id, outcome.model_dump_json(), summarize(outcome))
+    end_journal(run, outcome)
     try:
         await acreate_markdown_artifact(render_report(request, outcome), description=f"What {request.agent} answered")
     except Exception as error:
         get_run_logger().warning("the artifact could not be made: %s", error)
     return outcome
+
+
+def summarize(outcome: Outcome) -> str:
+    """The outcome for a list: without what may be large."""
+    short: dict[str, object] = {"output": [], "stderr": "", "text": None, "structured": None, "workspace": None}
+    result = outcome.result.model_copy(update=short) if outcome.result is not None else None
+    return outcome.model_copy(update={"result": result}).model_dump_json()
 
 
 async def _with_workspace(run: RunContext, outcome: Outcome) -> Outcome:

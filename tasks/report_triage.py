@@ -8,11 +8,12 @@ from prefect import get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from agent.item import Listing
+from agent.item import Listing, shorten
 from agent.models import AgentResult, Outcome
 from agent.triage import TriageRequest
-from agent.triage_report import TriageReport
+from agent.triage_report import ItemReport, TriageReport
 from tasks.handling_round import Results
+from tasks.item_ending import KEY_CHARACTERS
 from tasks.plan_items import Plan
 from tasks.policy import is_retryable
 from tasks.triage_context import TriageContext, current_triage
@@ -41,7 +42,7 @@ async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, re
         handled_before=results.handled_before,
         elsewhere=results.elsewhere,
         waiting=results.waiting,
-        items=results.reports,
+        items=_in_order(results.reports, listing),
         set_aside=plan.set_aside,
         problems=listing.problems,
         notes=[*listing.notes, *results.notes],
@@ -52,6 +53,12 @@ async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, re
     except Exception as error:
         get_run_logger().warning("the artifacts could not be made: %s", error)
     return report
+
+
+def _in_order(reports: list[ItemReport], listing: Listing) -> list[ItemReport]:
+    """The items as the source has listed them, not as their agents were done."""
+    position = {shorten(item.key, KEY_CHARACTERS): index for index, item in enumerate(listing.items)}
+    return sorted(reports, key=lambda report: position.get(report.key, len(position)))
 
 
 def triage_outcome(report: TriageReport) -> Outcome:

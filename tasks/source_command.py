@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from agent.descendants import sweep
 from agent.environment import ALWAYS, DEFAULTS
 from agent.item import shorten
 from agent.private import private_directory
@@ -31,7 +32,6 @@ async def list_command(
     directory = runtime.settings.state_dir / "runs" / place_id
     async with private_directory(directory, None) as private:
         place = runtime.enclosure.place(source.command, environment, checkout, private, place_id)
-        sweep = place.sweep()
         program = Program(place.argv, place.environment, Path(place.directory), Bound(source.timeout_seconds))
         try:
             printed = await program.run(limit=source.max_bytes + 1)
@@ -40,10 +40,12 @@ async def list_command(
         except OSError as error:
             raise SourceFailed(f"{source.command[0]} cannot be started: {error.strerror}") from None
         finally:
-            if sweep is not None:
-                await sweep()
+            if place.cookie is not None:
+                await sweep(place.cookie)
     if len(printed) > source.max_bytes:
         raise SourceFailed(f"{source.command[0]} printed more than {source.max_bytes:,} bytes; raise max_bytes")
+    if not printed.strip():
+        return []  # JSON lines, and not one of them
     document = await asyncio.to_thread(read_json, printed, source.command[0])
     return find_list(document, source.items, source.command[0])
 

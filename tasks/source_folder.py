@@ -37,15 +37,9 @@ def _is_inside(path: Path, top: Path) -> bool:
 
 
 def _describe(path: Path, top: Path, text_bytes: int) -> dict[str, Any] | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+    content = _read(path)
+    if content is None:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-            return None
-        content = file.read()
     return {
         "path": str(path.relative_to(top)),
         "name": path.name,
@@ -54,3 +48,19 @@ def _describe(path: Path, top: Path, text_bytes: int) -> dict[str, Any] | None:
         "text": content[:text_bytes].decode("utf-8", "replace"),
         "cut": len(content) > text_bytes,
     }
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a plain file; None for anything else, e.g. a pipe, at which nobody waits."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MOST_BYTES)
+    finally:
+        os.close(descriptor)

@@ -121,7 +121,7 @@ class Endpoint:
                 modified=headers.get("last-modified"),
             )
         wait = _asked_to_wait(response)
-        if wait is not None and wait <= self._patience:
+        if wait is not None and max(wait, 1.0) <= self._patience:
             self._patience -= max(wait, 1.0)
             return wait
         raise await self._refused(response, wait)

@@ -47,5 +47,6 @@ async def conclude_cancelled() -> State[Any]:
     run = current_triage()
     if run.stopping:
         return AwaitingRetry(scheduled_time=datetime.now(UTC), message="its host stopped; any host goes on with it")
-    await keep_failure(run, "cancelled")
+    if await run.store.outcomes.load(run.run_id) is None:
+        await keep_failure(run, "cancelled")
     return Cancelling(message="cancelled; its agents are ended, too")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from agent.errors import NotConfigured
 from agent.models import AgentRequest
 from agent.runtime import Runtime
 from store.store import Store
+from tasks.cancellation import Cancellation
 
 
 class Agents(Protocol):
@@ -49,6 +50,7 @@ class TriageContext:
     agents: Agents
     secrets_dir: Path
     lease: timedelta = timedelta(minutes=1)
+    cancellation: Cancellation = field(default_factory=Cancellation)
     stopping: bool = False
     """The host stops, which is not the triage's end: it is carried on elsewhere, or here later."""
 

@@ -49,12 +49,15 @@ class FlakyTransport:
 
     def __init__(self, directory: Path) -> None:
         self._failures = directory / "failures"
+        self._delay = directory / "delay"
         self.program = directory / "ssh"
         self.fail(0)
+        self.delay(0)
         self.program.write_text(
             "#!/bin/sh\n"
             f"left=$(cat {self._failures})\n"
             f'[ "$left" -gt 0 ] && {{ echo $((left - 1)) > {self._failures}; echo no route to host >&2; exit 255; }}\n'
+            f"sleep $(cat {self._delay})\n"
             "for command; do :; done\n"
             'exec sh -c "$command"\n'
         )
@@ -63,6 +66,10 @@ class FlakyTransport:
     def fail(self, times: int) -> None:
         """Fail the next so many connections."""
         self._failures.write_text(f"{times}\n")
+
+    def delay(self, seconds: float) -> None:
+        """Answer the next connections so much later."""
+        self._delay.write_text(f"{seconds}\n")
 
 
 @dataclass

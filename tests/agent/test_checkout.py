@@ -101,6 +101,15 @@ async def test_a_garbled_part_of_a_slot_is_made_again(host: Host, upstream: Upst
     await heals(host, upstream)
 
 
+async def test_work_in_a_slot_that_forgot_whose_it_was_is_set_aside(host: Host, upstream: Upstream) -> None:
+    checkout, _ = await host.ready()
+    (checkout / "work.txt").write_text("work\n")
+    (host.slot() / "given.json").write_text("nonsense")
+    await heals(host, upstream)
+    (aside,) = (host.state / "set-aside").iterdir()
+    assert (aside / "work.txt").read_text() == "work\n"
+
+
 async def test_locks_of_a_killed_preparation_are_removed(host: Host, upstream: Upstream) -> None:
     await host.ready()
     for name in ("index.lock", "git/HEAD.lock", "git/index.lock"):

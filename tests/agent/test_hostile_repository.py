@@ -94,7 +94,7 @@ async def test_a_file_named_like_an_option_is_a_file(host: Host, upstream: Upstr
     assert files_in(checkout) == files_in(upstream.clone)
 
 
-@pytest.mark.parametrize("branch", ["-x", "--upload-pack=x", 'a"b', "a$(touch_ran)b", "é", "x'y"])
+@pytest.mark.parametrize("branch", ["two\u2028lines", "-x", "--upload-pack=x", 'a"b', "a$(touch_ran)b", "é", "x'y"])
 async def test_a_branch_named_like_an_option_is_a_branch(host: Host, upstream: Upstream, branch: str) -> None:
     commit = upstream.push({"x": "x"}, branch=branch)
     checkout, _ = await host.ready()

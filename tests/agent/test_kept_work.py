@@ -123,6 +123,13 @@ async def test_a_rebased_and_pushed_branch_is_reported_once(host: Host, upstream
     assert report.files_changed == ["x"]
 
 
+async def test_a_commit_message_with_odd_signs_is_reported_in_one_line(host: Host) -> None:
+    report = await left(
+        host, "printf 'a\\013b\\034c\\342\\200\\250d\\n\\nAgent-Run: x\\n y\\n' | git commit -q --allow-empty -F -"
+    )
+    assert [commit.subject for commit in report.commits] == ["a\x0bb\x1cc\u2028d"]
+
+
 async def test_only_ignored_files_are_not_work(host: Host) -> None:
     report = await left(host, "echo x > x.ignored; mkdir d; echo y > d/y.ignored")
     assert (report.kept_ref, report.files_changed) == (None, [])
@@ -147,6 +154,12 @@ async def test_work_past_the_limit_is_set_aside_and_the_report_says_where(tmp_pa
     assert (host.state / "set-aside" / "run-1" / "large.bin").exists()
     checkout, _ = await host.ready("run-2")
     assert not (checkout / "large.bin").exists()
+
+
+async def test_commits_that_cannot_be_read_are_set_aside(host: Host) -> None:
+    report = await left(host, "echo x > x; git add x; git commit -qm x; rm -rf .git/objects; mkdir .git/objects")
+    assert "the commit that HEAD is on cannot be read" in report.notes[0]
+    assert (host.state / "set-aside" / "run-1" / "x").exists()
 
 
 async def test_commits_past_the_limit_leave_nothing_in_the_mirror(tmp_path: Path, upstream: Upstream) -> None:

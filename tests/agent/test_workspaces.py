@@ -116,7 +116,8 @@ async def test_caches_stay_where_a_setting_keeps_them(tmp_path: Path, upstream: 
     agent(
         checkout, "mkdir -p src/node_modules/x; echo 1 > src/node_modules/x/i.js; echo 2 > a.ignored; echo 3 > gone.txt"
     )
-    await host.workspaces.collect(host.slot(), snapshot, "run-1")
+    report = await host.workspaces.collect(host.slot(), snapshot, "run-1")
+    assert report.files_changed == ["gone.txt"]
     checkout, _ = await host.ready("run-2")
     assert (checkout / "src/node_modules/x/i.js").exists()
     assert (checkout / "a.ignored").exists()
@@ -233,6 +234,18 @@ async def test_a_pull_requests_ref_is_fetched_when_it_is_asked_for(host: Host, u
     assert (checkout / "pr.txt").exists()
 
 
+async def test_a_commit_that_no_branch_has_is_fetched_when_it_is_asked_for(host: Host, upstream: Upstream) -> None:
+    await host.workspaces.sync()
+    git(upstream.remote, "config", "uploadpack.allowAnySHA1InWant", "true")
+    commit = upstream.push({"pr.txt": "pr\n"}, branch="pr")
+    git(upstream.remote, "update-ref", "-d", "refs/heads/pr")
+    assert (await host.workspaces.sync("default", commit)).commit == commit
+    with pytest.raises(WorkspaceError, match="not found"):
+        await host.workspaces.sync("default", "1" * 40)
+    with pytest.raises(WorkspaceError, match="not found"):
+        await host.workspaces.sync("default", "refs/pull/1/head")
+
+
 async def test_a_slot_serves_one_workspace_after_another(tmp_path: Path, upstream: Upstream) -> None:
     other = Upstream(tmp_path / "other", {"only-other.txt": "x\n"})
     config = {"other": WorkspaceConfig(remote=str(other.remote))}
@@ -257,6 +270,12 @@ async def test_a_checkout_as_workspace_means_its_origin_and_its_branch(tmp_path:
     assert (files_in(infra), git(infra, "rev-parse", "HEAD")) == before
 
 
+async def test_the_path_of_a_remote_may_be_relative_to_the_checkout(tmp_path: Path, upstream: Upstream) -> None:
+    assert git(upstream.clone, "config", "remote.origin.url") == "../remote.git"
+    checkout, _ = await Host(tmp_path / "state", upstream.clone).ready()
+    assert agent(checkout, "git remote get-url origin") == str(upstream.remote)
+
+
 async def test_a_checkout_without_a_remote_is_its_own_and_never_stale(tmp_path: Path, upstream: Upstream) -> None:
     git(upstream.clone, "remote", "remove", "origin")
     host = Host(tmp_path / "state", upstream.clone)
@@ -275,6 +294,7 @@ async def test_a_detached_checkout_without_a_remote_gives_its_commit(tmp_path: P
 
 async def test_a_linked_worktree_may_be_the_workspace(tmp_path: Path, upstream: Upstream) -> None:
     linked = tmp_path / "linked"
+    git(upstream.clone, "remote", "set-url", "origin", str(upstream.remote))
     git(upstream.clone, "worktree", "add", "--quiet", "-b", "linked", str(linked))
     git(upstream.clone, "push", "--quiet", "origin", "linked")
     snapshot = await Host(tmp_path / "state", linked).workspaces.sync()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +14,15 @@ from uuid import UUID, uuid4
 
 import httpx
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.states import Scheduled
+from prefect.states import Running, Scheduled
 
+from agent.events import Event, Sink
 from agent.models import AgentRequest, AgentResult, Outcome, Usage
 from agent.settings import AgentSettings
 from agent.slots import Slots
 from api.app import create_app
 from api.settings import ApiSettings
+from deployments.hold import Hold
 from deployments.host import Host
 from deployments.settings import HostSettings
 from store.errors import InputMissing
@@ -69,12 +71,25 @@ class FakeOutcomes:
 
 @dataclass
 class FakeRun:
-    """An inline run that came to `told`, or never comes to anything."""
+    """An inline run that says `events` and comes to `told`, or never comes to anything."""
 
     run_id: UUID
     told: Outcome | None
+    events: Sequence[Event | asyncio.Event]
+    sink: Sink
+    kept: dict[UUID, Outcome]
 
     async def outcome(self) -> Outcome:
+        self.kept[self.run_id] = await self._ending()
+        return self.kept[self.run_id]
+
+    async def _ending(self) -> Outcome:
+        for event in self.events:
+            if isinstance(event, asyncio.Event):
+                await event.wait()
+            else:
+                self.sink(event)
+                await asyncio.sleep(0)
         if self.told is None:
             await asyncio.Event().wait()
         assert self.told is not None
@@ -105,6 +120,7 @@ class FakeHost:
     flow_runs: dict[UUID, FlowRun] = field(default_factory=dict)
     outcomes: dict[UUID, Outcome] = field(default_factory=dict)
     submitted: list[tuple[AgentRequest, list[str]]] = field(default_factory=list)
+    events: Sequence[Event | asyncio.Event] = ()
     inline_runs: list[dict[str, Any]] = field(default_factory=list)
     left: list[UUID] = field(default_factory=list)
     waiting: int | None = None
@@ -117,13 +133,14 @@ class FakeHost:
         )
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
         self.prefect = FakePrefect()
+        self.hold = Hold()
         self.switch = SimpleNamespace(paused=frozenset[str]())
 
     @property
     def busy(self) -> bool:
         return self.runtime.slots.free == 0
 
-    async def submit(self, request: AgentRequest, *, tags: list[str]) -> UUID:
+    async def submit(self, request: AgentRequest, *, tags: list[str], **_options: object) -> UUID:
         if self.failure:
             raise self.failure
         await asyncio.sleep(self.delay_seconds)
@@ -157,14 +174,15 @@ class FakeHost:
         return self.outcomes.get(run_id)
 
     @asynccontextmanager
-    async def inline(self, request: AgentRequest, **options: Any) -> AsyncIterator[FakeRun]:
+    async def inline(self, request: AgentRequest, *, sink: Sink, **options: Any) -> AsyncIterator[FakeRun]:
         if self.failure:
             raise self.failure
         self.inline_runs.append({"request": request, **options})
-        run = FakeRun(uuid4(), self.outcome)
+        run = FakeRun(self.add_run(request, Running()), self.outcome, self.events, sink, self.outcomes)
         try:
             yield run
         finally:
+            self.outcomes.setdefault(run.run_id, Outcome(error="cancelled"))
             self.left.append(run.run_id)
 
 

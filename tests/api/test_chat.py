@@ -192,11 +192,6 @@ async def test_what_does_no_harm_is_taken(client: httpx.AsyncClient, members: di
     assert (await complete(client, **members)).status_code == 200
 
 
-async def test_streaming_is_refused_in_the_old_words(client: httpx.AsyncClient) -> None:
-    error = refused(await complete(client, stream=True))
-    assert (error["message"], error["param"]) == ("streaming not supported", "stream")
-
-
 @pytest.mark.parametrize(
     ("effort", "level"), [("none", "low"), ("minimal", "low"), ("medium", "medium"), ("xhigh", "xhigh"), (None, None)]
 )
@@ -266,7 +261,8 @@ async def test_what_is_not_json_is_a_400(client: httpx.AsyncClient, body: bytes)
 @pytest.mark.parametrize(
     ("outcome", "detail"),
     [
-        (Outcome(result=result(error="x"), error="agent timed out after 900 s"), "agent timed out"),
+        (Outcome(result=result(ending="timeout"), error="agent timed out after 900 s"), "agent timed out"),
+        (Outcome(result=result(ending="stalled"), error="agent said nothing"), "agent said nothing"),
         (Outcome(result=result(exit_code=3), error="exit 3"), "exit 3"),
         (Outcome(result=result(), error="Reached maximum budget ($2)"), "Reached maximum budget ($2)"),
         (Outcome(error="claude could not be started: not executable"), "claude could not be started: not executable"),

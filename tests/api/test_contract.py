@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sse import read_chunks, read_events, text_of
 
 from demo.conversation import Conversation
 from demo.model import OfflineModel
@@ -332,8 +333,32 @@ async def test_an_unlisted_model_is_refused_with_those_that_are(service: Service
     )
 
 
-async def test_streaming_is_refused(service: Service) -> None:
-    says_error(await complete(service, stream=True), 400, "streaming not supported")
+async def test_streamed_it_comes_in_chunks_and_ends_as_openai_s(service: Service) -> None:
+    prompt = script(
+        {"text": "One moment.", "tool": "Bash", "input": {"command": "echo from-the-shell"}},
+        {"text": "It said {tool_result} and no more.", "chunks": 4, "chunk_delay_ms": 20},
+    )
+    answer = await complete(
+        service, {"role": "user", "content": prompt}, stream=True, stream_options={"include_usage": True}
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *chunks, last = read_chunks(answer.text)
+    job = await finished(service, answer.headers["x-flow-run-id"])
+    assert text_of(chunks) == f"One moment.\n\n{job['result']}" == "One moment.\n\nIt said from-the-shell and no more."
+    assert last["choices"] == []
+    assert last["usage"]["total_tokens"] > 0
+    assert len(chunks) >= 5
+
+
+async def test_streamed_trouble_is_never_a_normal_end(service: Service) -> None:
+    failure = script({"text": "I will.", "tool": "Bash", "input": {"command": "true"}}, {"error": {"status": 400}})
+    answer = await complete(service, {"role": "user", "content": failure}, stream=True)
+    assert answer.status_code == 200
+    *chunks, error = [json.loads(event) for event in read_events(answer.text)]
+    assert text_of(chunks) == "I will."
+    assert error["error"]["message"].startswith("execution failed")
+    assert error["detail"]
 
 
 @pytest.mark.parametrize("messages", [[], None, "Hello", [{"role": "system", "content": "x"}], [{"role": "user"}]])

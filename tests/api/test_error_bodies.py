@@ -61,7 +61,6 @@ async def test_under_v1_the_unexpected_is_a_server_error(
     ("members", "failure", "error", "detail"),
     [
         ({"model": "gpt-4"}, None, "unsupported model", None),
-        ({"stream": True}, None, "streaming not supported", "streaming not supported"),
         ({}, AgentBusy(), "execution failed", "agent is busy"),
         ({}, Outcome(error="exit 1"), "execution failed", "exit 1"),
     ],

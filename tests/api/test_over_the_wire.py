@@ -1,44 +1,17 @@
 """What only a real server shows: callers who hang up, and uploads that are refused halfway."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
 
-import httpx
-import uvicorn
+import pytest
 from fake_host import TOKEN, FakeHost, settings
+from wire import DEADLINE_SECONDS, HELLO, served, streamed, until
 
-from api.app import create_app
-from api.settings import ApiSettings
-from deployments.host import Host
+from agent.events import Started, TextDelta
+from api import chat_stream
 
-HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
-DEADLINE_SECONDS = 10
-
-
-@asynccontextmanager
-async def served(host: FakeHost, api_settings: ApiSettings | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """A caller of the application behind a real uvicorn."""
-    app = create_app(cast(Host, host), api_settings or settings())
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        try:
-            async with httpx.AsyncClient(base_url=url, headers=headers, timeout=DEADLINE_SECONDS) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            await serving
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.01)
+STARTED = Started(session_id="s", model="m")
 
 
 async def test_a_chat_caller_who_hangs_up_leaves_the_run(host: FakeHost) -> None:
@@ -71,6 +44,54 @@ async def test_one_who_hangs_up_in_the_line_leaves_the_line(host: FakeHost) -> N
         await entered.wait()
         asking.cancel()
         await left.wait()
+
+
+async def test_a_word_is_on_the_wire_while_the_agent_goes_on(host: FakeHost) -> None:
+    going_on = asyncio.Event()
+    host.events = [STARTED, TextDelta(text="first"), going_on, TextDelta(text=" second")]
+    async with asyncio.timeout(DEADLINE_SECONDS), served(host) as client, streamed(client) as answer:
+        lines = answer.aiter_lines()
+        assert [line async for line in taking(lines, 4)][2].count("first") == 1
+        going_on.set()
+        assert [line async for line in lines][-2:] == ["data: [DONE]", ""]
+
+
+async def test_silence_is_filled_with_comments(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_stream, "SILENCE_SECONDS", 0.05)
+    host.events = [STARTED, going_on := asyncio.Event()]
+    async with asyncio.timeout(DEADLINE_SECONDS), served(host) as client, streamed(client) as answer:
+        lines = answer.aiter_lines()
+        first = [line async for line in taking(lines, 6)]
+        going_on.set()
+        rest = [line async for line in lines]
+    assert first[2:] == [": still at work", ""] * 2
+    assert rest[-2] == "data: [DONE]"
+
+
+async def test_the_headers_wait_for_a_slot_and_not_for_the_agent(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_stream, "OPENING_SECONDS", 0.05)
+    host.events = [asyncio.Event()]
+    async with asyncio.timeout(DEADLINE_SECONDS), served(host) as client, streamed(client) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["x-flow-run-id"]
+
+
+async def test_a_caller_who_hangs_up_in_the_middle_of_a_stream_leaves_the_run(host: FakeHost) -> None:
+    host.events = [STARTED, TextDelta(text="first"), asyncio.Event()]
+    async with served(host) as client:
+        async with streamed(client) as answer:
+            assert answer.status_code == 200
+            assert host.left == []
+        await until(lambda: host.left)
+        assert (await client.get("/health")).status_code == 200
+
+
+async def taking(lines: AsyncIterator[str], count: int) -> AsyncIterator[str]:
+    """The first so many lines; the rest stays where it is."""
+    for _ in range(count):
+        yield await anext(lines)
 
 
 async def test_a_large_upload_with_a_wrong_token_is_told_so(host: FakeHost) -> None:

@@ -1,0 +1,222 @@
+"""A reused slot made ready after an upstream commit, against a fresh local clone of the same repository.
+
+`python -m benchmarks.workspaces` prints a table over three sizes and three numbers of changed files, and exits with 1
+when the slot takes more than a tenth of the clone at 50,000 files and one changed file, or when what is fetched and
+written follows the size of the repository instead of the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.files import remove
+from agent.settings import AgentSettings
+from agent.snapshot import Identity
+from agent.workspaces import Workspaces
+
+SIZES = (500, 5_000, 50_000)
+CHANGES = (1, 20, 400)
+ROUNDS = 3
+BOUND = 0.1
+# What a changed file may cost on the wire, with the trees on the way to it, whatever the size of the repository.
+TRANSFER_BYTES_A_FILE = 2048
+TRANSFER_BYTES_A_COMMIT = 16_384
+FILES_A_DIRECTORY = 16
+ENVIRONMENT = {
+    "PATH": os.environ["PATH"],
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_COMMITTER_NAME": "bench",
+    "GIT_COMMITTER_EMAIL": "bench@localhost",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One size and one number of changed files; medians of the seconds."""
+
+    files: int
+    changed: int
+    sync_seconds: float
+    prepare_seconds: float
+    clone_seconds: float
+    fetched_bytes: int
+    written_files: int
+    written_bytes: int
+    index_bytes: int
+
+    @property
+    def ratio(self) -> float:
+        """What the slot takes of the time of a clone."""
+        return (self.sync_seconds + self.prepare_seconds) / self.clone_seconds
+
+
+def main() -> int:
+    """Measure, print, and judge; gives the exit status."""
+    sizes = tuple(int(size) for size in os.environ.get("SIZES", "").split()) or SIZES
+    print(f"medians of {ROUNDS} rounds on {os.cpu_count()} cores; each round: commit upstream, make ready, clone\n")
+    print(f"{'files':>7}{'changed':>9}{'fetch s':>9}{'ready s':>9}{'clone s':>9}{'ratio':>7}", end="")
+    print(f"{'fetched':>10}{'written':>9}{'bytes':>10}{'index':>10}")
+    measures = []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            for measure in asyncio.run(measure_size(Path(scratch), size)):
+                print(line(measure), flush=True)
+                measures.append(measure)
+    complaints = judge(measures)
+    print(f"\nbound: ratio at most {BOUND} at {max(sizes)} files and 1 changed; written files are the changed ones;")
+    print(f"fetched bytes at most {TRANSFER_BYTES_A_COMMIT} and {TRANSFER_BYTES_A_FILE} for each changed file")
+    print("index: git writes its index whole, twice (ours and the agent's); it is the record of the one look")
+    print("\n".join(complaints) if complaints else "held")
+    return 1 if complaints else 0
+
+
+def line(measure: Measure) -> str:
+    """One line of the table."""
+    return (
+        f"{measure.files:7}{measure.changed:9}{measure.sync_seconds:9.3f}{measure.prepare_seconds:9.3f}"
+        f"{measure.clone_seconds:9.3f}{measure.ratio:7.3f}{measure.fetched_bytes:10}{measure.written_files:9}"
+        f"{measure.written_bytes:10}{measure.index_bytes:10}"
+    )
+
+
+def judge(measures: list[Measure]) -> list[str]:
+    """What is past its bound."""
+    complaints = []
+    largest = max(one.files for one in measures)
+    for one in measures:
+        where = f"{one.files} files, {one.changed} changed"
+        if (one.files, one.changed) == (largest, 1) and one.ratio > BOUND:
+            complaints.append(f"NOT HELD: {where}: ratio {one.ratio:.3f}")
+        if one.written_files != one.changed:
+            complaints.append(f"NOT HELD: {where}: {one.written_files} files written")
+        if one.fetched_bytes > TRANSFER_BYTES_A_COMMIT + TRANSFER_BYTES_A_FILE * one.changed:
+            complaints.append(f"NOT HELD: {where}: {one.fetched_bytes} bytes fetched")
+    return complaints
+
+
+async def measure_size(scratch: Path, size: int) -> list[Measure]:
+    """All numbers of changed files at one size, in the same slot."""
+    remote = scratch / "remote.git"
+    generate(remote, size)
+    workspaces = Workspaces(AgentSettings(state_dir=scratch / "state", workspace_dir=str(remote)))
+    slot = scratch / "state" / "slots" / "0"
+    await one_run(workspaces, slot)
+    # files as old as in any slot that has waited for a while: git looks twice at those of the last second
+    await asyncio.sleep(1.1)
+    await one_run(workspaces, slot)
+    return [await measure_change(scratch, workspaces, slot, size, changed) for changed in CHANGES]
+
+
+async def measure_change(scratch: Path, workspaces: Workspaces, slot: Path, size: int, changed: int) -> Measure:
+    """The medians of some rounds with so many changed files."""
+    remote = scratch / "remote.git"
+    syncs, prepares, clones = [], [], []
+    fetched = written = written_bytes = 0
+    for number in range(ROUNDS):
+        change(remote, size, changed, seed=changed * 1000 + number)
+        before, had = stamps(slot / "checkout"), object_bytes(scratch / "state" / "mirrors")
+        sync_seconds, prepare_seconds = await one_run(workspaces, slot)
+        after = stamps(slot / "checkout")
+        syncs.append(sync_seconds)
+        prepares.append(prepare_seconds)
+        clones.append(clone(remote, scratch / "clone"))
+        new = [path for path in after if before.get(path) != after[path]]
+        fetched = object_bytes(scratch / "state" / "mirrors") - had
+        written, written_bytes = len(new), sum(after[path][1] for path in new)
+    return Measure(
+        files=size,
+        changed=changed,
+        sync_seconds=statistics.median(syncs),
+        prepare_seconds=statistics.median(prepares),
+        clone_seconds=statistics.median(clones),
+        fetched_bytes=fetched,
+        written_files=written,
+        written_bytes=written_bytes,
+        index_bytes=2 * (slot / "index").stat().st_size,
+    )
+
+
+async def one_run(workspaces: Workspaces, slot: Path) -> tuple[float, float]:
+    """Seconds to fetch and to make ready; then the run is over, and collected."""
+    began = time.perf_counter()
+    snapshot = await workspaces.sync(fresh=True)
+    synced = time.perf_counter()
+    await workspaces.prepare(slot, snapshot, Identity(run_id="bench"))
+    ready = time.perf_counter()
+    await workspaces.collect(slot, snapshot, "bench")
+    return synced - began, ready - synced
+
+
+def clone(remote: Path, target: Path) -> float:
+    """Seconds of a fresh local clone, which borrows objects by hard links."""
+    began = time.perf_counter()
+    git(target.parent, "clone", "--quiet", str(remote), str(target))
+    seconds = time.perf_counter() - began
+    remove(target)
+    return seconds
+
+
+def generate(remote: Path, size: int) -> None:
+    """A repository of so many small files, a few to a directory, as source trees have them."""
+    git(remote.parent, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
+    fast_import(remote, range(size), "from nothing", parent=None)
+
+
+def change(remote: Path, size: int, changed: int, seed: int) -> None:
+    """One commit that changes so many files, anywhere."""
+    numbers = random.Random(seed).sample(range(size), changed)
+    fast_import(remote, numbers, f"seed {seed}", parent="refs/heads/main^0")
+
+
+def fast_import(remote: Path, numbers: range | list[int], message: str, parent: str | None) -> None:
+    stream = "".join(_commit(numbers, message, parent))
+    git(remote, "fast-import", "--quiet", "--force", stdin=stream.encode())
+
+
+def _commit(numbers: range | list[int], message: str, parent: str | None) -> Iterator[str]:
+    yield f"commit refs/heads/main\ncommitter bench <bench@localhost> {int(time.time())} +0000\n"
+    yield f"data {len(message)}\n{message}\n"
+    if parent:
+        yield f"from {parent}\n"
+    for number in numbers:
+        content = f"file {number}, {message}\n" * (5 + number % 60)
+        directory = number // FILES_A_DIRECTORY
+        path = f"area-{directory % 50}/part-{directory // 50 % 20}/piece-{directory // 1000}/file-{number}.txt"
+        yield f"M 100644 inline {path}\ndata {len(content)}\n{content}\n"
+
+
+def stamps(tree: Path) -> dict[str, tuple[int, int]]:
+    """When each file outside of `.git` was last written, and its size."""
+    return {path: (found.st_ctime_ns, found.st_size) for path, found in walk(tree, ".git")}
+
+
+def object_bytes(mirrors: Path) -> int:
+    """The size of all objects in the mirror."""
+    return sum(found.st_size for path, found in walk(mirrors) if "/objects/" in path)
+
+
+def walk(tree: Path, *without: str) -> Iterator[tuple[str, os.stat_result]]:
+    for parent, directories, files in os.walk(tree):
+        directories[:] = [name for name in directories if name not in without]
+        for name in files:
+            path = f"{parent}/{name}"
+            yield path, os.lstat(path)
+
+
+def git(directory: Path, *arguments: str, stdin: bytes = b"") -> None:
+    subprocess.run(["git", *arguments], cwd=directory, input=stdin, env=ENVIRONMENT, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""What a host has at work, in files: whoever starts on its state directory after it knows what it has left behind."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from agent.files import write
+
+
+class InFlight:
+    """One state directory's runs; its host's name is the same after each start, and no other host's."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._directory = state_dir / "host"
+        self._runs = self._directory / "runs"
+        self._runs.mkdir(parents=True, exist_ok=True)
+        self.host_id = self._known_id()
+        self.at_work: set[UUID] = set()
+
+    @property
+    def claim(self) -> str:
+        """What the state of a run says that this host has taken and not started yet."""
+        return f"taken by the host {self.host_id}"
+
+    @contextmanager
+    def noted(self, run_id: UUID) -> Iterator[None]:
+        """While this is open the run is at work here; whoever leaves by an exception leaves its note behind."""
+        note = self._runs / str(run_id)
+        note.touch()
+        self.at_work.add(run_id)
+        try:
+            yield
+            self.forget(run_id)
+        finally:
+            self.at_work.discard(run_id)
+
+    def forget(self, run_id: UUID) -> None:
+        """The run has ended, as everybody can see in Prefect."""
+        (self._runs / str(run_id)).unlink(missing_ok=True)
+
+    def left(self) -> list[UUID]:
+        """The runs that have a note, and are not at work."""
+        noted = []
+        for path in self._runs.iterdir():
+            with contextlib.suppress(ValueError):
+                noted.append(UUID(path.name))
+        return [run_id for run_id in noted if run_id not in self.at_work]
+
+    def _known_id(self) -> str:
+        path = self._directory / "id"
+        if not path.exists():
+            write(path, uuid4().hex[:12])
+        return path.read_text().strip()

@@ -1,0 +1,47 @@
+"""The application behind a real server, and callers of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
+
+import httpx
+import uvicorn
+from fake_host import TOKEN, FakeHost, settings
+
+from api.app import create_app
+from api.settings import ApiSettings
+from deployments.host import Host
+
+HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
+DEADLINE_SECONDS = 10
+
+
+@asynccontextmanager
+async def served(host: FakeHost, api_settings: ApiSettings | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller of the application behind a real uvicorn."""
+    app = create_app(cast(Host, host), api_settings or settings())
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        try:
+            async with httpx.AsyncClient(base_url=url, headers=headers, timeout=DEADLINE_SECONDS) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def streamed(client: httpx.AsyncClient) -> AbstractAsyncContextManager[httpx.Response]:
+    return client.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True})
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)

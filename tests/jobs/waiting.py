@@ -1,0 +1,18 @@
+"""Waits until something is true."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+
+async def until(claim: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Return once it is true."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not claim():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not within {seconds} s: {what}")

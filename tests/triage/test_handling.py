@@ -1,0 +1,357 @@
+"""Who gets which item, and what becomes of it: with a real store, and agents that end as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running
+from pretend_agents import Away, PretendAgents, outcome
+
+from agent.item import read_items
+from agent.runtime import Runtime
+from agent.triage import TriageRequest
+from store.errors import StoreUnavailable
+from store.store import Store
+from tasks import endings, handling_round
+from tasks.handling_round import Results, Round
+from tasks.plan_items import make_plan
+from tasks.triage_context import TriageContext
+
+LOG = logging.getLogger("triage")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "SOONEST_SECONDS", 0.005)
+    monkeypatch.setattr(endings, "LATEST_SECONDS", 0.02)
+    monkeypatch.setattr(handling_round, "_PAUSE_SECONDS", 0.005)
+
+
+class Triage:
+    """One run of a triage, as a host would hold it."""
+
+    def __init__(self, store: Store, agents: PretendAgents, values: list[Any], **members: Any) -> None:
+        source = {"type": "list", "items": values}
+        self.request = TriageRequest.model_validate({"name": "x", "agent": "a", "source": source, **members})
+        self.listing = read_items(values, self.request.reading)
+        self.context = TriageContext(
+            run_id=uuid4(),
+            started_at=datetime.now(UTC),
+            runtime=Runtime.__new__(Runtime),
+            store=store,
+            agents=agents,
+            secrets_dir=Path("/nowhere"),
+            lease=timedelta(seconds=60),
+        )
+
+    async def run(self) -> Results:
+        plan = await make_plan(self.request, self.listing, self.context)
+        self.round = Round(self.request, plan, self.context, LOG)
+        return await self.round.run()
+
+
+def items(*names: str, text: str = "text") -> list[Any]:
+    return [{"id": name, "title": name, "body": text} for name in names]
+
+
+def statuses(results: Results) -> dict[str, str]:
+    return {report.title: report.status for report in results.reports}
+
+
+async def until(condition: Any, what: str) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.002)
+    assert condition(), what
+
+
+# once
+
+
+async def test_an_item_is_handled_once_and_again_when_it_changes(store: Store, agents: PretendAgents) -> None:
+    first = await Triage(store, agents, items("a", "b")).run()
+    assert statuses(first) == {"a": "done", "b": "done"}
+    second = await Triage(store, agents, items("a", "b")).run()
+    assert (second.reports, second.handled_before) == ([], 2)
+    third = await Triage(store, agents, [*items("a"), *items("b", text="changed")]).run()
+    assert statuses(third) == {"b": "done"}
+    assert (agents.count("a"), agents.count("b")) == (1, 2)
+
+
+async def test_another_name_starts_from_nothing(store: Store, agents: PretendAgents) -> None:
+    await Triage(store, agents, items("a")).run()
+    assert statuses(await Triage(store, agents, items("a"), name="y").run()) == {"a": "done"}
+
+
+async def test_asked_to_a_triage_handles_everything_once_more(store: Store, agents: PretendAgents) -> None:
+    await Triage(store, agents, items("a")).run()
+    again = Triage(store, agents, items("a"), again=True)
+    assert statuses(await again.run()) == {"a": "done"}
+    # carried on after its host stopped, the same run does not handle it a third time
+    assert statuses(await again.run()) == {"a": "done"}
+    assert agents.count("a") == 2
+
+
+async def test_two_overlapping_triages_share_the_items(store: Store, agents: PretendAgents) -> None:
+    agents.at_once = False
+    names = [f"n{number}" for number in range(12)]
+    both = [Triage(store, agents, items(*names), at_once=6) for _ in range(2)]
+    running = [asyncio.create_task(triage.run()) for triage in both]
+    await until(lambda: len(agents.runs) == 12, "an agent for each item")
+    for run_id in list(agents.runs):
+        await agents.finish(run_id)
+    results = await asyncio.gather(*running)
+    assert sorted(report.title for result in results for report in result.reports) == sorted(names)
+    assert all(agents.count(name) == 1 for name in names)
+    assert sum(result.elsewhere for result in results) == 12
+
+
+async def test_an_answer_that_was_lost_makes_no_second_run(store: Store, agents: PretendAgents) -> None:
+    agents.lost_answers = 3
+    assert statuses(await Triage(store, agents, items("a")).run()) == {"a": "done"}
+    assert agents.count("a") == 1
+
+
+# a host that died
+
+
+async def test_the_next_triage_takes_over_what_a_dead_one_had_at_work(store: Store, agents: PretendAgents) -> None:
+    agents.at_once = False
+    dead = Triage(store, agents, items("a", "b", "c"))
+    running = asyncio.create_task(dead.run())
+    await until(lambda: len(agents.runs) == 3, "three agents")
+    await agents.finish(agents.run_of("a"))
+    await until(lambda: dead.round._reports, "a settled")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await agents.finish(agents.run_of("b"))
+
+    soon = await Triage(store, agents, items("a", "b", "c")).run()
+    assert (soon.reports, soon.elsewhere, soon.handled_before) == ([], 2, 1)
+
+    later = Triage(store, agents, items("a", "b", "c"))
+    later.context.lease = timedelta(seconds=0)
+    taking_over = asyncio.create_task(later.run())
+    await until(lambda: hasattr(later, "round") and later.round._at_work, "c taken over")
+    await agents.finish(agents.run_of("c"))
+    assert statuses(await taking_over) == {"b": "done", "c": "done"}
+    assert agents.titles == ["a", "b", "c"]
+
+
+async def test_a_host_that_died_between_claiming_and_starting_leaves_no_second_run(
+    store: Store, agents: PretendAgents
+) -> None:
+    agents.answers.clear()
+    dead = asyncio.create_task(Triage(store, agents, items("a")).run())
+    await until(lambda: agents.runs, "a run whose id nobody has noted")
+    later = Triage(store, agents, items("a"))
+    later.context.lease = timedelta(seconds=0)
+    living = asyncio.create_task(later.run())
+    await until(lambda: hasattr(later, "round"), "the next triage")
+    dead.cancel()
+    agents.answers.set()
+    assert statuses(await living) == {"a": "done"}
+    assert agents.count("a") == 1
+    await asyncio.gather(dead, return_exceptions=True)
+
+
+async def test_a_triage_that_is_carried_on_reports_all_of_it(store: Store, agents: PretendAgents) -> None:
+    agents.at_once = False
+    triage = Triage(store, agents, items("a", "b"))
+    running = asyncio.create_task(triage.run())
+    await until(lambda: len(agents.runs) == 2, "two agents")
+    await agents.finish(agents.run_of("a"))
+    await until(lambda: triage.round._reports, "a settled")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await agents.finish(agents.run_of("b"))
+    assert statuses(await triage.run()) == {"a": "done", "b": "done"}
+    assert agents.titles == ["a", "b"]
+
+
+async def test_an_item_that_changes_while_its_agent_works_is_handled_again_afterwards(
+    store: Store, agents: PretendAgents
+) -> None:
+    agents.at_once = False
+    first = asyncio.create_task(Triage(store, agents, items("a")).run())
+    await until(lambda: agents.runs, "an agent")
+    changed = items("a", text="changed")
+    assert (await Triage(store, agents, changed).run()).elsewhere == 1
+    await agents.finish(agents.run_of("a"))
+    await first
+    agents.at_once = True
+    assert statuses(await Triage(store, agents, changed).run()) == {"a": "done"}
+    assert (await Triage(store, agents, changed).run()).handled_before == 1
+
+
+# failures
+
+
+async def test_a_failed_item_is_tried_at_the_next_runs_and_then_set_aside(store: Store, agents: PretendAgents) -> None:
+    agents.endings["a"] = (Failed(message="no"), outcome(error="the answer does not follow the schema"))
+    for attempt in (1, 2):
+        (report,) = (await Triage(store, agents, items("a"), max_attempts=2).run()).reports
+        assert (report.status, report.attempts) == ("failed", attempt)
+    assert report.error == "the answer does not follow the schema (set aside: it failed 2 times)"
+    triage = Triage(store, agents, items("a"), max_attempts=2)
+    plan = await make_plan(triage.request, triage.listing, triage.context)
+    assert plan.items == []
+    assert [(one.status, one.error) for one in plan.set_aside] == [
+        ("set aside", "the answer does not follow the schema")
+    ]
+    assert agents.count("a") == 2
+    assert statuses(await Triage(store, agents, items("a", text="new"), max_attempts=2).run()) == {"a": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "counts"),
+    [
+        (Crashed(message="the host died"), None, True),
+        (Failed(message="no key"), outcome().model_copy(update={"result": None, "error": "no key"}), False),
+        (Cancelled(message="an operator"), None, False),
+        (Failed(name="TimedOut"), outcome(error="agent timed out"), True),
+    ],
+)
+async def test_only_what_says_something_of_the_item_counts_against_it(
+    store: Store, agents: PretendAgents, state: Any, told: Any, counts: bool
+) -> None:
+    agents.endings["a"] = (state, told)
+    for _ in range(3):
+        await Triage(store, agents, items("a"), max_attempts=2).run()
+    assert agents.count("a") == (2 if counts else 3)
+
+
+async def test_a_run_that_is_gone_from_prefect_is_a_failed_attempt(store: Store, agents: PretendAgents) -> None:
+    agents.at_once = False
+    running = asyncio.create_task(Triage(store, agents, items("a")).run())
+    await until(lambda: agents.runs, "an agent")
+    agents.runs.clear()
+    (report,) = (await running).reports
+    assert (report.status, report.error) == ("failed", "its run is gone from Prefect")
+
+
+async def test_a_prompt_that_cannot_be_made_fails_its_item_and_no_other(store: Store, agents: PretendAgents) -> None:
+    values = [{"id": "a", "title": "a", "n": 0}, {"id": "b", "title": "b", "n": 1}]
+    results = await Triage(store, agents, values, prompt="{{ 1 / item.n }}").run()
+    assert statuses(results) == {"a": "failed", "b": "done"}
+    assert agents.titles == ["b"]
+
+
+async def test_a_request_that_is_refused_is_told_and_does_not_count(store: Store, agents: PretendAgents) -> None:
+    for _ in range(4):
+        agents.failures = [ValueError("max_budget_usd must be at most 0.5")]
+        (report,) = (await Triage(store, agents, items("a"), max_attempts=2).run()).reports
+        assert report.error == "max_budget_usd must be at most 0.5"
+    assert statuses(await Triage(store, agents, items("a"), max_attempts=2).run()) == {"a": "done"}
+
+
+async def test_prefect_and_the_store_may_be_away_for_a_while(
+    store: Store, agents: PretendAgents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agents.failures = [Away("away") for _ in range(9)]
+    settle, troubles = store.handled.settle, [StoreUnavailable("away") for _ in range(3)]
+
+    async def flaky(*values: Any, **options: Any) -> bool:
+        if troubles:
+            raise troubles.pop()
+        return await settle(*values, **options)
+
+    monkeypatch.setattr(type(store.handled), "settle", staticmethod(flaky))
+    assert statuses(await Triage(store, agents, items("a", "b")).run()) == {"a": "done", "b": "done"}
+    assert (agents.count("a"), agents.count("b")) == (1, 1)
+
+
+# caps
+
+
+async def test_the_number_of_items_is_capped_and_the_rest_waits(store: Store, agents: PretendAgents) -> None:
+    names = [f"n{number}" for number in range(5)]
+    counts = []
+    for _ in range(3):
+        results = await Triage(store, agents, items(*names), max_items=2).run()
+        counts.append((len(results.reports), results.waiting))
+    assert counts == [(2, 3), (2, 1), (1, 0)]
+    assert sorted(agents.titles) == names
+
+
+async def test_no_more_agents_than_allowed_are_at_work_at_the_same_time(store: Store, agents: PretendAgents) -> None:
+    await Triage(store, agents, items(*"abcdefgh"), at_once=3).run()
+    assert agents.most_at_once == 3
+
+
+async def test_a_run_spends_no_more_than_it_may_whatever_its_agents_come_to(
+    store: Store, agents: PretendAgents
+) -> None:
+    results = await Triage(store, agents, items(*"abcdefgh"), max_budget_usd=1.0, max_cost_usd=2.0, at_once=4).run()
+    # two at a time, a quarter dollar each: after four of them a whole dollar is left, after five it is not
+    assert (len(results.reports), results.waiting) == (5, 3)
+    assert "max_cost_usd allows $2 in one run" in results.notes[0]
+    assert agents.most_at_once == 2
+
+
+async def test_an_agent_whose_cost_nobody_knows_may_have_cost_all_it_was_given(
+    store: Store, agents: PretendAgents
+) -> None:
+    for name in "abc":
+        agents.endings[name] = (Completed(), outcome(cost_usd=None))
+    results = await Triage(store, agents, items(*"abc"), max_budget_usd=1.0, max_cost_usd=2.0).run()
+    assert (len(results.reports), results.waiting) == (2, 1)
+
+
+async def test_an_agent_that_takes_too_long_is_left_to_the_next_run(store: Store, agents: PretendAgents) -> None:
+    agents.at_once = False
+    results = await Triage(store, agents, items("a", "b"), max_wait_seconds=1, at_once=1).run()
+    assert statuses(results) == {"a": "at work"}
+    assert results.waiting == 1
+    agents.at_once = True
+    later = Triage(store, agents, items("a", "b"))
+    later.context.lease = timedelta(seconds=0)
+    assert statuses(await later.run()) == {"a": "done", "b": "done"}
+    assert (agents.count("a"), agents.count("b")) == (1, 1)
+
+
+# cancellation
+
+
+async def test_a_cancelled_triage_ends_its_agents_and_the_next_one_has_their_items(
+    store: Store, agents: PretendAgents
+) -> None:
+    agents.at_once = False
+    triage = Triage(store, agents, items("a", "b"), max_attempts=1)
+    running = asyncio.create_task(triage.run())
+    await until(lambda: len(agents.runs) == 2, "two agents")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await triage.round.abandon()
+    assert sorted(agents.cancelled) == sorted(agents.runs)
+    agents.at_once = True
+    later = Triage(store, agents, items("a", "b"), max_attempts=1)
+    later.context.lease = timedelta(seconds=0)
+    assert statuses(await later.run()) == {"a": "done", "b": "done"}
+
+
+async def test_many_runs_are_asked_for_with_few_questions(store: Store, agents: PretendAgents) -> None:
+    await Triage(store, agents, items(*(f"n{number}" for number in range(200))), max_items=200, at_once=100).run()
+    assert agents.looks < 40
+
+
+async def test_a_run_that_ended_before_anybody_waits_for_it_is_found(store: Store, agents: PretendAgents) -> None:
+    agents.at_once = False
+    watched = endings.Endings(agents, LOG)
+    watching = asyncio.create_task(watched.watch())
+    triage = Triage(store, agents, items("a"))
+    run_id = await agents.start(triage.request, "a", uuid4(), uuid4())  # type: ignore[arg-type]
+    agents._set(run_id, Running())
+    await agents.finish(run_id)
+    found = await watched.of(run_id)
+    assert found is not None
+    assert found.state is not None
+    assert found.state.is_completed()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)

@@ -1,0 +1,177 @@
+"""Triage on the real service: the real CLI, Prefect's own server, and what an operator sees and switches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from triage_service import VERDICT, ask, children, finished, runs, slow, start, until
+
+from cli import switch
+from cli.triage import plan_triage, run_triage
+
+if TYPE_CHECKING:
+    from conftest import Service
+
+
+async def artifacts(service: Service, run_id: str) -> dict[str, Any]:
+    async with service.prefect() as prefect:
+        found = await prefect.post("/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [run_id]}}})
+    return {artifact["type"]: artifact["data"] for artifact in found.json()}
+
+
+async def test_a_triage_gives_each_item_to_an_agent_and_leaves_its_report(service: Service) -> None:
+    request = ask("alpha", "beta", json_schema=VERDICT)
+    run_id = await start(service, request)
+    job = await finished(service, run_id)
+    assert job["status"] == "completed", job
+    report = job["structured"]
+    assert [(item["title"], item["status"]) for item in report["items"]] == [("alpha", "done"), ("beta", "done")]
+    assert all(set(item["verdict"]) == {"priority", "summary"} for item in report["items"])
+    assert job["cost_usd"] == pytest.approx(sum(item["cost_usd"] for item in report["items"]))
+    assert job["cost_usd"] > 0
+
+    own = await children(service, run_id)
+    assert sorted(run["name"] for run in own) == ["recruiter-triage: alpha", "recruiter-triage: beta"]
+    assert {run["work_pool_name"] for run in own} == {"agents"}
+    assert {str(item["run_id"]) for item in report["items"]} == {run["id"] for run in own}
+
+    left = await artifacts(service, run_id)
+    assert "alpha" in left["markdown"]
+    assert "| priority |" in left["markdown"]
+    assert '"priority"' in str(left["table"])
+
+    again = await finished(service, await start(service, request))
+    assert (again["structured"]["items"], again["structured"]["handled_before"]) == ([], 2)
+    request["source"]["items"][1]["body"] = "Something else."
+    changed = await finished(service, await start(service, request))
+    assert [item["title"] for item in changed["structured"]["items"]] == ["beta"]
+
+
+async def test_it_works_with_the_agents_pool_limited_to_one(service: Service) -> None:
+    async with service.prefect() as prefect:
+        await prefect.patch("/work_pools/agents", json={"concurrency_limit": 1})
+        try:
+            job = await finished(service, await start(service, ask("a", "b", "c", at_once=3)))
+        finally:
+            await prefect.patch("/work_pools/agents", json={"concurrency_limit": None})
+    assert job["structured"]["counts"] == {"done": 3}
+
+
+async def test_a_triage_whose_items_all_fail_is_a_failure_with_its_report(service: Service) -> None:
+    job = await finished(service, await start(service, ask("a", agent="nobody")))
+    assert job["status"] == "failed"
+    (item,) = job["structured"]["items"]
+    assert "nobody" in item["error"]
+    assert item["run_url"]
+
+
+async def test_a_source_that_fails_is_an_error_with_its_reason(service: Service) -> None:
+    job = await finished(service, await start(service, ask(source={"type": "folder", "path": "nowhere"})))
+    assert (job["status"], job["error"]) == ("error", "the workspace has no folder 'nowhere'")
+
+
+async def test_a_cancelled_triage_ends_its_agents(service: Service) -> None:
+    run_id = await start(service, ask("a", "b", prompt=slow(60_000), at_once=1))
+
+    async def at_work() -> bool:
+        return any(run["state_type"] == "RUNNING" for run in await children(service, run_id))
+
+    await until(at_work, "an agent at work")
+    async with service.prefect() as prefect:
+        await prefect.post(f"/flow_runs/{run_id}/set_state", json={"state": {"type": "CANCELLING"}})
+    assert (await finished(service, run_id))["state"] == "Cancelled"
+
+    async def ended() -> bool:
+        return {run["state_type"] for run in await children(service, run_id)} == {"CANCELLED"}
+
+    await until(ended, "its agents ended")
+
+
+async def test_the_kill_switch_stops_everything_that_starts_agents_and_health_shows_it(service: Service) -> None:
+    running = await start(service, ask("a", prompt=slow(60_000)))
+
+    async def at_work() -> bool:
+        return any(run["state_type"] == "RUNNING" for run in await children(service, running))
+
+    await until(at_work, "an agent at work")
+    try:
+        paused = (await service.client.post("/pause", json={"cancel": True})).json()
+        assert paused["paused"] == ["agents", "triage"]
+        assert paused["cancelled"] >= 2
+        health = (await service.client.get("/health")).json()
+        assert (health["busy"], health["paused"]) == (True, ["agents", "triage"])
+        assert (await finished(service, running))["state"] == "Cancelled"
+
+        chat = await service.client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "x"}]})
+        assert chat.status_code == 503
+        assert "paused by the operator" in chat.json()["detail"]
+        body = {"agent": "recruiter-triage", "prompt": "waits"}
+        waiting = (await service.client.post("/execute", json=body)).json()["job_id"]
+        assert (await service.client.get(f"/jobs/{waiting}")).json()["status"] == "running"
+    finally:
+        assert (await service.client.post("/resume")).json() == {"paused": [], "cancelled": 0}
+    assert (await finished(service, waiting))["status"] == "completed"
+    health = (await service.client.get("/health")).json()
+    assert "paused" not in health
+
+
+async def test_a_pause_in_prefect_s_own_ui_is_heard(service: Service) -> None:
+    async with service.prefect() as prefect:
+        await prefect.patch("/work_pools/triage", json={"is_paused": True})
+        try:
+
+            async def shown() -> bool:
+                return (await service.client.get("/health")).json().get("paused") == ["triage"]
+
+            await until(shown, "the pause in /health")
+        finally:
+            await prefect.patch("/work_pools/triage", json={"is_paused": False})
+
+    async def over() -> bool:
+        return "paused" not in (await service.client.get("/health")).json()
+
+    await until(over, "its end in /health")
+
+
+# the terminal
+
+
+@pytest.fixture
+def terminal(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of an operator's shell."""
+    monkeypatch.setenv("API_PORT", service.url.rsplit(":", 1)[1])
+    monkeypatch.setenv("API_BEARER_TOKEN", service.token)
+
+
+def test_a_dry_run_lists_what_would_be_done_and_starts_nothing(
+    service: Service, terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert plan_triage("inbox", again=False, as_json=False) == 0
+    said = capsys.readouterr().out
+    assert "01-staff-engineer.md" in said
+    assert "It may cost at most $4.00. No agent was started." in said
+    assert service.model.conversations == []
+
+
+def test_an_unknown_triage_is_refused(terminal: None) -> None:
+    with pytest.raises(Exception, match="404: Triage not found"):
+        run_triage("nothing", again=False, as_json=True)
+
+
+def test_pause_and_resume_are_one_command_each(terminal: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert switch.pause(cancel=False) == 0
+    assert switch.resume() == 0
+    assert capsys.readouterr().out == "paused: agents, triage; `agent-service resume` ends it\nresumed\n"
+
+
+async def test_the_triage_of_the_register_runs_out_of_turn(service: Service) -> None:
+    assert (await service.client.post("/triage/..%2fx")).status_code == 404
+    started = await service.client.post("/triage/inbox", json={"again": True})
+    assert started.status_code == 202
+    job = await finished(service, started.json()["job_id"])
+    assert job["structured"]["counts"] == {"done": 8}
+    hostile = next(item for item in job["structured"]["items"] if "helpful-assistant" in item["title"])
+    assert hostile["verdict"]["action"] == "quarantine"
+    (run,) = await runs(service, flow_runs={"id": {"any_": [started.json()["job_id"]]}})
+    assert run["name"] == "triage of inbox"
