@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from agent.events import Event, Said, TextDelta, ThinkingDelta, Thought
-from agent.models import Invocation
+from agent.models import Invocation, WorkspaceReport
 from agent.redaction import Redactor
 
 
@@ -67,3 +67,10 @@ def _censored_json(redactor: Redactor, line: str) -> str:
     given = json.loads(line)
     redacted = redactor.redact_json(given)
     return line if redacted == given else json.dumps(redacted, ensure_ascii=False)
+
+
+def censored_report(redactor: Redactor, report: WorkspaceReport) -> WorkspaceReport:
+    """What an agent left in git, without secrets in the words that are its own: subjects, names, lines."""
+    own = {"commits", "files_changed", "diffstat", "diff", "notes", "stale_reason"}
+    given = report.model_dump(mode="json", include=own)
+    return report.model_validate(report.model_dump() | redactor.redact_json(given))

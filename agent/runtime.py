@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
+from agent.censor import censored_report
 from agent.command import build_argv
 from agent.conversation import Conversation
 from agent.definitions import agent_name
@@ -71,8 +73,9 @@ class Runtime:
         return Checkout(path=path, snapshot=snapshot, read_paths=tuple(self.workspaces.read_paths(snapshot)))
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
-        """What the agent changed, its unpushed work kept; raises WorkspaceError."""
-        return await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
+        """What the agent changed, told without secrets, its unpushed work kept as it is; raises WorkspaceError."""
+        report = await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
+        return await asyncio.to_thread(censored_report, self._redactor, report)
 
     @asynccontextmanager
     async def converse(

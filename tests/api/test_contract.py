@@ -188,7 +188,7 @@ async def test_the_bounds_themselves_are_allowed_and_unknown_members_ignored(ser
 # /jobs/{job_id}
 
 
-@pytest.mark.parametrize("job_id", ["x", str(uuid4())])
+@pytest.mark.parametrize("job_id", ["x", "a3bb189e-8bf9-4c1a-9f3e-0d7f2b6c5e41"])
 async def test_an_unknown_job_is_not_found(service: Service, job_id: str) -> None:
     answer = await service.client.get(f"/jobs/{job_id}")
     assert (answer.status_code, answer.json()) == (404, {"detail": "Job not found"})

@@ -296,13 +296,18 @@ async def test_a_key_joins_at_another_host_and_hears_what_was_said(
     for event in (STARTED, Said(text="One moment.")):
         host.store.journal.append(run_id, event.type, event.model_dump_json())
     host.store.journal.append(run_id, "unheard of", "{}")
-    async with served(other_host) as other:
-        second = asyncio.create_task(ask(other, KEY, stream=True))
-        await asyncio.sleep(0.5)
-        going_on.set()
-        answers = await asyncio.gather(first, second)
-    assert text_of(read_chunks(answers[1].text)) == "One moment.\n\ndone"
-    assert {answer.headers["x-flow-run-id"] for answer in answers} == {str(run_id)}
+    async with (
+        asyncio.timeout(DEADLINE_SECONDS),
+        served(other_host) as other,
+        other.stream("POST", CHAT, json=HELLO | {"stream": True}, headers=KEY) as second,
+    ):
+        heard = ""
+        async for text in second.aiter_text():
+            heard += text
+            if "One moment." in heard:
+                going_on.set()
+    assert text_of(read_chunks(heard)) == "One moment.\n\ndone"
+    assert {answer.headers["x-flow-run-id"] for answer in (await first, second)} == {str(run_id)}
     assert other_host.inline_runs == []
 
 

@@ -40,7 +40,7 @@ async def read_events(jobs: Jobs, job_id: str, after: str | None = None, most: i
 
 
 async def test_they_come_while_it_works_and_end_with_its_end(jobs: Jobs) -> None:
-    job_id = await jobs.start({"text": "I begin."}, *TOOLS, {"text": "I am done."})
+    job_id = await jobs.start(*TOOLS, {"text": "I am done."})
     events = await asyncio.wait_for(read_events(jobs, job_id), 60)
     assert [int(event["id"]) for event in events] == list(range(1, len(events) + 1))
     assert (events[0]["event"], events[-1]["event"]) == ("started", "ended")

@@ -58,7 +58,7 @@ async def kill_host(jobs: Jobs) -> None:
 
 
 async def test_a_run_of_a_host_that_died_has_crashed_and_what_waited_is_run(jobs: Jobs) -> None:
-    dead = await jobs.start({"text": "I begin."}, TOOL)
+    dead = await jobs.start(TOOL | {"text": "I begin."})
     await until(lambda: jobs.processes("seq 888"), "the tool runs")
     waiting = [await jobs.start({"text": "done"}) for _ in range(2)]
     await kill_host(jobs)

@@ -1,0 +1,107 @@
+"""Images that a caller names by their address: fetched from the public internet, and from nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import httpx
+
+from agent.conversation import Content
+from api.data_url import IMAGES
+from api.errors import ApiError
+from api.public_address import NotFound, NotPublic, pin
+
+SECONDS = 15.0
+"""For all of a request's images."""
+
+_REDIRECTS = 3
+_AT_ONCE = 4
+
+Block = dict[str, Any]
+
+
+class NoImage(Exception):
+    """There is no image for us at that address; the message says why."""
+
+
+async def with_images(content: Content | None, max_bytes: int) -> Content | None:
+    """The content with its images in it, at most `max_bytes` of them; raises ApiError for one that we cannot have."""
+    if content is None or isinstance(content, str) or not any(map(_is_remote, content)):
+        return content
+    fetching = _Fetching(max_bytes)
+    try:
+        async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+            blocks = [group.create_task(fetching.block(block)) for block in content]
+    except TimeoutError:
+        raise _refusal(f"not all of them came within {SECONDS:g} s") from None
+    except* NoImage as failures:
+        raise _refusal(str(failures.exceptions[0])) from None
+    return [block.result() for block in blocks]
+
+
+def _is_remote(block: Block) -> bool:
+    return block.get("type") == "image" and block["source"]["type"] == "url"
+
+
+def _refusal(reason: str) -> ApiError:
+    return ApiError(400, f"messages: an image could not be fetched: {reason}", param="messages", code="invalid_image_url")
+
+
+class _Fetching:
+    """The images of one request."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._room = max_bytes
+        self._max_bytes = max_bytes
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def block(self, block: Block) -> Block:
+        if not _is_remote(block):
+            return block
+        async with self._turns:
+            # no proxy of the environment's: it would look the name up once more
+            async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
+                try:
+                    return await self._fetch(client, httpx.URL(block["source"]["url"]))
+                except (httpx.HTTPError, httpx.InvalidURL) as error:
+                    raise NoImage(f"{type(error).__name__}") from None
+
+    async def _fetch(self, client: httpx.AsyncClient, url: httpx.URL) -> Block:
+        for _ in range(_REDIRECTS + 1):
+            response = await client.send(await _request(url), stream=True)
+            try:
+                if not response.has_redirect_location:
+                    return await self._image(response)
+                url = url.join(response.headers["location"])
+            finally:
+                await response.aclose()
+        raise NoImage("too many redirects")
+
+    async def _image(self, response: httpx.Response) -> Block:
+        if response.status_code != 200:
+            raise NoImage(f"its server answered {response.status_code}")
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = media_type.replace("image/jpg", "image/jpeg")
+        if media_type not in IMAGES:
+            raise NoImage(f"it is none of {', '.join(sorted(IMAGES))}")
+        body = bytearray()
+        async for chunk in response.aiter_bytes(65_536):
+            body += chunk
+            self._room -= len(chunk)
+            if self._room < 0:
+                raise NoImage(f"there are more than {self._max_bytes} bytes of them")
+        source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(body).decode()}
+        return {"type": "image", "source": source}
+
+
+async def _request(url: httpx.URL) -> httpx.Request:
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        raise NoImage("only plain http and https addresses are fetched")
+    try:
+        return await pin(url)
+    except NotFound:
+        raise NoImage("its host is not known") from None
+    except NotPublic:
+        raise NoImage("its host is not at a public address") from None
