@@ -37,13 +37,20 @@ _log = logging.getLogger(__name__)
 )
 async def create_chat_completion(asked: ChatCompletionRequest, request: Request, door: TheDoor) -> Response:
     """Answer a conversation, as a whole or as it is said; a caller who hangs up, and stays away, ends the run."""
-    refuse_unserved(asked)
+    refuse_unserved(asked, fetches_images=door.settings.fetch_image_urls)
     chosen = door.catalogue.choose(asked.model)
     limits = read_limits(request.headers, asked.metadata, door.settings)
     prompt = compose_prompt(asked.messages)
     wanted = agent_request(asked, prompt, chosen, limits)
     identity = await identify(request)
-    here = RunHere(door.host, wanted, prompt.content, run_tags(asked), door.settings.queue_wait_seconds)
+    here = RunHere(
+        host=door.host,
+        request=wanted,
+        content=prompt.content,
+        tags=run_tags(asked),
+        wait_seconds=door.settings.queue_wait_seconds,
+        max_image_bytes=door.settings.max_request_bytes,
+    )
     caller = door.calls.join(identity, _source(identity, here))
     form = answer_form(asked, wanted, door.catalogue, door.settings.openai_compat_reasoning)
     answer = _stream if asked.stream else _whole

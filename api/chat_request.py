@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from agent.models import AgentRequest, Effort
 from agent.outcome import one_line
 from api.catalogue import Catalogue, Chosen
 from api.chat_answer import Form
+from api.data_url import NOT_FETCHED
 from api.errors import ApiError
 from api.job_request import TRIGGER
 from api.limits import Limits
-from api.openai import ChatCompletionRequest, NamedSchema, ResponseFormat
+from api.openai import ChatCompletionRequest, ImagePart, NamedSchema, ResponseFormat
 from api.prompt import Prompt
 
 TAG = f"{TRIGGER}chat"
@@ -52,10 +54,20 @@ def answer_form(asked: ChatCompletionRequest, wanted: AgentRequest, catalogue: C
     )
 
 
-def refuse_unserved(asked: ChatCompletionRequest) -> None:
+def refuse_unserved(asked: ChatCompletionRequest, *, fetches_images: bool) -> None:
     """Raises ApiError for what we do not do: nobody shall believe to have got it."""
     for name, reason in _unserved(asked).items():
         raise ApiError(400, f"{name} is not supported{reason}", param=name, code="unsupported_parameter")
+    for name in [] if fetches_images else _remote_images(asked):
+        raise ApiError(400, f"{name}: {NOT_FETCHED}", param=name)
+
+
+def _remote_images(asked: ChatCompletionRequest) -> Iterator[str]:
+    """Where in the request an image is named by its address."""
+    for index, message in enumerate(asked.messages):
+        for number, part in enumerate(message.content or []):
+            if isinstance(part, ImagePart) and part.image_url.data is None:
+                yield f"messages[{index}].content[{number}].image_url.url"
 
 
 def _unserved(asked: ChatCompletionRequest) -> dict[str, str]:

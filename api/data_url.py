@@ -9,6 +9,7 @@ from agent.models import Frozen
 
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 DOCUMENTS = frozenset({"application/pdf"})
+NOT_FETCHED = "must be a data URL, data:TYPE;base64,DATA; files elsewhere are not fetched"
 
 
 class DataUrl(Frozen):
@@ -18,12 +19,17 @@ class DataUrl(Frozen):
     base64: str
 
 
+def is_remote(url: str) -> bool:
+    """Whether a URL leads to a file elsewhere."""
+    return url[:8].lower().startswith(("http://", "https://"))
+
+
 def read_data_url(url: str, media_types: frozenset[str]) -> DataUrl:
     """What is in a data URL; raises ValueError if it is none, is empty, or holds another kind of file."""
     head, comma, data = url.partition(",")
     scheme, *options = head.split(";")
     if scheme[:5].lower() != "data:" or not comma or options[-1:] != ["base64"]:
-        raise ValueError("must be a data URL, data:TYPE;base64,DATA; files elsewhere are not fetched")
+        raise ValueError(NOT_FETCHED)
     media_type = scheme[5:].lower().replace("image/jpg", "image/jpeg")
     if media_type not in media_types:
         raise ValueError(f"must be one of {', '.join(sorted(media_types))}")

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_v
 
 from agent.models import Frozen, Text
 from api.answer_schema import AnswerSchema
-from api.data_url import DOCUMENTS, IMAGES, DataUrl, read_data_url
+from api.data_url import DOCUMENTS, IMAGES, DataUrl, is_remote, read_data_url
 from api.json_object import JsonObject
 
 
@@ -27,20 +27,23 @@ class RefusalPart(Frozen):
 
 
 class ImageUrl(Frozen):
-    """An image, in the URL itself."""
+    """An image, in the URL itself or elsewhere."""
 
-    url: str = Field(description="data:image/png;base64,… (or jpeg, gif, webp); nothing is fetched.")
+    url: Text = Field(
+        description="data:image/png;base64,… (or jpeg, gif, webp); https:… where FETCH_IMAGE_URLS is set."
+    )
 
     @field_validator("url")
     @classmethod
     def _is_image(cls, url: str) -> str:
-        read_data_url(url, IMAGES)
+        if not is_remote(url):
+            read_data_url(url, IMAGES)
         return url
 
     @property
-    def data(self) -> DataUrl:
-        """What is in it."""
-        return read_data_url(self.url, IMAGES)
+    def data(self) -> DataUrl | None:
+        """What is in it; None for an image elsewhere."""
+        return None if is_remote(self.url) else read_data_url(self.url, IMAGES)
 
 
 class ImagePart(Frozen):

@@ -13,6 +13,7 @@ from typing import Any
 
 from agent.conversation import Content
 from agent.models import Frozen
+from api.data_url import DataUrl
 from api.errors import ApiError
 from api.openai import (
     AssistantMessage,
@@ -131,7 +132,7 @@ def _words(part: Part) -> str:
         case RefusalPart():
             return part.refusal
         case ImagePart():
-            return f"[{part.image_url.data.media_type}]"
+            return f"[{part.image_url.data.media_type if part.image_url.data else 'image'}]"
         case FilePart():
             return f"[{part.file.filename or part.file.data.media_type}]"
 
@@ -139,13 +140,15 @@ def _words(part: Part) -> str:
 def _block(part: Part) -> Block:
     """The part as the Anthropic API takes it."""
     match part:
-        case ImagePart():
-            return {"type": "image", "source": _source(part.image_url.data.media_type, part.image_url.data.base64)}
+        case ImagePart(image_url=image):
+            # one that is elsewhere is put in its place before the agent is asked
+            source = _source(image.data) if image.data else {"type": "url", "url": image.url}
+            return {"type": "image", "source": source}
         case FilePart():
-            block = {"type": "document", "source": _source(part.file.data.media_type, part.file.data.base64)}
+            block = {"type": "document", "source": _source(part.file.data)}
             return {**block, "title": part.file.filename} if part.file.filename else block
     return {"type": "text", "text": _words(part)}
 
 
-def _source(media_type: str, data: str) -> Block:
-    return {"type": "base64", "media_type": media_type, "data": data}
+def _source(data: DataUrl) -> Block:
+    return {"type": "base64", "media_type": data.media_type, "data": data.base64}

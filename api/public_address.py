@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from typing import NamedTuple
 
 import httpx
 
@@ -23,17 +24,24 @@ class NotFound(Exception):
     """The host's name is not known."""
 
 
-async def pin(url: httpx.URL) -> httpx.Request:
-    """A request for `url` at the address that was checked: a second look-up could give another one.
+class Pinned(NamedTuple):
+    """A URL at the number of its host, and what the server has to be told of its name."""
+
+    url: httpx.URL
+    headers: dict[str, str]
+    extensions: dict[str, str]
+
+
+async def pin(url: httpx.URL) -> Pinned:
+    """`url` at the address that was checked: a second look-up could give another one.
 
     Raises NotFound, or NotPublic if one of the host's addresses is not public.
     """
-    addresses = await look_up(url.raw_host.decode(), url.port or {"http": 80}.get(url.scheme, 443))
+    name = url.raw_host.decode()
+    addresses = await look_up(name, url.port or {"http": 80}.get(url.scheme, 443))
     if not addresses or not all(is_public(address) for address in addresses):
         raise NotPublic
-    extensions = {"sni_hostname": url.raw_host.decode()}
-    headers = {"host": url.netloc.decode()}
-    return httpx.Request("GET", url.copy_with(host=addresses[0]), headers=headers, extensions=extensions)
+    return Pinned(url.copy_with(host=addresses[0]), {"host": url.netloc.decode()}, {"sni_hostname": name})
 
 
 async def look_up(host: str, port: int) -> list[str]:

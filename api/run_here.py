@@ -8,6 +8,7 @@ from uuid import UUID
 
 from agent.conversation import Content
 from agent.models import AgentRequest, Outcome
+from api.remote_images import with_images
 from api.transcript import Transcript
 from deployments.host import Host
 
@@ -25,14 +26,16 @@ class RunHere:
     content: Content | None
     tags: Sequence[str]
     wait_seconds: float
+    max_image_bytes: int
 
     async def run(self, transcript: Transcript, started: Callable[[UUID], Awaitable[None]] = no_more_to_do) -> Outcome:
         """Have it run; cancelled, it ends the run. Raises what `Host.inline` and `started` do."""
+        content = await with_images(self.content, self.max_image_bytes)
         async with self.host.inline(
             self.request,
             tags=[*self.tags],
             wait_seconds=self.wait_seconds,
-            content=self.content,
+            content=content,
             sink=transcript.hear,
         ) as run:
             await started(run.run_id)

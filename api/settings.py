@@ -52,6 +52,9 @@ class ApiSettings(Frozen):
         le=60,
         description="How long a run goes on for a chat caller who has gone and may come back for it.",
     )
+    fetch_image_urls: bool = Field(
+        default=False, description="Whether chat callers may name images by http(s) URL; only public addresses."
+    )
     max_request_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1024, description="The largest request body; a longer one is answered with 413."
     )

@@ -120,6 +120,11 @@ def test_images_and_files_are_shown_where_they_stand() -> None:
     assert prompt.text == "Look:\n[image/png]\n \n[cv.pdf]"
 
 
+def test_an_image_elsewhere_is_named_by_its_address() -> None:
+    prompt = compose(user([{"type": "image_url", "image_url": {"url": "HTTPS://example.com/cat.png"}}]))
+    assert prompt.content == [{"type": "image", "source": {"type": "url", "url": "HTTPS://example.com/cat.png"}}]
+
+
 def test_an_image_alone_is_a_request() -> None:
     assert compose(user([IMAGE])).content == [SHOWN_IMAGE]
 
@@ -160,8 +165,9 @@ def test_somebody_has_to_ask_something(messages: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://169.254.169.254/latest/meta-data",
-        "https://example.com/cat.png",
+        "ftp://example.com/cat.png",
+        "https:example.com/cat.png",
+        "https://example.com/cat\0.png",
         "file:///etc/passwd",
         "data:image/png,plain",
         "data:image/svg+xml;base64,PHN2Zz4=",

@@ -52,7 +52,7 @@ PLACES = pytest.mark.parametrize("cancel", [by_api, by_prefect, by_terminal])
 
 
 async def cancelled(jobs: Jobs, job_id: str) -> dict[str, Any]:
-    job = await jobs.finished(job_id, 20)
+    job = await jobs.finished(job_id, 60)
     assert (job["status"], job["state"], job["error"]) == ("error", "Cancelled", "cancelled")
     assert jobs.processes(job_id) == []
     return job
@@ -77,7 +77,7 @@ async def test_a_job_that_waits_for_its_workspace(
     flaky.delay(50)
     try:
         job_id = await jobs.start({"text": "never said"}, workspace="flaky")
-        await until(lambda: jobs.processes("upload-pack"), "git asks the remote")
+        await until(lambda: jobs.processes("upload-pack"), "git asks the remote", 60)
         await cancel(jobs, service, job_id)
         job = await cancelled(jobs, job_id)
     finally:
@@ -89,7 +89,7 @@ async def test_a_job_that_waits_for_its_workspace(
 @PLACES
 async def test_a_job_whose_agent_thinks(jobs: Jobs, service: Service, cancel: Any) -> None:
     job_id = await jobs.start({"hang": True})
-    await until(lambda: jobs.processes(job_id), "the agent is at work")
+    await until(lambda: jobs.processes(job_id), "the agent is at work", 60)
     seen = jobs.processes(job_id)
     await cancel(jobs, service, job_id)
     job = await cancelled(jobs, job_id)
@@ -100,7 +100,7 @@ async def test_a_job_whose_agent_thinks(jobs: Jobs, service: Service, cancel: An
 @PLACES
 async def test_a_job_in_a_tool_tells_what_was_spent_and_left(jobs: Jobs, service: Service, cancel: Any) -> None:
     job_id = await jobs.start(TOOL)
-    await until(lambda: jobs.processes("seq 777"), "the tool runs")
+    await until(lambda: jobs.processes("seq 777"), "the tool runs", 60)
     await cancel(jobs, service, job_id)
     job = await cancelled(jobs, job_id)
     assert jobs.processes("seq 777") == []
@@ -111,10 +111,10 @@ async def test_a_job_in_a_tool_tells_what_was_spent_and_left(jobs: Jobs, service
 
 @PLACES
 async def test_a_job_whose_result_is_being_kept(jobs: Jobs, service: Service, cancel: Any) -> None:
-    large = "head -c 60000000 /dev/urandom > large.bin; split -b 20000 large.bin part.; rm large.bin"
+    large = "head -c 12000000 /dev/urandom > large.bin; split -b 20000 large.bin part.; rm large.bin"
     job_id = await jobs.start({"tool": "Bash", "input": {"command": large}}, {"text": "all done"})
-    await until(lambda: jobs.processes(job_id), "the agent is at work")
-    await until(lambda: not jobs.processes(job_id), "the agent has ended")
+    await until(lambda: jobs.processes(job_id), "the agent is at work", 60)
+    await until(lambda: not jobs.processes(job_id), "the agent has ended", 60)
     assert (await jobs.read(job_id))["status"] == "running"
     await cancel(jobs, service, job_id)
     job = await cancelled(jobs, job_id)
@@ -138,7 +138,7 @@ async def test_a_chat_that_is_cancelled_in_prefect_is_told(jobs: Jobs, service: 
         while not (running := (await prefect.post("/flow_runs/filter", json=query)).json()):
             await asyncio.sleep(0.05)
     await by_prefect(jobs, service, running[0]["id"])
-    answer = await asyncio.wait_for(chat, 20)
+    answer = await asyncio.wait_for(chat, 60)
     assert (answer.status_code, answer.json()["detail"]) == (503, "cancelled")
     await cancelled(jobs, running[0]["id"])
 

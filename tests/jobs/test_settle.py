@@ -59,7 +59,7 @@ async def kill_host(jobs: Jobs) -> None:
 
 async def test_a_run_of_a_host_that_died_has_crashed_and_what_waited_is_run(jobs: Jobs) -> None:
     dead = await jobs.start(TOOL | {"text": "I begin."})
-    await until(lambda: jobs.processes("seq 888"), "the tool runs")
+    await until(lambda: jobs.processes("seq 888"), "the tool runs", 60)
     waiting = [await jobs.start({"text": "done"}) for _ in range(2)]
     await kill_host(jobs)
 
