@@ -19,7 +19,7 @@ import httpx
 
 from demo.repository import create_repository
 
-READY_SECONDS = 90.0
+READY_SECONDS = 240.0
 REGISTER = Path(__file__).parent / "prefect.yaml"
 _STOP_SECONDS = 30.0
 
