@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from job_client import Jobs
-from waiting import until
+from waiting import is_alive, until
 
 from demo.stage import Stage
 
@@ -94,7 +94,7 @@ async def test_a_job_whose_agent_thinks(jobs: Jobs, service: Service, cancel: An
     await cancel(jobs, service, job_id)
     job = await cancelled(jobs, job_id)
     assert job["result"] is None
-    assert not [process for process in seen if process.is_running()]
+    assert not [process for process in seen if is_alive(process)]
 
 
 @PLACES

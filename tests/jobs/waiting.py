@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 
@@ -16,3 +17,11 @@ async def until(claim: Callable[[], object], what: str, seconds: float = 30) -> 
                 await asyncio.sleep(0.02)
     except TimeoutError:
         pytest.fail(f"not within {seconds} s: {what}")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs: a zombie only waits for whoever is to bury it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

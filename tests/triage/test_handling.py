@@ -109,7 +109,8 @@ async def test_two_overlapping_triages_share_the_items(store: Store, agents: Pre
     results = await asyncio.gather(*running)
     assert sorted(report.title for result in results for report in result.reports) == sorted(names)
     assert all(agents.count(name) == 1 for name in names)
-    assert sum(result.elsewhere for result in results) == 12
+    # the rest one of them has met as the other's, or, if it was late, as handled before
+    assert 0 < sum(result.elsewhere for result in results) <= 12
 
 
 async def test_an_answer_that_was_lost_makes_no_second_run(store: Store, agents: PretendAgents) -> None:
