@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from agent.files import remove, write, write_below
 
+PLAIN = re.compile(r"[\w.@/:+*-]+", re.ASCII)
 HOOK_NAME = "hooks/prepare-commit-msg"
 HOOK = """\
 #!/bin/sh
@@ -73,7 +75,7 @@ def render(config: Mapping[str, Mapping[str, str]]) -> str:
     for section, values in config.items():
         lines.append(f"[{section}]")
         for key, value in values.items():
-            lines.append(f"\t{key} = {quoted(value)}")
+            lines.append(f"\t{key} = {value if PLAIN.fullmatch(value) else quoted(value)}")
     return "\n".join((*lines, ""))
 
 
@@ -82,7 +84,7 @@ def _put(path: Path, text: str) -> None:
 
 
 def quoted(value: str) -> str:
-    """The value as a git config file wants it; raises ValueError for more than one line."""
+    """The value between quotes, as a git config file wants it; raises ValueError for more than one line."""
     if any(character in value for character in "\n\r\0"):
         raise ValueError("a value in a git config must be one line")
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

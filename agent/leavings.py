@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +18,10 @@ from agent.files import is_directory
 from agent.git import Git
 from agent.gitdir import CORE, GitDir
 from agent.mirror import Mirror
+from agent.nested import look_into
 from agent.places import Slot
-from agent.submodules import is_worked_in
 from agent.tips import Tips, link_objects, read_tips
-from agent.worktree import changed_paths, gitlinks, is_plain, signature, stands, sweep
+from agent.worktree import changed_paths, is_plain, signature, stands, sweep
 
 MOST_CHANGED_FILES = 100_000
 REPOSITORY_BYTES = 64 * 1024 * 1024
@@ -55,27 +56,19 @@ async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, keep: list[st
     new = {name: sha for name, sha in tips.others.items() if sha not in known}
     moved = tips.head is not None and tips.head != base
     looking = git.at(slot.git_dir, slot.checkout, slot.index)
-    submodules = await _worked_in(looking, slot, repositories)
-    if not moved and not new and not submodules and not await _changed_paths(looking, slot, keep):
+    nested = await look_into(looking, slot, repositories)
+    if not moved and not new and not any(nested.values()) and not await _changed_paths(looking, slot, keep, nested):
         return Leavings(looking, base, base, tips.branch)
     work = await asyncio.to_thread(_make_work, git, slot, mirror)
     found = await _read_commits(work, base, tips, new)
     if found.head != base:
         await work.run("read-tree", "--reset", found.head)
-    changed = dict.fromkeys([*await _changed_paths(work, slot, keep), *submodules])
-    most_bytes = mirror.limits.kept_work_max_bytes
-    paths = await asyncio.to_thread(_files, slot, [*changed], found.notes, most_bytes)
+    changed = await _changed_paths(work, slot, keep, nested)
+    changed += [path for path, holds_work in nested.items() if holds_work]
+    paths = await asyncio.to_thread(_files, slot, changed, found.notes, mirror.limits.kept_work_max_bytes)
     if paths:
         found.tree = await _write_tree(work, slot, found.head, paths)
     return found
-
-
-async def _worked_in(git: Git, slot: Slot, repositories: list[str]) -> list[str]:
-    """The submodules that the agent changed something in."""
-    if not repositories:
-        return []
-    links = await gitlinks(git, slot.index)
-    return [path for path in repositories if path in links and await is_worked_in(git, slot, path, links[path])]
 
 
 def _make_work(git: Git, slot: Slot, mirror: Mirror) -> Git:
@@ -109,10 +102,11 @@ async def _read_commits(work: Git, base: str, tips: Tips, new: dict[str, str]) -
     return found
 
 
-async def _changed_paths(git: Git, slot: Slot, keep: list[str]) -> list[str]:
-    """The paths that the agent changed, and not our own post-checkout command."""
+async def _changed_paths(git: Git, slot: Slot, keep: list[str], nested: Iterable[str]) -> list[str]:
+    """The paths that the agent changed, and not our own post-checkout command; those in `nested` are left out."""
     before = await asyncio.to_thread(slot.read_baseline)
-    paths = await changed_paths(git, keep)
+    within = tuple(f"{path}/" for path in nested)
+    paths = [path for path in await changed_paths(git, keep) if not f"{path}/".startswith(within)]
     return [path for path in paths if path not in before or before[path] != signature(slot.checkout / path)]
 
 

@@ -67,12 +67,10 @@ def main() -> int:
     print(f"medians of {ROUNDS} rounds on {os.cpu_count()} cores; each round: commit upstream, make ready, clone\n")
     print(f"{'files':>7}{'changed':>9}{'fetch s':>9}{'ready s':>9}{'clone s':>9}{'ratio':>7}", end="")
     print(f"{'fetched':>10}{'written':>9}{'bytes':>10}{'index':>10}")
-    measures = []
+    measures: list[Measure] = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as scratch:
-            for measure in asyncio.run(measure_size(Path(scratch), size)):
-                print(line(measure), flush=True)
-                measures.append(measure)
+            asyncio.run(measure_size(Path(scratch), size, measures))
     complaints = judge(measures)
     print(f"\nbound: ratio at most {BOUND} at {max(sizes)} files and 1 changed; written files are the changed ones;")
     print(f"fetched bytes at most {TRANSFER_BYTES_A_COMMIT} and {TRANSFER_BYTES_A_FILE} for each changed file")
@@ -105,8 +103,8 @@ def judge(measures: list[Measure]) -> list[str]:
     return complaints
 
 
-async def measure_size(scratch: Path, size: int) -> list[Measure]:
-    """All numbers of changed files at one size, in the same slot."""
+async def measure_size(scratch: Path, size: int, measures: list[Measure]) -> None:
+    """All numbers of changed files at one size, in the same slot, each printed as it is known."""
     remote = scratch / "remote.git"
     generate(remote, size)
     workspaces = Workspaces(AgentSettings(state_dir=scratch / "state", workspace_dir=str(remote)))
@@ -115,7 +113,9 @@ async def measure_size(scratch: Path, size: int) -> list[Measure]:
     # files as old as in any slot that has waited for a while: git looks twice at those of the last second
     await asyncio.sleep(1.1)
     await one_run(workspaces, slot)
-    return [await measure_change(scratch, workspaces, slot, size, changed) for changed in CHANGES]
+    for changed in CHANGES:
+        measures.append(await measure_change(scratch, workspaces, slot, size, changed))
+        print(line(measures[-1]), flush=True)
 
 
 async def measure_change(scratch: Path, workspaces: Workspaces, slot: Path, size: int, changed: int) -> Measure:

@@ -1,5 +1,6 @@
 """What people install: the built wheel, in an environment that has nothing else."""
 
+import importlib.metadata
 import subprocess
 import sys
 import venv
@@ -7,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ["agent", "api", "cli", "demo", "deployments", "flows", "store", "tasks"]
@@ -33,12 +35,48 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the wheel says it requires, linked from the environment of the tests, and the wheel, installed."""
     directory = tmp_path_factory.mktemp("bare")
-    venv.create(directory / "venv", with_pip=True, symlinks=True)
+    venv.create(directory / "venv", with_pip=False, symlinks=True)
     python = directory / "venv" / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
-    run([*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)], directory)
+    [packages] = (directory / "venv").glob("lib/*/site-packages")
+    for distribution in required(wheel):
+        link(distribution, packages)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
+    run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)], directory)
+    run([*pip, "check"], directory)
     return python
+
+
+def required(wheel: Path) -> list[importlib.metadata.Distribution]:
+    """All distributions that the wheel needs, and those that they need; none of an extra that nobody asked for."""
+    [metadata] = importlib.metadata.distributions(path=[str(wheel)])
+    found: dict[str, importlib.metadata.Distribution] = {}
+    todo = [(metadata, "")]
+    seen = set()
+    while todo:
+        distribution, extra = todo.pop()
+        for requirement in map(Requirement, distribution.requires or []):
+            if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
+                continue
+            for wanted in ("", *requirement.extras):
+                if (requirement.name, wanted) not in seen:
+                    seen.add((requirement.name, wanted))
+                    needed = importlib.metadata.distribution(requirement.name)
+                    found[needed.name] = needed
+                    todo.append((needed, wanted))
+    return list(found.values())
+
+
+def link(distribution: importlib.metadata.Distribution, packages: Path) -> None:
+    for file in distribution.files or []:
+        target = packages / file
+        if ".." in file.parts:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source = Path(str(distribution.locate_file(file)))
+        if source.exists() and not target.exists():
+            target.symlink_to(source)
 
 
 def run(command: list[str], directory: Path) -> str:

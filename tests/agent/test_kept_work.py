@@ -137,11 +137,33 @@ async def test_only_ignored_files_are_not_work(host: Host) -> None:
 
 async def test_a_repository_that_the_agent_cloned_is_kept_as_files(host: Host, upstream: Upstream) -> None:
     report = await left(host, f"git clone -q {upstream.remote} cloned; echo x > cloned/x")
-    assert "cloned/ is a repository of its own: its files are kept, its history is not" in report.notes
+    assert "cloned is a repository of its own: its files are kept, its history is not" in report.notes
     restored = await host.restored("run-1")
     assert (restored / "cloned/x").exists()
     assert (restored / "cloned/README").exists()
     assert not (restored / "cloned/.git").exists()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "git clone -q {remote} cloned",
+        "git worktree add -q wt",
+        "git worktree add -q wt; sed -i s,.*,'gitdir: /elsewhere/.git/worktrees/wt', wt/.git",
+    ],
+)
+async def test_a_repository_that_the_agent_did_nothing_in_is_not_work(
+    host: Host, upstream: Upstream, script: str
+) -> None:
+    report = await left(host, script.format(remote=upstream.remote))
+    assert (report.files_changed, report.kept_ref) == ([], None)
+    await left(host, f"{script.format(remote=upstream.remote)}; echo x > $(ls -d cloned wt 2>&-)/x", "run-2")
+    assert [kept.run_id for kept in await host.workspaces.kept()] == ["run-2"]
+
+
+async def test_changes_in_a_directory_that_became_a_repository_are_kept(host: Host) -> None:
+    report = await left(host, "git init -q src; echo x >> src/a.txt; echo y > src/y")
+    assert report.files_changed == ["src/a.txt", "src/y"]
 
 
 async def test_work_past_the_limit_is_set_aside_and_the_report_says_where(tmp_path: Path, upstream: Upstream) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from triage_service import VERDICT, ask, children, finished, runs, slow, start, until
 
 from cli import switch
+from cli.service import ServiceRefused
 from cli.triage import plan_triage, run_triage
 
 if TYPE_CHECKING:
@@ -52,10 +54,10 @@ async def test_it_works_with_the_agents_pool_limited_to_one(service: Service) ->
     async with service.prefect() as prefect:
         await prefect.patch("/work_pools/agents", json={"concurrency_limit": 1})
         try:
-            job = await finished(service, await start(service, ask("a", "b", "c", at_once=3)))
+            job = await finished(service, await start(service, ask("a", "b", at_once=2)))
         finally:
             await prefect.patch("/work_pools/agents", json={"concurrency_limit": None})
-    assert job["structured"]["counts"] == {"done": 3}
+    assert job["structured"]["counts"] == {"done": 2}
 
 
 async def test_a_triage_whose_items_all_fail_is_a_failure_with_its_report(service: Service) -> None:
@@ -144,24 +146,24 @@ def terminal(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_BEARER_TOKEN", service.token)
 
 
-def test_a_dry_run_lists_what_would_be_done_and_starts_nothing(
+async def test_a_dry_run_lists_what_would_be_done_and_starts_nothing(
     service: Service, terminal: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert plan_triage("inbox", again=False, as_json=False) == 0
+    assert await asyncio.to_thread(plan_triage, "inbox", again=False, as_json=False) == 0
     said = capsys.readouterr().out
     assert "01-staff-engineer.md" in said
     assert "It may cost at most $4.00. No agent was started." in said
-    assert service.model.conversations == []
+    assert not any("inbox/" in conversation.prompt for conversation in service.model.conversations)
 
 
-def test_an_unknown_triage_is_refused(terminal: None) -> None:
-    with pytest.raises(Exception, match="404: Triage not found"):
-        run_triage("nothing", again=False, as_json=True)
+async def test_an_unknown_triage_is_refused(terminal: None) -> None:
+    with pytest.raises(ServiceRefused, match="404: Triage not found"):
+        await asyncio.to_thread(run_triage, "nothing", again=False, as_json=True)
 
 
-def test_pause_and_resume_are_one_command_each(terminal: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert switch.pause(cancel=False) == 0
-    assert switch.resume() == 0
+async def test_pause_and_resume_are_one_command_each(terminal: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await asyncio.to_thread(switch.pause, cancel=False) == 0
+    assert await asyncio.to_thread(switch.resume) == 0
     assert capsys.readouterr().out == "paused: agents, triage; `agent-service resume` ends it\nresumed\n"
 
 
