@@ -145,6 +145,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         pass
     finally:
         _signal(process.pid, signal.SIGKILL)
+        # unread output would keep the pipe open for good; there is no public way to give it up
+        process._transport.close()  # type: ignore[attr-defined]
 
 
 def _signal(group: int, number: signal.Signals) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from agent.errors import AgentError
 from agent.settings import AgentSettings
+from api.settings import ApiSettings
 from cli import switch
 from cli.cancel import cancel_job
 from cli.demo import show_demo
@@ -34,8 +35,8 @@ class Part(StrEnum):
 @app.command()
 def up(only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None) -> None:
     """Start the service on this machine: Prefect's server, the API, and the agents' host."""
-    settings = read_environment(AgentSettings)
-    raise typer.Exit(supervise(settings.state_dir, only.value if only else None))
+    settings, api = read_environment(AgentSettings), read_environment(ApiSettings)
+    raise typer.Exit(supervise(settings.state_dir, (api.api_host, api.api_port), only.value if only else None))
 
 
 @app.command()

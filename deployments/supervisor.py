@@ -14,9 +14,10 @@ from types import FrameType
 from typing import Literal
 
 from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home
-from deployments.prefect_server import PrefectServer, start_server
+from deployments.prefect_server import PrefectServer, listen, start_server
 
 Part = Literal["prefect", "host"]
+Address = tuple[str, int]
 
 CANNOT_START = 2
 """What a host exits with when it would fail again in the same way."""
@@ -30,8 +31,9 @@ _STEADY_SECONDS = 60.0
 class Supervisor:
     """Keeps the parts running until a signal; a part that dies is started again, with growing pauses."""
 
-    def __init__(self, state_dir: Path, environment: Mapping[str, str], only: Part | None) -> None:
+    def __init__(self, state_dir: Path, api: Address, environment: Mapping[str, str], only: Part | None) -> None:
         self._state_dir = state_dir
+        self._api = api
         self._environment = dict(environment)
         self._runs_prefect = only != "host" and "PREFECT_API_URL" not in environment
         self._runs_host = only != "prefect"
@@ -46,6 +48,9 @@ class Supervisor:
         """Run the parts; gives the exit status. Raises PortInUse and PrefectServerFailed at the start."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
+        if self._runs_host:
+            # known within a second, and not after Prefect's server has come up for nothing
+            listen(*self._api, "API_PORT").close()
         with self._stack:
             if self._runs_prefect:
                 self._start_server(self._prefect_port())
@@ -121,6 +126,9 @@ class Supervisor:
         return int(server.api_url.rsplit(":", 1)[1].split("/", 1)[0])
 
 
-def supervise(state_dir: Path, only: Part | None = None) -> int:
-    """Run what `only` says, or all of it, with this process's environment."""
-    return Supervisor(state_dir, os.environ, only).run()
+def supervise(state_dir: Path, api: Address, only: Part | None = None) -> int:
+    """Run what `only` says, or all of it, with this process's environment; `api` is where the host will listen.
+
+    Raises PortInUse and PrefectServerFailed at the start.
+    """
+    return Supervisor(state_dir, api, os.environ, only).run()

@@ -13,7 +13,7 @@ from job_client import Jobs
 from waiting import until
 
 from demo.model import OfflineModel
-from demo.stage import Stage, set_stage
+from demo.stage import Stage, set_stage, stop
 from deployments.in_flight import InFlight
 
 pytestmark = pytest.mark.anyio
@@ -57,45 +57,46 @@ async def kill_host(jobs: Jobs) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_run_of_a_host_that_died_has_crashed_and_what_waited_is_run(jobs: Jobs) -> None:
+async def test_a_host_that_died_leaves_no_run_without_an_end(jobs: Jobs) -> None:
     dead = await jobs.start(TOOL | {"text": "I begin."})
     await until(lambda: jobs.processes("seq 888"), "the tool runs", 60)
-    waiting = [await jobs.start({"text": "done"}) for _ in range(2)]
+    waiting = await jobs.start({"text": "done"})
+    (await jobs.client.post("/pause")).raise_for_status()
+    taken = await pending(jobs, {"text": "here after all"}, InFlight(jobs.stage.state_dir).claim)
+    foreign = await pending(jobs, {"text": "never said here"}, "taken by the host of another machine")
+    (await jobs.client.post("/resume")).raise_for_status()
     await kill_host(jobs)
 
     job = await jobs.finished(dead, 10)
     assert (job["status"], job["state"]) == ("error", "Crashed")
     assert "the host died" in job["error"]
     assert jobs.processes("seq 888") == []
-    for job_id in waiting:
-        assert (await jobs.finished(job_id))["status"] == "completed"
     events = (await jobs.client.get(f"/jobs/{dead}/transcript")).json()["events"]
     assert [event["type"] for event in events][-1] == "ended"
-    assert list((jobs.stage.state_dir / "host" / "runs").iterdir()) == []
-
-
-async def test_a_run_that_was_taken_and_never_started_is_run(jobs: Jobs) -> None:
-    (await jobs.client.post("/pause")).raise_for_status()
-    job_id = await jobs.start({"text": "here after all"})
-    claim = InFlight(jobs.stage.state_dir).claim
-    user, password = jobs.stage.prefect_auth.split(":", 1)
-    async with httpx.AsyncClient(base_url=f"{jobs.stage.prefect_url}/api", auth=(user, password)) as prefect:
-        body = {"state": {"type": "PENDING", "message": claim}}
-        (await prefect.post(f"/flow_runs/{job_id}/set_state", json=body)).raise_for_status()
-    (await jobs.client.post("/resume")).raise_for_status()
-    await kill_host(jobs)
-    job = await jobs.finished(job_id)
+    # what waited is run, and what was taken and never started; what another host took is that host's
+    assert (await jobs.finished(waiting))["status"] == "completed"
+    job = await jobs.finished(taken)
     assert (job["status"], job["result"]) == ("completed", "here after all")
+    assert (await jobs.read(foreign))["status"] == "running"
+    async with prefect(jobs.stage) as api:
+        assert (await api.get(f"/flow_runs/{UUID(foreign)}")).json()["state_name"] == "Pending"
+    await until(lambda: not list((jobs.stage.state_dir / "host" / "runs").iterdir()), "no note of a run is left", 60)
+
+    family = psutil.Process(jobs.stage.process.pid).children(recursive=True)
+    assert len(family) >= 2
+    assert stop(jobs.stage.process) == 0
+    assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
 
 
-async def test_another_hosts_runs_are_left_alone(jobs: Jobs) -> None:
-    (await jobs.client.post("/pause")).raise_for_status()
-    job_id = await jobs.start({"text": "never said here"})
-    user, password = jobs.stage.prefect_auth.split(":", 1)
-    async with httpx.AsyncClient(base_url=f"{jobs.stage.prefect_url}/api", auth=(user, password)) as prefect:
-        body = {"state": {"type": "PENDING", "message": "taken by the host of another machine"}}
-        (await prefect.post(f"/flow_runs/{job_id}/set_state", json=body)).raise_for_status()
-        (await jobs.client.post("/resume")).raise_for_status()
-        await kill_host(jobs)
-        assert (await prefect.get(f"/flow_runs/{UUID(job_id)}")).json()["state_name"] == "Pending"
-    assert (await jobs.read(job_id))["status"] == "running"
+async def pending(jobs: Jobs, answer: dict[str, str], claim: str) -> str:
+    """A job that a host has taken and not started, as `claim` says which."""
+    job_id = await jobs.start(answer)
+    async with prefect(jobs.stage) as api:
+        body = {"state": {"type": "PENDING", "message": claim}}
+        (await api.post(f"/flow_runs/{job_id}/set_state", json=body)).raise_for_status()
+    return job_id
+
+
+def prefect(stage: Stage) -> httpx.AsyncClient:
+    user, password = stage.prefect_auth.split(":", 1)
+    return httpx.AsyncClient(base_url=f"{stage.prefect_url}/api", auth=(user, password))
