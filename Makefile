@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint constraints clean
+.PHONY: install demo test chaos lint constraints clean
 
 install: .venv/.installed
 
@@ -22,6 +22,10 @@ lint: install
 test: lint
 	.ci/tools
 	$(BIN)/pytest $(ARGS)
+
+# Jobs, while parts of the service are killed: make chaos RUNS=200 KILLS=60 SEED=7
+chaos: install
+	$(BIN)/python -m benchmarks.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 # The pinned set, without the name of any index host.
 constraints:

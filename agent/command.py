@@ -17,8 +17,11 @@ INITIALIZE = "initialize"
 INTERRUPT = "interrupt"
 
 
-def build_argv(cli: Path, request: AgentRequest, agent: str) -> list[str]:
-    """All that has to be known when the process starts; no text of the caller's but names is in it."""
+def build_argv(cli: Path, request: AgentRequest, agent: str, session_id: str | None = None) -> list[str]:
+    """All that has to be known when the process starts; no text of the caller's but names is in it.
+
+    With a `session_id` of its config directory the CLI goes on with that session.
+    """
     argv = [str(cli), "-p", "--input-format", "stream-json", "--output-format", "stream-json"]
     argv += ["--verbose", "--include-partial-messages", "--dangerously-skip-permissions"]
     argv += ["--max-budget-usd", f"{request.max_budget_usd:f}", "--agent", agent]
@@ -26,6 +29,8 @@ def build_argv(cli: Path, request: AgentRequest, agent: str) -> list[str]:
         argv += ["--model", request.model]
     if request.effort is not None:
         argv += ["--effort", request.effort]
+    if session_id is not None:
+        argv += ["--resume", session_id]
     if request.max_turns is not None:
         argv += ["--max-turns", str(request.max_turns)]
     return argv

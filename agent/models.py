@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 """The levels that the pinned CLI's `--effort` takes (`claude --help`)."""
 
+OnCrash = Literal["fail", "resume"]
+
 Ending = Literal["exit", "timeout", "stalled", "cancelled"]
 """Why the agent's process is no longer there: by itself, or who ended it."""
 
@@ -96,6 +98,11 @@ class AgentRequest(Frozen):
     workspace: Name = Field(default="default", title="Workspace", description="The name of a configured workspace.")
     ref: Name | None = Field(
         default=None, title="Ref", description="A branch, tag or commit instead of the workspace's own."
+    )
+    on_crash: OnCrash = Field(
+        default="fail",
+        title="After a crash",
+        description="What becomes of the run when its host dies or stops: it fails, or the agent carries on.",
     )
     metadata: dict[str, JsonValue] | None = Field(
         default=None, title="Metadata", description="Echoed back to the caller; the agent never sees it."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,6 +34,12 @@ class Private(Frozen):
         """The agent's temporary files."""
         return self.directory / "tmp"
 
+    def session_id(self) -> str | None:
+        """The session that the CLI has kept here last; None when no agent has begun."""
+        # CONFIG/projects/<working directory>/<session id>.jsonl, as the pinned CLI writes it
+        found = sorted(self.config.glob("projects/*/*.jsonl"), key=lambda path: path.lstat().st_mtime)
+        return found[-1].stem if found else None
+
     def variables(self) -> dict[str, str]:
         """What an agent outside a cell has to be told of it."""
         return {
@@ -45,14 +51,17 @@ class Private(Frozen):
 
 
 @asynccontextmanager
-async def private_directory(directory: Path, template: Path | None) -> AsyncIterator[Private]:
-    """The private directory of a run, its CLI config made after `template`; it is removed at the end."""
+async def private_directory(
+    directory: Path, template: Path | None, is_kept: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Private]:
+    """The private directory of a run, its CLI config made after `template`; it is removed unless `is_kept` then."""
     private = Private(directory=directory)
     await asyncio.to_thread(_make, private, template)
     try:
         yield private
     finally:
-        await uninterrupted(asyncio.to_thread(_take_away, directory))
+        if not is_kept():
+            await uninterrupted(asyncio.to_thread(_take_away, directory))
 
 
 def _take_away(directory: Path) -> None:

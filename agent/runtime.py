@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
@@ -17,10 +18,11 @@ from agent.enclosure import Enclosure
 from agent.environment import build_environment, known_secrets
 from agent.errors import RequestRefused
 from agent.events import Sink
+from agent.files import remove
 from agent.installation import find_cli, find_credential
 from agent.lease import Lease
 from agent.models import AgentRequest, WorkspaceReport
-from agent.private import private_directory
+from agent.private import Private, private_directory
 from agent.process import AgentProcess
 from agent.redaction import Redactor
 from agent.settings import AgentSettings
@@ -58,6 +60,20 @@ class Runtime:
         if left:
             _log.warning("processes of an earlier host could not be ended: %s", left)
 
+    def private(self, run_id: str) -> Private:
+        """The private directory of a run, whether it is there or not."""
+        return Private(directory=self.settings.state_dir / "runs" / run_id)
+
+    async def clear(self, spared: Collection[str]) -> None:
+        """Remove the private directories that an earlier host left behind, but for those of the `spared` runs."""
+        await asyncio.to_thread(self._clear, spared)
+
+    def _clear(self, spared: Collection[str]) -> None:
+        for directory in (self.settings.state_dir / "runs").glob("*"):
+            if directory.name not in spared:
+                with contextlib.suppress(OSError):
+                    remove(directory)
+
     def check_bounds(self, request: AgentRequest) -> None:
         """Raises RequestRefused for a budget or a time limit past the operator's maximum."""
         if request.max_budget_usd > self.settings.max_budget_usd_limit:
@@ -79,18 +95,28 @@ class Runtime:
 
     @asynccontextmanager
     async def converse(
-        self, run_id: str, request: AgentRequest, checkout: Checkout, sink: Sink
+        self,
+        run_id: str,
+        request: AgentRequest,
+        checkout: Checkout,
+        sink: Sink,
+        *,
+        session_id: str | None = None,
+        is_kept: Callable[[], bool] = lambda: False,
     ) -> AsyncIterator[Conversation]:
         """A started CLI that waits for its prompt; at the end nothing of it is left, files or processes.
+
+        With a `session_id` it goes on with what the run's private directory has of that session; that directory
+        stays if `is_kept` says so at the end.
 
         Raises NotConfigured, RequestRefused or SpawnFailed.
         """
         self.check_bounds(request)
         cli = find_cli(self.settings)
         agent = agent_name(request.agent, checkout.path)
-        directory = self.settings.state_dir / "runs" / run_id
-        async with private_directory(directory, self.settings.agent_config_template) as private:
-            argv = build_argv(cli, request, agent)
+        directory = self.private(run_id).directory
+        async with private_directory(directory, self.settings.agent_config_template, is_kept) as private:
+            argv = build_argv(cli, request, agent, session_id)
             with self._access(run_id, request) as access:
                 environment = self._environment(access)
                 place = self.enclosure.place(argv, environment, checkout, private, run_id)

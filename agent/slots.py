@@ -75,6 +75,13 @@ class Slots:
                 raise AgentBusy from None
             raise
 
+    def claim(self, index: int) -> Slot | None:
+        """That very slot, for its taker to give back; None while it is lent, or if there is none of that number."""
+        found = next((slot for slot in self._free if slot.index == index), None)
+        if found is not None:
+            self._free.remove(found)
+        return found
+
     def give_back(self, slot: Slot) -> None:
         """End the use of `slot`: the first in line has it next."""
         while self._line:

@@ -60,3 +60,10 @@ class Checkout(Frozen):
     path: Path
     snapshot: Snapshot
     read_paths: tuple[Path, ...] = Field(default=(), description="What else must be readable for it to work.")
+
+
+class Resumption(Frozen):
+    """What a run goes on with that was broken off: its files, and its session in its private directory."""
+
+    checkout: Checkout
+    session_id: str

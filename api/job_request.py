@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
-from agent.models import AgentRequest, Effort, Frozen, Name, Text, refuse_blank
+from agent.models import AgentRequest, Effort, Frozen, Name, OnCrash, Text, refuse_blank
 from agent.settings import AgentSettings
 from api.answer_schema import AnswerSchema
 from api.json_object import JsonObject
@@ -57,6 +57,10 @@ class JobRequest(Frozen):
     )
     workspace: Name = Field(default="default", description="The name of a configured workspace.")
     ref: Name | None = Field(default=None, description="A branch, tag or commit instead of the workspace's own.")
+    on_crash: OnCrash = Field(
+        default="fail",
+        description="When the host dies or stops: the job fails, or its agent carries on with its session and files.",
+    )
     priority: Priority = Field(default="default", description="Which work queue it waits in: high goes first.")
     run_at: AwareDatetime | None = Field(default=None, description="Not before that moment: ISO 8601 with offset.")
     tags: list[Tag] = Field(default=[], max_length=20, description="Tags of the run in Prefect.")

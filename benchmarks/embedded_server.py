@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from benchmarks.chat_burst import stock_prefect
+from benchmarks.stock import stock_prefect
 from deployments.prefect_environment import client_environment
 from deployments.prefect_server import start_server
 

@@ -38,9 +38,10 @@ from agent.provider import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from agent.slots import Slot
+from agent.snapshot import Resumption
 from deployments.cancelling import Cancelling
 from deployments.hold import Hold
-from deployments.in_flight import InFlight
+from deployments.in_flight import InFlight, Whereabouts
 from deployments.inline import InlineRun
 from deployments.prefect_calls import calling_prefect
 from deployments.settings import HostSettings
@@ -80,6 +81,10 @@ class Host:
         self._client: PrefectClient | None = None
         self._stack = AsyncExitStack()
         self.in_flight = InFlight(agent_settings.state_dir)
+        self.resumptions: dict[UUID, Resumption] = {}
+        self.carried: list[tuple[FlowRun, Slot]] = []
+        """Runs that an earlier host has begun, each in the slot that it had: the worker takes them first of all."""
+        self._at_work: list[RunContext] = []
         self._inline: set[InlineRun] = set()
         self._flow_id: UUID | None = None
         self._triage_flow_id: UUID | None = None
@@ -270,13 +275,29 @@ class Host:
     def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
         """What the tasks of `flow_run` work with in `slot`."""
         context = RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
+        context.resumption = self.resumptions.pop(flow_run.id, None)
         if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
             context.held_until = lambda: self.hold.until
+            if flow_run.parameters["request"].get("on_crash") == "resume":
+                context.note_checkout = lambda checkout: self.in_flight.write(
+                    flow_run.id, Whereabouts(slot=slot.index, checkout=checkout)
+                )
         return context
+
+    def part(self) -> None:
+        """The host stops: what can be carried on when it is back is left as it is, agents ended."""
+        for context in self._at_work:
+            if self.in_flight.whereabouts(context.run_id) is not None and not context.cancellation.asked:
+                context.is_parting = True
+                context.cancellation.ask()
 
     async def execute(self, flow_run: FlowRun, context: RunContext) -> State[Any]:
         """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
-        with self.in_flight.noted(flow_run.id), self.cancelling.heard(flow_run.id, context.cancellation.ask):
+        with (
+            self.in_flight.noted(flow_run.id, lambda: context.is_parting),
+            self.cancelling.heard(flow_run.id, context.cancellation.ask),
+        ):
+            self._at_work.append(context)
             try:
                 with running(context):
                     state = await run_flow_async(
@@ -285,6 +306,7 @@ class Host:
             except Abort as error:  # Prefect does not let it run any more: somebody gave it an end, or deleted it
                 return Cancelled(message=f"ended in Prefect: {error}")
             finally:
+                self._at_work.remove(context)
                 self.runtime.slots.give_back(context.slot)
             assert isinstance(state, State)
             if not context.has_ended and not state.is_scheduled():

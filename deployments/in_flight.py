@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from agent.files import write
+from agent.models import Frozen
+from agent.snapshot import Checkout
+
+
+class Whereabouts(Frozen):
+    """Where a run is at work that is to be carried on if its host does not live to end it."""
+
+    slot: int
+    checkout: Checkout
 
 
 class InFlight:
@@ -27,16 +36,31 @@ class InFlight:
         return f"taken by the host {self.host_id}"
 
     @contextmanager
-    def noted(self, run_id: UUID) -> Iterator[None]:
-        """While this is open the run is at work here; whoever leaves by an exception leaves its note behind."""
+    def noted(self, run_id: UUID, is_kept: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """While this is open the run is at work here.
+
+        Whoever leaves by an exception, or says so, leaves its note behind.
+        """
         note = self._runs / str(run_id)
         note.touch()
         self.at_work.add(run_id)
         try:
             yield
-            self.forget(run_id)
+            if not is_kept():
+                self.forget(run_id)
         finally:
             self.at_work.discard(run_id)
+
+    def write(self, run_id: UUID, whereabouts: Whereabouts) -> None:
+        """Have the note say where the run is at work."""
+        write(self._runs / str(run_id), whereabouts.model_dump_json())
+
+    def whereabouts(self, run_id: UUID) -> Whereabouts | None:
+        """Where the run was at work, if its note says so."""
+        try:
+            return Whereabouts.model_validate_json((self._runs / str(run_id)).read_text())
+        except (OSError, ValueError):
+            return None
 
     def forget(self, run_id: UUID) -> None:
         """The run has ended, as everybody can see in Prefect."""

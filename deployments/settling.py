@@ -20,6 +20,7 @@ from agent.events import Ended
 from agent.models import AgentResult, Outcome
 from deployments.host import Host
 from deployments.prefect_calls import PrefectUnavailable, calling_prefect
+from deployments.resuming import Resuming
 from store.entry import Entry
 from store.errors import StoreUnavailable
 from tasks.conclusion import CANCELLED, status_of
@@ -49,9 +50,11 @@ class Settling:
 
         Raises PrefectUnavailable or StoreUnavailable at its start.
         """
+        await self._resume()
         settled = await self.settle(timedelta())
         if settled:
             _log.warning("settled %d runs that an earlier host has left behind", settled)
+        await self._host.runtime.clear({str(flow_run.id) for flow_run, _ in self._host.carried})
         task = asyncio.create_task(self._watch())
         try:
             yield
@@ -63,12 +66,18 @@ class Settling:
         """Settle the runs whose state is older than `grace`, and count them; raises PrefectUnavailable."""
         before = datetime.now(UTC) - grace
         runs = [*await self._noted(), *await self._claimed()]
-        left = {run.id: run for run in runs if run.id not in self._host.in_flight.at_work}
+        spared = self._host.in_flight.at_work | {run.id for run, _ in self._host.carried}
+        left = {run.id: run for run in runs if run.id not in spared}
         settled = 0
         for flow_run in left.values():
             if flow_run.state is None or flow_run.state.timestamp <= before:
                 settled += await self._settle(flow_run)
         return settled
+
+    async def _resume(self) -> None:
+        resuming = Resuming(self._host)
+        for flow_run in await self._noted():
+            await resuming.resume(flow_run)
 
     async def _watch(self) -> None:
         while True:

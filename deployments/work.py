@@ -47,6 +47,10 @@ class Work(ABC, Generic[Seat]):
     def expect(self, nudge: Callable[[], None]) -> None:
         """`nudge` is to be called when this host has queued a run of this kind."""
 
+    def carried(self) -> list[tuple[FlowRun, Seat]]:
+        """Runs that an earlier host has begun and that go on here, each with its seat; asked once."""
+        return []
+
     def cancel(self, run_id: UUID) -> bool:
         """End the run in its own way; False if it is not at work here, or has no way but to be broken off."""
         return False
@@ -73,6 +77,15 @@ class AgentWork(Work[Slot]):
     def give_back(self, seat: Slot) -> None:
         """The slot is free again."""
         self.host.runtime.slots.give_back(seat)
+
+    def carried(self) -> list[tuple[FlowRun, Slot]]:
+        """Agents that go on where they were."""
+        carried, self.host.carried = self.host.carried, []
+        return carried
+
+    def break_off(self) -> None:
+        """Agents that can be carried on are not waited for."""
+        self.host.part()
 
     async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
         """Run the agent to its end."""

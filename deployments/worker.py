@@ -57,6 +57,8 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         self._work.expect(self._nudged.set)
         async with self:
             heartbeat = asyncio.create_task(self._keep_in_touch())
+            for flow_run, seat in self._work.carried():
+                self._start(flow_run, seat)
             taking = asyncio.create_task(self._take_runs())
             try:
                 yield

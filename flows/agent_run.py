@@ -16,6 +16,7 @@ from tasks.git_sync import git_sync
 from tasks.inputs import restore_input
 from tasks.invoke_agent import invoke_agent
 from tasks.publish import publish
+from tasks.resumption import part
 
 
 @flow(name="agent_run", persist_result=False)
@@ -34,6 +35,8 @@ async def agent_run(request: AgentRequest) -> AgentResult | State[AgentResult]:
         await publish(request, conclude_failure(request, failure))
         raise
     except asyncio.CancelledError as cancelled:
+        if later := part():
+            return later
         await publish(request, conclude_failure(request, cancelled))
         return Cancelling(message=CANCELLED)
     await publish(request, conclude(result))

@@ -14,7 +14,7 @@ from agent.errors import NotConfigured
 from agent.models import Invocation, Outcome
 from agent.runtime import Runtime
 from agent.slots import Slot
-from agent.snapshot import Checkout
+from agent.snapshot import Checkout, Resumption
 from store.store import Store
 from tasks.cancellation import Cancellation
 
@@ -30,6 +30,12 @@ class RunContext:
     checkout: Checkout | None = None
     invocation: Invocation | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
+    resumption: Resumption | None = None
+    """What the run goes on with, if an earlier host has begun it."""
+    note_checkout: Callable[[Checkout], None] = lambda checkout: None
+    """Told once the agent's checkout is ready."""
+    is_parting: bool = False
+    """The host stops, and leaves the run to be carried on."""
     held_until: Callable[[], datetime | None] = lambda: None
     """Until when the provider refuses everybody, if it does, and if this run can wait for that."""
     has_ended: bool = False

@@ -27,13 +27,18 @@ async def git_sync(request: AgentRequest) -> Checkout:
     """A clean checkout of the request's workspace at its newest commit.
 
     When the remote stays away, the last attempt gives the last good state and says so, unless the workspace is
-    strict. Raises WorkspaceError.
+    strict. A run that is carried on keeps the checkout it had. Raises WorkspaceError.
     """
     run = current_run()
+    logger = get_run_logger()
+    if run.resumption is not None:
+        run.checkout = run.resumption.checkout
+        logger.info("the workspace is as the agent left it, from %s on", run.checkout.snapshot.commit)
+        return run.checkout
     last_attempt = (task_run.run_count or 1) > RETRIES
     checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=last_attempt)
     run.checkout = checkout
-    logger = get_run_logger()
+    run.note_checkout(checkout)
     logger.info("workspace %s at %s (%s)", checkout.snapshot.workspace, checkout.snapshot.commit, checkout.snapshot.ref)
     if checkout.snapshot.stale:
         warning = f"the workspace is not up to date: {checkout.snapshot.stale_reason}"

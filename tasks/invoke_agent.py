@@ -13,6 +13,7 @@ from agent.outcome import judge_overload
 from agent.snapshot import Checkout
 from tasks.context import current_run
 from tasks.policy import is_retryable
+from tasks.resumption import carry_on
 from tasks.sinks import to_journal, to_log
 
 
@@ -32,9 +33,16 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
     """
     run = current_run()
     with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)):
-        async with run.runtime.converse(str(run.run_id), request, checkout, emit) as conversation:
+        async with run.runtime.converse(
+            str(run.run_id),
+            request,
+            checkout,
+            emit,
+            session_id=run.resumption.session_id if run.resumption else None,
+            is_kept=lambda: run.is_parting,
+        ) as conversation:
             try:
-                await conversation.hold(content)
+                await conversation.hold(carry_on(content) if run.resumption else content)
             finally:
                 run.invocation = conversation.invocation
     judge_overload(request, run.invocation)

@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks.chaos.arena import Arena, open_arena
+from benchmarks.chaos.faults import wait_until_whole
 from demo.model import OfflineModel
 from demo.stage import Stage, set_stage
 
@@ -42,6 +44,32 @@ def stage(
     }
     with set_stage(directory, offline_model.url, settings) as stage:
         yield stage
+
+
+@pytest.fixture(scope="session")
+def arena(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """A service that may be hurt, with room for one agent; the last test of it ends it."""
+    settings = {"AGENT_CAPACITY": "1", "TRIAGE_LEASE_SECONDS": "2"}
+    with open_arena(tmp_path_factory.mktemp("arena"), offline_model.url, settings) as arena:
+        yield arena
+
+
+@pytest.fixture
+async def victim(arena: Arena, offline_model: OfflineModel) -> AsyncIterator["Service"]:
+    """The service that may be hurt, once it is whole."""
+    offline_model.reset()
+    await wait_until_whole(arena.stage)
+    headers = {"Authorization": f"Bearer {arena.stage.token}"}
+    async with httpx.AsyncClient(base_url=arena.stage.url, headers=headers, timeout=60) as client:
+        yield Service(arena.stage, offline_model, client)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests go to one worker, and so do all that hurt a service, those last that end it."""
+    items.sort(key=lambda item: item.get_closest_marker("ends_the_victim") is not None)
+    for item in items:
+        hurts = "arena" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("victim" if hurts else str(item.path)))
 
 
 class FlakyTransport:

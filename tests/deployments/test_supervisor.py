@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,28 +10,29 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from demo.model import OfflineModel
-from demo.stage import Stage, set_stage
+from benchmarks.chaos.arena import Arena
+from benchmarks.chaos.faults import HOST, PREFECT, find_part, wait_until_whole
+from demo.stage import Stage
 
 
-@pytest.fixture(scope="module")
-def own_stage(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A service of this file's own: its parts are killed here."""
-    with set_stage(tmp_path_factory.mktemp("own"), offline_model.url, {"AGENT_CAPACITY": "2"}) as stage:
-        yield stage
+@pytest.fixture
+def own_stage(arena: Arena) -> Stage:
+    """A service whose parts may be killed."""
+    asyncio.run(wait_until_whole(arena.stage))
+    return arena.stage
 
 
 def part(stage: Stage, module: str) -> psutil.Process:
     """The process that runs `module`."""
-    children = psutil.Process(stage.process.pid).children()
-    [found] = [child for child in children if module in child.cmdline()]
+    found = find_part(stage, module)
+    assert found is not None
     return found
 
 
@@ -62,7 +64,7 @@ def chat(stage: Stage) -> str:
 
 
 def test_while_prefect_does_not_answer_callers_are_told_within_three_seconds(own_stage: Stage) -> None:
-    server = part(own_stage, "deployments.prefect_server")
+    server = part(own_stage, PREFECT)
     server.suspend()
     try:
         with client(own_stage) as service:
@@ -78,14 +80,14 @@ def test_while_prefect_does_not_answer_callers_are_told_within_three_seconds(own
 
 
 def test_a_prefect_server_that_dies_is_started_again(own_stage: Stage) -> None:
-    old = part(own_stage, "deployments.prefect_server")
+    old = part(own_stage, PREFECT)
     old.kill()
     until(lambda: not alive([old]) and answers(own_stage, "/ready"), "the server is back")
     assert chat(own_stage) == "pong"
 
 
 def test_a_host_that_dies_is_started_again_and_takes_no_agent_with_it(own_stage: Stage) -> None:
-    host = part(own_stage, "api.server")
+    host = part(own_stage, HOST)
     script = [{"tool": "Bash", "input": {"command": "for i in $(seq 600); do sleep 0.5; done"}}]
     with client(own_stage) as service:
         body = {"agent": "service-upgrade", "prompt": f"offline-model: {json.dumps(script)}"}
@@ -93,7 +95,7 @@ def test_a_host_that_dies_is_started_again_and_takes_no_agent_with_it(own_stage:
     until(lambda: any("seq 600" in words(process) for process in descendants(host)), "the tool runs")
     family = descendants(host)
     host.kill()
-    until(lambda: answers(own_stage, "/ready") and part(own_stage, "api.server").pid != host.pid, "the host is back")
+    until(lambda: answers(own_stage, "/ready") and part(own_stage, HOST).pid != host.pid, "the host is back")
     until(lambda: not alive(family), "its agents are gone", 15)
     assert chat(own_stage) == "pong"
 
@@ -125,6 +127,7 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+@pytest.mark.ends_the_victim
 def test_ctrl_c_in_a_terminal_ends_every_process_in_order(own_stage: Stage) -> None:
     family = [psutil.Process(own_stage.process.pid), *descendants(psutil.Process(own_stage.process.pid))]
     assert len(family) >= 3

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from uuid import UUID
 
 import httpx
-import psutil
 import pytest
 from job_client import Jobs
 from waiting import until
 
-from demo.model import OfflineModel
-from demo.stage import Stage, set_stage, stop
+from benchmarks.chaos.faults import HOST, find_part, wait_until_whole
+from demo.stage import Stage
 from deployments.in_flight import InFlight
 
 pytestmark = pytest.mark.anyio
@@ -21,40 +19,17 @@ pytestmark = pytest.mark.anyio
 TOOL = {"tool": "Bash", "input": {"command": "echo left > left.txt; for i in $(seq 888); do sleep 0.3; done"}}
 
 
-@pytest.fixture(scope="module")
-def own_stage(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A service of this file's own, with room for one agent: its host is killed here."""
-    settings = {"AGENT_CAPACITY": "1"}
-    with set_stage(tmp_path_factory.mktemp("settle"), offline_model.url, settings) as stage:
-        yield stage
-
-
 @pytest.fixture
-async def jobs(own_stage: Stage) -> AsyncIterator[Jobs]:
-    headers = {"Authorization": f"Bearer {own_stage.token}"}
-    async with httpx.AsyncClient(base_url=own_stage.url, headers=headers, timeout=60) as client:
-        yield Jobs(client, own_stage)
-
-
-def host(stage: Stage) -> psutil.Process | None:
-    for process in psutil.Process(stage.process.pid).children():
-        if "api.server" in process.cmdline():
-            return process
-    return None
+async def jobs(victim: Any) -> Jobs:
+    return Jobs(victim.client, victim.stage)
 
 
 async def kill_host(jobs: Jobs) -> None:
     """Kill the host, and return once another serves."""
-    old = host(jobs.stage)
-    assert old is not None
-    old.kill()
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                if (await jobs.client.get("/health")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
+    host = find_part(jobs.stage, HOST)
+    assert host is not None
+    host.kill()
+    await wait_until_whole(jobs.stage)
 
 
 async def test_a_host_that_died_leaves_no_run_without_an_end(jobs: Jobs) -> None:
@@ -81,11 +56,6 @@ async def test_a_host_that_died_leaves_no_run_without_an_end(jobs: Jobs) -> None
     async with prefect(jobs.stage) as api:
         assert (await api.get(f"/flow_runs/{UUID(foreign)}")).json()["state_name"] == "Pending"
     await until(lambda: not list((jobs.stage.state_dir / "host" / "runs").iterdir()), "no note of a run is left", 60)
-
-    family = psutil.Process(jobs.stage.process.pid).children(recursive=True)
-    assert len(family) >= 2
-    assert stop(jobs.stage.process) == 0
-    assert [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE] == []
 
 
 async def pending(jobs: Jobs, answer: dict[str, str], claim: str) -> str:

@@ -3,86 +3,41 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
-import psutil
-import pytest
-import yaml
 from triage_service import ask, finished, runs, slow, start, until
 
-from demo.model import OfflineModel
-from demo.stage import REGISTER, Stage, set_stage
+from benchmarks.chaos.faults import HOST, find_part, wait_until_whole
 
 TITLES = [f"item {number}" for number in range(8)]
 
 
-@dataclass
-class Lonely:
-    """A service of the test's own: its host may be killed, and nothing runs on a schedule."""
-
-    stage: Stage
-    client: httpx.AsyncClient
-
-    def prefect(self) -> httpx.AsyncClient:
-        user, password = self.stage.prefect_auth.split(":", 1)
-        return httpx.AsyncClient(base_url=f"{self.stage.prefect_url}/api", auth=(user, password), timeout=30)
-
-
-@pytest.fixture
-async def lonely(offline_model: OfflineModel, tmp_path: Path) -> AsyncIterator[Any]:
-    register = yaml.safe_load(REGISTER.read_text())
-    for deployment in register["deployments"]:
-        deployment.pop("schedules", None)
-        deployment.pop("concurrency_limit", None)
-    path = tmp_path / "prefect.yaml"
-    path.write_text(yaml.safe_dump(register))
-    settings = {"AGENT_CAPACITY": "2", "TRIAGE_LEASE_SECONDS": "2"}
-    with set_stage(tmp_path / "stage", offline_model.url, settings, path) as stage:
-        headers = {"Authorization": f"Bearer {stage.token}"}
-        async with httpx.AsyncClient(base_url=stage.url, headers=headers, timeout=60) as client:
-            yield Lonely(stage, client)
-
-
-async def test_every_item_is_handled_exactly_once(lonely: Any) -> None:
+async def test_every_item_is_handled_exactly_once(victim: Any) -> None:
     request = ask(*TITLES, prompt=slow(500), at_once=2, max_attempts=9)
-    both = [await start(lonely, request) for _ in range(2)]
+    both = [await start(victim, request) for _ in range(2)]
 
     async def in_the_middle() -> bool:
-        states = Counter(run["state_type"] for run in await agents(lonely))
+        states = Counter(run["state_type"] for run in await agents(victim))
         return states["COMPLETED"] >= 2 and states["RUNNING"] >= 1
 
     await until(in_the_middle, "some items done, and some at work", 120)
-    kill_host(lonely.stage)
+    host = find_part(victim.stage, HOST)
+    assert host is not None
+    host.kill()
 
-    async def back() -> bool:
-        try:
-            return (await lonely.client.get("/ready")).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    await until(back, "the host back", 120)
+    await wait_until_whole(victim.stage)
     for run_id in both:
-        await finished(lonely, run_id)
+        await finished(victim, run_id)
     for _ in range(5):
-        report = (await finished(lonely, await start(lonely, request)))["structured"]
+        report = (await finished(victim, await start(victim, request)))["structured"]
         if report["handled_before"] == len(TITLES):
             break
     assert report["handled_before"] == len(TITLES)
 
-    ended = [(run["name"].removeprefix("recruiter-triage: "), run["state_type"]) for run in await agents(lonely)]
+    ended = [(run["name"].removeprefix("recruiter-triage: "), run["state_type"]) for run in await agents(victim)]
     assert {state for _, state in ended} <= {"COMPLETED", "CRASHED"}
     assert Counter(name for name, state in ended if state == "COMPLETED") == dict.fromkeys(TITLES, 1)
 
 
 async def agents(service: Any) -> list[dict[str, Any]]:
     return await runs(service, flow_runs={"tags": {"all_": ["trigger:triage"]}})
-
-
-def kill_host(stage: Stage) -> None:
-    for process in psutil.Process(stage.process.pid).children():
-        if "api.server" in process.cmdline():
-            process.kill()

@@ -1,0 +1,91 @@
+"""What holds of every job and of the machine, whatever was killed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import psutil
+
+from agent.descendants import COOKIE
+from benchmarks.chaos.faults import DISK_NAME
+from benchmarks.chaos.work import Caller, Job
+from demo.model import OfflineModel
+from demo.stage import Stage
+
+FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
+
+
+async def broken(stage: Stage, caller: Caller, model: OfflineModel) -> list[str]:
+    """Each invariant that does not hold, in a line; asked while the service is up and idle."""
+    found = [*caller.refused]
+    async with prefect(stage) as api:
+        for job in caller.jobs:
+            found += await _of_job(api, job)
+        found += await _of_prefect(api, caller)
+    found += _of_agents(caller.jobs, model)
+    health = (await caller.client.get("/health")).json()
+    if health["capacity"]["free"] != health["capacity"]["agents"] or health["capacity"]["waiting"]:
+        found.append(f"not every slot is free: {health['capacity']}")
+    found += [f"an agent's process is alive: {line}" for line in agents_alive(stage)]
+    for place in ("runs", "host/runs"):
+        directory = stage.state_dir / place
+        left = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+        if left:
+            found.append(f"left over in {place}: {' '.join(left[:5])}")
+    return found
+
+
+async def _of_job(api: httpx.AsyncClient, job: Job) -> list[str]:
+    if job.answer.get("status", "running") == "running":
+        return [f"{job.job_id} has no end: {job.answer.get('state')}"]
+    states = (await api.get("/flow_run_states/", params={"flow_run_id": job.job_id})).json()
+    final = [state["type"] for state in states if state["type"] in FINAL]
+    begun = [state for state in states if state["type"] == "RUNNING" and state["name"] == "Running"]
+    found = []
+    if len(final) != 1:
+        found.append(f"{job.job_id} has {len(final)} ends: {' '.join(state['name'] for state in states)}")
+    if len(begun) > 1 and not job.resumes:
+        found.append(f"{job.job_id} was begun {len(begun)} times")
+    return found
+
+
+async def _of_prefect(api: httpx.AsyncClient, caller: Caller) -> list[str]:
+    body = {"flow_runs": {"tags": {"all_": [caller.tag]}}}
+    counted: int = (await api.post("/flow_runs/count", json=body)).json()
+    return [] if counted == len(caller.jobs) else [f"{counted} runs for {len(caller.jobs)} accepted jobs"]
+
+
+def _of_agents(jobs: list[Job], model: OfflineModel) -> list[str]:
+    """Whether the model was told each prompt once, but for those that were to be carried on."""
+    first = [talk for talk in model.conversations if talk.turn == 0]
+    told = Counter(job.mark for job in jobs for talk in first if job.mark in talk.prompt)
+    return [
+        f"{job.job_id}: its agent was started {told[job.mark]} times"
+        for job in jobs
+        if told[job.mark] > 1 and not job.resumes
+    ]
+
+
+def agents_alive(stage: Stage) -> list[str]:
+    """What runs with a run's cookie, or in a cell over this service's state."""
+    own = Path("/proc/self/ns/mnt").readlink()
+    signs = (str(stage.state_dir), f" {DISK_NAME} ")
+    found = []
+    for process in psutil.process_iter():
+        proc = Path("/proc", str(process.pid))
+        with contextlib.suppress(psutil.Error, OSError):
+            in_cell = (proc / "ns/mnt").readlink() != own and any(
+                sign in (proc / "mountinfo").read_text() for sign in signs
+            )
+            if in_cell or COOKIE in process.environ():
+                found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
+    return found
+
+
+def prefect(stage: Stage) -> httpx.AsyncClient:
+    """Prefect's own API, with its password."""
+    user, password = stage.prefect_auth.split(":", 1)
+    return httpx.AsyncClient(base_url=f"{stage.prefect_url}/api", auth=(user, password), timeout=60)
