@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from prefect.client.orchestration import PrefectClient
-from prefect.events.actions import PauseDeployment
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState, PauseDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
 
 from deployments.streak import FAILING, STREAK
 
@@ -24,7 +26,31 @@ PAUSE_FAILING = AutomationCore(
     actions=[PauseDeployment(source="inferred")],
 )
 
-ALL = [PAUSE_FAILING]
+LOST_AFTER = timedelta(minutes=10)
+
+
+def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
+    """Ends as Crashed the runs of which nothing was heard for that long: their host has not come back.
+
+    A host that does settles its own runs. Prefect's engine sends a heartbeat of each run every 30 seconds.
+    """
+    return AutomationCore(
+        name="End the runs of a host that does not come back",
+        description=f"Nothing was heard of the run for {within}, not even a heartbeat: it has crashed.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.*"},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=within,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="its host died and has not come back")],
+    )
+
+
+ALL = [PAUSE_FAILING, end_lost()]
 
 
 async def create_automations(client: PrefectClient) -> None:
