@@ -1,0 +1,37 @@
+"""The provider's usage limit, met by one job while others wait: nothing is burnt, and all of them complete."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from job_client import Jobs
+from waiting import until
+
+WAITING = int(os.environ.get("USAGE_LIMIT_JOBS", "3"))
+SECONDS = int(os.environ.get("USAGE_LIMIT_SECONDS", "20"))
+
+
+async def test_one_meets_it_and_the_others_wait_for_its_reset(victim: Any) -> None:
+    jobs = Jobs(victim.client, victim.stage)
+    reset = int(time.time()) + SECONDS
+    refusal = {"status": 429, "message": f"usage limit reached|{reset}", "headers": {"x-should-retry": "false"}}
+    met = await jobs.start({"error": refusal, "times": 1, "id": str(reset)}, {"text": "after all"})
+    waiting = [await jobs.start({"text": "done"}) for _ in range(WAITING)]
+    await held(jobs)
+    asked = len(victim.model.message_requests)
+    await asyncio.sleep(reset - time.time() - 1)
+    assert len(victim.model.message_requests) == asked == 1
+    assert (await victim.client.get("/health")).json()["held"]["reason"] == "the provider's usage limit is reached"
+    for job_id in [met, *waiting]:
+        job = await jobs.finished(job_id, 180)
+        assert (job["status"], job["result"]) == ("completed", "after all" if job_id == met else "done")
+    await until(lambda: not jobs.processes("claude"), "nothing is left", 60)
+
+
+async def held(jobs: Jobs) -> None:
+    async with asyncio.timeout(SECONDS):
+        while "held" not in (await jobs.client.get("/health")).json():
+            await asyncio.sleep(0.05)
