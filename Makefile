@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint constraints clean
+.PHONY: install demo test lint bench constraints clean
 
 install: .venv/.installed
 
@@ -22,6 +22,10 @@ lint: install
 test: lint
 	.ci/tools
 	$(BIN)/pytest $(ARGS)
+
+# One of them: make bench ONLY=workspaces
+bench: install
+	$(BIN)/python -m benchmarks $(ONLY)
 
 # The pinned set, without the name of any index host.
 constraints:
