@@ -89,6 +89,9 @@ async def test_an_artifact_tells_the_answer_the_cost_and_what_changed(service: S
         artifacts = (await prefect.post("/artifacts/filter", json=query)).json()
     text = "\n".join(artifact["data"] for artifact in artifacts)
     assert all(part in text for part in ("a fine answer", "$0.", "made.txt", "Tokens out"))
+    [diff] = [artifact for artifact in artifacts if artifact["description"] == "What recruiter-triage changed in git"]
+    assert "1 file changed" in diff["data"]
+    assert "+new" in diff["data"]
 
 
 async def test_an_overload_before_the_first_word_is_tried_again(service: Service) -> None:
