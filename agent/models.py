@@ -97,6 +97,9 @@ class AgentRequest(Frozen):
     ref: Name | None = Field(
         default=None, title="Ref", description="A branch, tag or commit instead of the workspace's own."
     )
+    strict_workspace: bool = Field(
+        default=False, title="Strict workspace", description="A remote that is away fails the run."
+    )
     metadata: dict[str, JsonValue] | None = Field(
         default=None, title="Metadata", description="Echoed back to the caller; the agent never sees it."
     )

@@ -26,12 +26,13 @@ RETRIES = 2
 async def git_sync(request: AgentRequest) -> Checkout:
     """A clean checkout of the request's workspace at its newest commit.
 
-    When the remote stays away, the last attempt gives the last good state and says so, unless the workspace is
-    strict. Raises WorkspaceError.
+    When the remote stays away, the last attempt gives the last good state and says so, unless the workspace or the
+    request is strict. Raises WorkspaceError.
     """
     run = current_run()
     last_attempt = (task_run.run_count or 1) > RETRIES
-    checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=last_attempt)
+    allow_stale = last_attempt and not request.strict_workspace
+    checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=allow_stale)
     run.checkout = checkout
     logger = get_run_logger()
     logger.info("workspace %s at %s (%s)", checkout.snapshot.workspace, checkout.snapshot.commit, checkout.snapshot.ref)

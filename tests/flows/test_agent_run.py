@@ -129,10 +129,13 @@ async def test_a_remote_that_stays_away_gives_the_last_good_state_and_says_so(
     flaky.fail(1000)
     try:
         job = await run_job(service, directive({"text": "answered all the same"}), workspace="flaky")
+        strict = await run_job(service, directive({"text": "no"}), workspace="flaky", strict_workspace=True)
     finally:
         flaky.fail(0)
     assert (job["status"], job["result"]) == ("completed", "answered all the same")
     assert job["workspace"]["stale"] is True
+    assert strict["status"] == "error"
+    assert "no route to host" in strict["error"]
 
 
 async def test_a_prompt_past_prefects_limit_is_kept_elsewhere_and_echoed_whole(service: Service) -> None:
