@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test chaos lint constraints clean
+.PHONY: install demo test chaos lint constraints clean bench
 
 install: .venv/.installed
 
@@ -26,6 +26,10 @@ test: lint
 # Jobs, while parts of the service are killed: make chaos RUNS=200 KILLS=60 SEED=7
 chaos: install
 	$(BIN)/python -m benchmarks.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+# One of them: make bench ONLY=workspaces
+bench: install
+	$(BIN)/python -m benchmarks $(ONLY)
 
 # The pinned set, without the name of any index host.
 constraints:

@@ -40,7 +40,7 @@ async def read_changes(
         files=files[:MOST_FILES],
         more_files=max(0, len(files) - MOST_FILES),
         stat=stat,
-        diff=diff[:diff_bytes].decode(errors="replace"),
+        diff=_cut(diff, diff_bytes).decode(errors="replace"),
         diff_cut=len(diff) > diff_bytes,
     )
 
@@ -88,3 +88,10 @@ async def _compare(git: Git, start: str, end: str, diff_bytes: int) -> tuple[lis
     stat = (await git.run(*compare, "--stat=100", start, end, limit=diff_bytes)).decode(errors="replace")
     diff = await git.run(*compare, "-p", "--find-renames", start, end, limit=diff_bytes + 1)
     return files, stat, diff
+
+
+def _cut(diff: bytes, most: int) -> bytes:
+    """The whole lines that fit; where not even one does, as much of it as fits."""
+    if len(diff) <= most:
+        return diff
+    return diff[: diff.rfind(b"\n", 0, most) + 1] or diff[:most]

@@ -14,11 +14,10 @@ from agent.git import GitError
 from agent.git_environment import GitEnvironment
 from agent.mirror import Limits, Mirror
 from agent.remote import Remote, find_remote
-from agent.settings import AgentSettings, WorkspaceConfig
+from agent.settings import DEFAULT_WORKSPACE, AgentSettings, WorkspaceConfig
 from agent.snapshot import Snapshot
 from agent.starter import make_starter
 
-DEFAULT = "default"
 USUAL_PLACE = Path("/workspace/infra")
 
 
@@ -33,7 +32,7 @@ class Mirrors:
 
     def names(self) -> list[str]:
         """The workspaces that there are, the default one first."""
-        return [DEFAULT, *sorted(name for name in self.settings.workspaces if name != DEFAULT)]
+        return self.settings.workspace_names
 
     def config(self, name: str) -> WorkspaceConfig:
         """What is set for that workspace; raises WorkspaceError, with the list, for one that there is not."""
@@ -99,7 +98,7 @@ class Mirrors:
     async def _source(self, name: str, config: WorkspaceConfig) -> str:
         if config.remote is not None:
             return config.remote
-        if name != DEFAULT:
+        if name != DEFAULT_WORKSPACE:
             raise WorkspaceError(f"workspace {name!r} has no remote; set it in WORKSPACES")
         if self.settings.workspace_dir is not None:
             return self.settings.workspace_dir

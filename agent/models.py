@@ -104,6 +104,9 @@ class AgentRequest(Frozen):
         title="After a crash",
         description="What becomes of the run when its host dies or stops: it fails, or the agent carries on.",
     )
+    strict_workspace: bool = Field(
+        default=False, title="Strict workspace", description="A remote that is away fails the run."
+    )
     metadata: dict[str, JsonValue] | None = Field(
         default=None, title="Metadata", description="Echoed back to the caller; the agent never sees it."
     )

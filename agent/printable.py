@@ -36,11 +36,11 @@ def printable(text: str, *, one_line: bool = False) -> str:
     return SUSPECT.sub(lambda found: found[0] if _is_shown(found[0]) else "", text)
 
 
-def quoted(text: str) -> str:
+def quoted(text: str, language: str = "text") -> str:
     """The text as a Markdown code block that it cannot end, links and pictures included as they are written."""
     text = printable(text)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence}text\n{text}\n{fence}"
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def escaped(text: str) -> str:

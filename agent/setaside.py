@@ -38,6 +38,11 @@ def put_aside(state_dir: Path, slot: Slot, name: str) -> None:
     os.utime(target)
 
 
+def list_set_aside(state_dir: Path) -> list[Path]:
+    """The checkouts that were set aside, each named after its run."""
+    return sorted((state_dir / FOLDER).glob("*"))
+
+
 def drop_set_aside(state_dir: Path, limit: datetime) -> None:
     """Remove what was set aside, and mirrors that were retired, before that moment."""
     for path in (*(state_dir / FOLDER).glob("*"), *(state_dir / "mirrors").glob("*.broken-*")):

@@ -11,6 +11,9 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from agent.models import Frozen, Name
 
+DEFAULT_WORKSPACE = "default"
+"""The name of the workspace that WORKSPACE_DIR sets."""
+
 
 def default_state_dir() -> Path:
     """The user's state directory, as the XDG base directory specification names it."""
@@ -153,3 +156,8 @@ class AgentSettings(Frozen):
     anthropic_base_url: str | None = Field(
         default=None, description="Where the model is served; unset: the provider's own address."
     )
+
+    @property
+    def workspace_names(self) -> list[str]:
+        """The workspaces that a request can name, the default one first."""
+        return [DEFAULT_WORKSPACE, *sorted(name for name in self.workspaces if name != DEFAULT_WORKSPACE)]

@@ -18,12 +18,12 @@ from agent.git import GitError
 from agent.git_environment import GitEnvironment
 from agent.kept import Kept, drop_kept, kept_ref, list_kept, restore_kept
 from agent.mirror import Mirror
-from agent.mirrors import DEFAULT, Mirrors
+from agent.mirrors import Mirrors
 from agent.models import WorkspaceReport
 from agent.places import Slot, Step, no_step
 from agent.refs import HEAD, SHA, Target, check_ref, is_unusual
-from agent.setaside import drop_set_aside, put_aside, set_aside
-from agent.settings import AgentSettings
+from agent.setaside import drop_set_aside, list_set_aside, put_aside, set_aside
+from agent.settings import DEFAULT_WORKSPACE, AgentSettings
 from agent.snapshot import Identity, Snapshot
 from agent.tidying import tidy
 
@@ -47,7 +47,7 @@ class Workspaces:
         return self._mirrors.names()
 
     async def sync(
-        self, name: str = DEFAULT, ref: str | None = None, *, fresh: bool = False, allow_stale: bool = False
+        self, name: str = DEFAULT_WORKSPACE, ref: str | None = None, *, fresh: bool = False, allow_stale: bool = False
     ) -> Snapshot:
         """The newest commit of a workspace, or of `ref` in it; one attempt, no older than FETCH_DEBOUNCE_SECONDS.
 
@@ -150,6 +150,10 @@ class Workspaces:
         """The unpushed work of earlier runs, newest first."""
         listings = [await list_kept(mirror) for mirror in await self._mirrors.all()]
         return sorted((kept for listing in listings for kept in listing), key=lambda kept: kept.kept_at, reverse=True)
+
+    def set_aside(self) -> list[Path]:
+        """The checkouts with work that git could not keep."""
+        return list_set_aside(self.settings.state_dir)
 
     async def restore(self, run_id: str, target: Path) -> Path:
         """A new clone at `target` with that run's work; raises WorkspaceError if there is none."""

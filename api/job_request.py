@@ -61,6 +61,9 @@ class JobRequest(Frozen):
         default="fail",
         description="When the host dies or stops: the job fails, or its agent carries on with its session and files.",
     )
+    strict_workspace: bool = Field(
+        default=False, description="A remote that is away fails the run, which else starts from the last good state."
+    )
     priority: Priority = Field(default="default", description="Which work queue it waits in: high goes first.")
     run_at: AwareDatetime | None = Field(default=None, description="Not before that moment: ISO 8601 with offset.")
     tags: list[Tag] = Field(default=[], max_length=20, description="Tags of the run in Prefect.")
@@ -79,6 +82,16 @@ def check_maxima(asked: JobRequest, settings: AgentSettings) -> None:
     errors = [_too_much(name, value, most) for name, value, most in bounds if value > most]
     if errors:
         raise RequestValidationError(errors)
+
+
+def check_workspace(asked: JobRequest, settings: AgentSettings) -> None:
+    """Raises RequestValidationError, with the list, for a workspace that there is not."""
+    known = settings.workspace_names
+    if asked.workspace not in known:
+        message = f"Input should be one of: {', '.join(known)}"
+        raise RequestValidationError(
+            [{"type": "enum", "loc": ("body", "workspace"), "msg": message, "input": asked.workspace}]
+        )
 
 
 def _too_much(name: str, value: float, most: float) -> dict[str, object]:

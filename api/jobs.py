@@ -16,7 +16,7 @@ from api.door import Door, TheDoor
 from api.errors import ApiError
 from api.job import Job, describe_job, flow_run_url
 from api.job_key import submit_once
-from api.job_request import TRIGGER, JobRequest, check_maxima
+from api.job_request import TRIGGER, JobRequest, check_maxima, check_workspace
 from api.job_status import is_final
 from api.json_request import JsonRoute
 from store.errors import InputMissing
@@ -47,6 +47,7 @@ async def execute(asked: JobRequest, door: TheDoor, request: Request, response: 
     With an `Idempotency-Key` the same request gives the same job, for a day.
     """
     check_maxima(asked, door.host.runtime.settings)
+    check_workspace(asked, door.host.runtime.settings)
 
     async def submit(key: str | None) -> UUID:
         tags = [TAG, *asked.tags]

@@ -34,6 +34,7 @@ from deployments.settings import HostSettings, SettingsError, read_environment
 from deployments.settling import Settling
 from deployments.storage_block import save_storage_block
 from deployments.triage_work import TriageWork
+from deployments.upkeep import Upkeep
 from deployments.work import AgentWork
 from deployments.worker import AgentHostWorker
 from store.errors import StoreUnavailable
@@ -106,6 +107,7 @@ class HostProcess:
                 Settling(host).watching(),
                 host.switch.watching(),
                 host.cancelling.watching(),
+                Upkeep(host.runtime.workspaces, store, self._store_settings).going_on(),
                 AgentHostWorker(AgentWork(host)).working(self._hurry),
                 AgentHostWorker(TriageWork(host)).working(self._hurry),
                 self._api(host),

@@ -14,6 +14,7 @@ from api.settings import ApiSettings
 from cli import switch
 from cli.cancel import cancel_job
 from cli.demo import show_demo
+from cli.kept import kept
 from cli.register import apply_register
 from cli.run import run_agent
 from cli.service import ServiceRefused
@@ -23,6 +24,7 @@ from deployments.settings import SettingsError, read_environment
 from deployments.supervisor import supervise
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, help="Run headless Claude Code agents for other programs.")
+app.add_typer(kept, name="kept")
 
 
 class Part(StrEnum):

@@ -26,8 +26,8 @@ RETRIES = 2
 async def git_sync(request: AgentRequest) -> Checkout:
     """A clean checkout of the request's workspace at its newest commit.
 
-    When the remote stays away, the last attempt gives the last good state and says so, unless the workspace is
-    strict. A run that is carried on keeps the checkout it had. Raises WorkspaceError.
+    When the remote stays away, the last attempt gives the last good state and says so, unless the workspace or the
+    request is strict. A run that is carried on keeps the checkout it had. Raises WorkspaceError.
     """
     run = current_run()
     logger = get_run_logger()
@@ -36,7 +36,8 @@ async def git_sync(request: AgentRequest) -> Checkout:
         logger.info("the workspace is as the agent left it, from %s on", run.checkout.snapshot.commit)
         return run.checkout
     last_attempt = (task_run.run_count or 1) > RETRIES
-    checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=last_attempt)
+    allow_stale = last_attempt and not request.strict_workspace
+    checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=allow_stale)
     run.checkout = checkout
     run.note_checkout(checkout)
     logger.info("workspace %s at %s (%s)", checkout.snapshot.workspace, checkout.snapshot.commit, checkout.snapshot.ref)

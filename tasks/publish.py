@@ -11,6 +11,7 @@ from tasks.conclusion import end_journal
 from tasks.context import RunContext, current_run
 from tasks.policy import is_retryable
 from tasks.report import render_report
+from tasks.report_changes import render_diff
 
 
 @task(
@@ -31,7 +32,7 @@ async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
     await run.store.outcomes.save(run.run_id, outcome.model_dump_json(), summarize(outcome))
     end_journal(run, outcome)
     try:
-        await acreate_markdown_artifact(render_report(request, outcome), description=f"What {request.agent} answered")
+        await _leave_artifacts(request, outcome)
     except Exception as error:
         get_run_logger().warning("the artifact could not be made: %s", error)
     return outcome
@@ -42,6 +43,13 @@ def summarize(outcome: Outcome) -> str:
     short: dict[str, object] = {"output": [], "stderr": "", "text": None, "structured": None, "workspace": None}
     result = outcome.result.model_copy(update=short) if outcome.result is not None else None
     return outcome.model_copy(update={"result": result}).model_dump_json()
+
+
+async def _leave_artifacts(request: AgentRequest, outcome: Outcome) -> None:
+    await acreate_markdown_artifact(render_report(request, outcome), description=f"What {request.agent} answered")
+    workspace = outcome.result.workspace if outcome.result is not None else None
+    if workspace is not None and (diff := render_diff(workspace)):
+        await acreate_markdown_artifact(diff, description=f"What {request.agent} changed in git")
 
 
 async def _with_workspace(run: RunContext, outcome: Outcome) -> Outcome:

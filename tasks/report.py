@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from agent.models import AgentRequest, AgentResult, Outcome, WorkspaceReport
+from agent.models import AgentRequest, AgentResult, Outcome
+from tasks.report_changes import render_changes
+from tasks.report_text import inline_text
 
 _ANSWER_CHARACTERS = 50_000
-_FILES = 50
 
 
 def render_report(request: AgentRequest, outcome: Outcome) -> str:
@@ -15,15 +16,15 @@ def render_report(request: AgentRequest, outcome: Outcome) -> str:
     if result is not None:
         parts += [_answer(result), _figures(result)]
         if result.workspace is not None:
-            parts.append(_changes(result.workspace))
+            parts.append(render_changes(result.workspace))
     return "\n\n".join(parts)
 
 
 def _headline(request: AgentRequest, outcome: Outcome) -> str:
     error = outcome.error or (outcome.result.error if outcome.result else None)
     asked = _quoted(_excerpt(request.prompt, 600))
-    verdict = f"**It did not end well:** {_plain(error)}\n\n" if error else ""
-    return f"# {_plain(request.agent)}\n\n{verdict}{asked}"
+    verdict = f"**It did not end well:** {inline_text(error)}\n\n" if error else ""
+    return f"# {inline_text(request.agent)}\n\n{verdict}{asked}"
 
 
 def _answer(result: AgentResult) -> str:
@@ -44,27 +45,8 @@ def _figures(result: AgentResult) -> str:
         "Model": result.model or "unknown",
         "Exit code": "none" if result.exit_code is None else str(result.exit_code),
     }
-    head, *lines = [f"| {name} | {_plain(value)} |" for name, value in rows.items()]
+    head, *lines = [f"| {name} | {inline_text(value)} |" for name, value in rows.items()]
     return "\n".join([head, "|---|---|", *lines])
-
-
-def _changes(report: WorkspaceReport) -> str:
-    where = f"`{_plain(report.name)}` at `{_plain(report.ref)}`, from commit `{report.commit[:12]}`"
-    lines = [f"## Changes in git\n\nWorkspace {where}."]
-    if report.stale:
-        lines.append(f"**Not up to date:** {_plain(report.stale_reason or '')}")
-    if not report.commits and not report.files_changed:
-        return "\n\n".join([*lines, "_Nothing was changed._"])
-    commits = [
-        f"- `{commit.sha[:12]}` {_plain(commit.subject)} ({'pushed' if commit.pushed else 'not pushed'})"
-        for commit in report.commits
-    ]
-    files = [f"- `{_plain(name)}`" for name in report.files_changed[:_FILES]]
-    if len(report.files_changed) > _FILES:
-        files.append(f"- and {len(report.files_changed) - _FILES} more")
-    if report.kept_ref:
-        lines.append(f"Unpushed work is kept as `{report.kept_ref}`.")
-    return "\n\n".join([*lines, "\n".join([*commits, *files])])
 
 
 def _quoted(text: str) -> str:
@@ -73,8 +55,3 @@ def _quoted(text: str) -> str:
 
 def _excerpt(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…\n\n({len(text):,} characters in all)"
-
-
-def _plain(text: str) -> str:
-    """Text on one line that is nothing but text in a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

@@ -15,6 +15,9 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 _CELL_CHARACTERS = 300
 _ROWS = 500
 _LINES = 50
+_SHORT_CHARACTERS = 40
+_SOMETIMES = ("attempts", "error")
+"""Columns of the table that are left out where there is nothing in them."""
 
 
 def render_triage(report: TriageReport) -> str:
@@ -31,20 +34,27 @@ def render_triage(report: TriageReport) -> str:
 
 
 def triage_rows(report: TriageReport) -> list[dict[str, Any]]:
-    """The items as rows of a table; each member of the verdicts is a column."""
+    """The items as rows of a table; each member of the verdicts is a column, and those with long texts come last."""
+    items = [*report.items, *report.set_aside][:_ROWS]
     members = verdict_members(report.items)
-    return [
-        {
-            "item": item.title,
-            **{name: _cell(item.verdict.get(name) if isinstance(item.verdict, dict) else None) for name in members},
-            "status": item.status,
-            "attempts": item.attempts,
-            "cost": _dollars(item.cost_usd),
-            "error": item.error or "",
-            "run": item.run_url or str(item.run_id or ""),
-        }
-        for item in [*report.items, *report.set_aside][:_ROWS]
-    ]
+    rows = [_row(item, members) for item in items]
+    told = [name for name in (rows[0] if rows else {}) if name not in _SOMETIMES or any(row[name] for row in rows)]
+    is_long = {name: max(len(str(row[name])) for row in rows) > _SHORT_CHARACTERS for name in told}
+    columns = ["item", *sorted(told[1:], key=lambda name: is_long[name])]
+    return [{name: row[name] for name in columns} for row in rows]
+
+
+def _row(item: ItemReport, members: list[str]) -> dict[str, Any]:
+    verdict = item.verdict if isinstance(item.verdict, dict) else {}
+    own = {
+        "status": item.status,
+        "cost": _dollars(item.cost_usd),
+        "attempts": item.attempts if item.attempts > 1 else "",
+        "error": item.error or "",
+        "run": item.run_url or str(item.run_id or ""),
+    }
+    said = {f"its {name}" if name in own or name == "item" else name: _cell(verdict.get(name)) for name in members}
+    return {"item": item.title, **said, **own}
 
 
 def verdict_members(items: Iterable[ItemReport]) -> list[str]:

@@ -18,7 +18,7 @@ from prefect.states import Running, Scheduled
 
 from agent.events import Event, Sink
 from agent.models import AgentRequest, AgentResult, Outcome, Usage
-from agent.settings import AgentSettings
+from agent.settings import AgentSettings, WorkspaceConfig
 from agent.slots import Slots
 from api.app import create_app
 from api.settings import ApiSettings
@@ -129,7 +129,10 @@ class FakeHost:
     def __post_init__(self) -> None:
         self.settings = HostSettings(max_queue_depth=self.max_queue_depth)
         self.runtime = SimpleNamespace(
-            settings=AgentSettings(state_dir=self.state_dir), slots=Slots(self.capacity, self.state_dir)
+            settings=AgentSettings(
+                state_dir=self.state_dir, workspaces={"infra": WorkspaceConfig(remote="/infra.git")}
+            ),
+            slots=Slots(self.capacity, self.state_dir),
         )
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
         self.prefect = FakePrefect()

@@ -44,11 +44,19 @@ async def test_all_that_can_be_asked_is_passed_on(client: httpx.AsyncClient, hos
         "max_turns": 7,
         "workspace": "infra",
         "ref": "release/1.2",
+        "strict_workspace": True,
     }
     assert (await execute(client, **asked, tags=["nightly"])).status_code == 202
     request, tags = host.submitted[0]
     assert request.model_dump(include=set(asked)) == asked
     assert tags == ["trigger:execute", "nightly"]
+
+
+async def test_an_unknown_workspace_is_refused_with_the_list(client: httpx.AsyncClient, host: FakeHost) -> None:
+    answer = await execute(client, workspace="nowhere")
+    assert locations(answer) == [["body", "workspace"]]
+    assert answer.json()["detail"][0]["msg"] == "Input should be one of: default, infra"
+    assert host.submitted == []
 
 
 async def test_unknown_members_are_ignored(client: httpx.AsyncClient, host: FakeHost) -> None:

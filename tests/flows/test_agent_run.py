@@ -89,6 +89,9 @@ async def test_an_artifact_tells_the_answer_the_cost_and_what_changed(service: S
         artifacts = (await prefect.post("/artifacts/filter", json=query)).json()
     text = "\n".join(artifact["data"] for artifact in artifacts)
     assert all(part in text for part in ("a fine answer", "$0.", "made.txt", "Tokens out"))
+    [diff] = [artifact for artifact in artifacts if artifact["description"] == "What recruiter-triage changed in git"]
+    assert "1 file changed" in diff["data"]
+    assert "+new" in diff["data"]
 
 
 async def test_an_overload_before_the_first_word_is_tried_again(service: Service) -> None:
@@ -126,10 +129,13 @@ async def test_a_remote_that_stays_away_gives_the_last_good_state_and_says_so(
     flaky.fail(1000)
     try:
         job = await run_job(service, directive({"text": "answered all the same"}), workspace="flaky")
+        strict = await run_job(service, directive({"text": "no"}), workspace="flaky", strict_workspace=True)
     finally:
         flaky.fail(0)
     assert (job["status"], job["result"]) == ("completed", "answered all the same")
     assert job["workspace"]["stale"] is True
+    assert strict["status"] == "error"
+    assert "Could not read from remote repository" in strict["error"]
 
 
 async def test_a_prompt_past_prefects_limit_is_kept_elsewhere_and_echoed_whole(service: Service) -> None:

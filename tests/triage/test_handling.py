@@ -89,6 +89,16 @@ async def test_another_name_starts_from_nothing(store: Store, agents: PretendAge
     assert statuses(await Triage(store, agents, items("a"), name="y").run()) == {"a": "done"}
 
 
+async def test_items_with_hostile_keys_are_handled_once_and_told_apart(store: Store, agents: PretendAgents) -> None:
+    keys = ["a\nb", "a b", "x" * 10_000, "x" * 10_000 + "y", "' OR 1=1 --", "{{ 7 * 7 }}", "\x1b[2J", "é", "e\u0301"]
+    values = [{"id": key, "title": str(number)} for number, key in enumerate(keys)]
+    first = await Triage(store, agents, values).run()
+    assert statuses(first) == {str(number): "done" for number in range(len(keys))}
+    assert all(len(report.key) <= 200 and report.key.isprintable() for report in first.reports)
+    second = await Triage(store, agents, values).run()
+    assert (second.reports, second.handled_before) == ([], len(keys))
+
+
 async def test_asked_to_a_triage_handles_everything_once_more(store: Store, agents: PretendAgents) -> None:
     await Triage(store, agents, items("a")).run()
     again = Triage(store, agents, items("a"), again=True)

@@ -1,0 +1,49 @@
+"""The benchmarks run, in brief; their bounds on time are for `make bench`, which has the machine for itself."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import workspaces
+from benchmarks.__main__ import NAMES, UNKNOWN, main
+from benchmarks.workspaces import Measure, judge, measure_size
+
+ROOT = Path(__file__).parents[2]
+
+
+async def test_what_a_slot_fetches_and_writes_follows_the_change_whatever_the_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspaces, "CHANGES", (1, 30))
+    monkeypatch.setattr(workspaces, "ROUNDS", 1)
+    monkeypatch.setattr(workspaces, "BOUND", float("inf"))
+    measures: list[Measure] = []
+    for size in (100, 1000):
+        (tmp_path / str(size)).mkdir()
+        await measure_size(tmp_path / str(size), size, measures)
+    assert [(one.files, one.changed) for one in measures] == [(100, 1), (100, 30), (1000, 1), (1000, 30)]
+    assert judge(measures) == []
+
+
+def test_a_benchmark_past_its_bound_says_so() -> None:
+    good = Measure(50_000, 1, 0.1, 0.1, 10.0, 2000, 1, 100, 1000)
+    slow = Measure(50_000, 1, 1.0, 0.1, 10.0, 2000, 1, 100, 1000)
+    whole = Measure(50_000, 20, 0.1, 0.1, 10.0, 5_000_000, 50_000, 100, 1000)
+    assert judge([good]) == []
+    assert judge([slow]) == ["NOT HELD: 50000 files, 1 changed: ratio 0.110"]
+    assert [line.split(": ")[2] for line in judge([good, whole])] == ["50000 files written", "5000000 bytes fetched"]
+
+
+def test_benchmarks_are_known_by_the_names_of_their_modules(capsys: pytest.CaptureFixture[str]) -> None:
+    assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in NAMES)
+    assert main(["nothing"]) == UNKNOWN
+    assert f"there are: {', '.join(NAMES)}" in capsys.readouterr().err
+
+
+def test_one_that_fails_fails_them_all(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert main(["workspaces"]) == 1
+    assert capfd.readouterr().err == "failed: workspaces\n"
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    assert main(["workspaces"]) == 0
