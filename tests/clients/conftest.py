@@ -34,12 +34,13 @@ Importer = Callable[[str], ModuleType]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--clients-table", type=Path, help="Write what each client can into this file.")
+    parser.addoption("--thorough", action="store_true", help="Have schemathesis try all it can think of.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "client(name): the client that a test uses, as the table names it")
     config.addinivalue_line("markers", "shows(feature): what a test shows, a column of the table")
-    path = config.getoption("--clients-table")
+    path = config.getoption("--clients-table", default=None)
     if path is not None:
         config.pluginmanager.register(Matrix(path))
 
@@ -51,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if properties["client"]:
             # what the packages of others warn of is their own business
             item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether there is time."""
+    return bool(pytestconfig.getoption("--thorough", default=False))
 
 
 @pytest.fixture
