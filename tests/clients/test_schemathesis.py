@@ -24,7 +24,7 @@ def attack(stage: Stage, thorough: bool) -> list[str]:
     if thorough:
         return [*command, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "40"]
     tags = [word for tag in OPERATORS_TAGS for word in ("--exclude-tag", tag)]
-    return [*command, "--report","ndjson","--report-dir","/tmp/clients/rep2","--phases", "examples,coverage", "--seed", "1", *tags]
+    return [*command, "--phases", "examples,fuzzing", "--max-examples", "4", "--seed", "1", *tags]
 
 
 def test_every_answer_is_documented_and_none_is_a_failure_of_ours(
@@ -37,4 +37,4 @@ def test_every_answer_is_documented_and_none_is_a_failure_of_ours(
         headers = {"Authorization": f"Bearer {stage.token}"}
         httpx.post(f"{stage.url}/resume", headers=headers, timeout=60).raise_for_status()
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert re.search(r"\d{3,} generated", done.stdout), done.stdout
+    assert re.search(r"\d{2,} generated", done.stdout), done.stdout
