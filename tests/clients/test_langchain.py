@@ -34,9 +34,9 @@ def test_invoke(chat: Any, script: Any) -> None:
 @pytest.mark.shows("stream")
 def test_stream_with_usage(chat: Any, script: Any) -> None:
     prompt = script({"text": "one two three", "chunks": 3, "chunk_delay_ms": 20})
-    whole = None
-    for chunk in chat.stream(prompt, stream_usage=True):
-        whole = chunk if whole is None else whole + chunk
+    chunks = list(chat.stream(prompt, stream_usage=True))
+    assert sum(bool(chunk.content) for chunk in chunks) > 1
+    whole = sum(chunks[1:], chunks[0])
     assert whole.content == "one two three"
     assert whole.usage_metadata["total_tokens"] > 0
 
@@ -46,3 +46,10 @@ def test_structured_output(chat: Any, script: Any) -> None:
     prompt = script({"structured": {"name": "log", "bytes": 7}})
     answer = chat.with_structured_output(Size, method="json_schema").invoke(prompt)
     assert answer == Size(name="log", bytes=7)
+
+
+@pytest.mark.shows("errors")
+def test_an_error_is_openai_s(imported: Any, chat: Any) -> None:
+    with pytest.raises(imported("openai").BadRequestError) as refused:
+        chat.bind(model="gpt-4").invoke("x")
+    assert (refused.value.code, refused.value.param) == ("model_not_found", "model")

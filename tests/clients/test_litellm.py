@@ -38,7 +38,9 @@ def test_a_stream_with_its_usage(litellm: Any, options: dict[str, Any], script: 
     prompt = script({"text": "one two three", "chunks": 3, "chunk_delay_ms": 20})
     stream = litellm.completion(messages=user(prompt), stream=True, stream_options={"include_usage": True}, **options)
     chunks = list(stream)
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two three"
+    heard = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(heard) == "one two three"
+    assert sum(map(bool, heard)) > 1
     assert any(getattr(chunk, "usage", None) for chunk in chunks)
 
 

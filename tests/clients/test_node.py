@@ -87,6 +87,6 @@ def test_an_error_is_told_in_words(node: Run) -> None:
 @OPENAI
 @pytest.mark.shows("retries: one run")
 def test_retries_of_a_client_that_lost_patience_are_one_run(node: Run, runs_of: Any, script: Any) -> None:
-    prompt = script({"text": "at last", "delay_ms": 4000})
+    prompt = script({"text": "at last", "delay_ms": 7000})
     assert node("openai", "retries", prompt)["text"] == "at last"
     assert runs_of(prompt) == 1

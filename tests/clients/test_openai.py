@@ -68,6 +68,7 @@ def test_a_stream_with_its_usage(client: Any, script: Any) -> None:
     assert (
         "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two three four five"
     )
+    assert sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) > 1
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-1].choices == []
     assert chunks[-1].usage.total_tokens > 0
@@ -151,8 +152,9 @@ def test_trouble_in_the_middle_of_a_stream_is_raised(openai: Any, client: Any, s
 def test_retries_of_a_client_that_lost_patience_are_one_run(
     openai: Any, options: dict[str, Any], runs_of: Any, script: Any
 ) -> None:
-    prompt = script({"text": "at last", "delay_ms": 4000})
-    with openai.OpenAI(**options | {"timeout": 3, "max_retries": 5}) as client:
+    prompt = script({"text": "at last", "delay_ms": 7000})
+    # only the first retries come soon enough to find the run: three attempts of six seconds
+    with openai.OpenAI(**options | {"timeout": 6, "max_retries": 2}) as client:
         completion = client.chat.completions.create(model=MODEL, messages=user(prompt))
     assert completion.choices[0].message.content == "at last"
     assert runs_of(prompt) == 1

@@ -36,7 +36,9 @@ async def test_an_answer(imported: Any, model: Any, script: Any) -> None:
 async def test_a_stream(imported: Any, model: Any, script: Any) -> None:
     prompt = script({"text": "one two three", "chunks": 3, "chunk_delay_ms": 20})
     async with imported("pydantic_ai").Agent(model).run_stream(prompt) as stream:
-        assert [text async for text in stream.stream_text(delta=False)][-1] == "one two three"
+        heard = [text async for text in stream.stream_text(delta=False, debounce_by=None)]
+    assert heard[-1] == "one two three"
+    assert len(set(heard)) > 1
 
 
 @pytest.mark.shows("structured")
@@ -45,3 +47,10 @@ async def test_a_native_output(imported: Any, model: Any, script: Any) -> None:
     prompt = script({"structured": {"name": "log", "bytes": 7}})
     answer = await module.Agent(model, output_type=module.NativeOutput(Size)).run(prompt)
     assert answer.output == Size(name="log", bytes=7)
+
+
+@pytest.mark.shows("errors")
+async def test_a_forced_tool_call_is_refused_by_name(imported: Any, model: Any) -> None:
+    with pytest.raises(imported("pydantic_ai.exceptions").ModelHTTPError) as refused:
+        await imported("pydantic_ai").Agent(model, output_type=Size).run("x")
+    assert (refused.value.status_code, refused.value.body["param"]) == (400, "tool_choice")

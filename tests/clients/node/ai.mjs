@@ -38,4 +38,4 @@ async function errors() {
   }
 }
 
-await print("ai", { answer, stream, structured, errors });
+await print(["ai", "@ai-sdk/openai-compatible"], { answer, stream, structured, errors });

@@ -8,7 +8,7 @@ export const model = "claude-haiku-4-5";
 
 const installed = (name) => JSON.parse(readFileSync(new URL(`node_modules/${name}/package.json`, import.meta.url)));
 
-export async function print(name, tasks) {
+export async function print(names, tasks) {
   const found = await tasks[task]();
-  console.log(JSON.stringify({ version: installed(name).version, ...found }));
+  console.log(JSON.stringify({ version: names.map((name) => installed(name).version).join(", "), ...found }));
 }

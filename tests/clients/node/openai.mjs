@@ -58,9 +58,9 @@ async function errors() {
 }
 
 async function retries() {
-  const impatient = new OpenAI({ baseURL, apiKey, timeout: 3_000, maxRetries: 5 });
+  const impatient = new OpenAI({ baseURL, apiKey, timeout: 6_000, maxRetries: 2 });
   const completion = await impatient.chat.completions.create({ model, messages });
   return { text: completion.choices[0].message.content };
 }
 
-await print("openai", { answer, stream, structured, models, errors, retries });
+await print(["openai"], { answer, stream, structured, models, errors, retries });
