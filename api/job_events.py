@@ -23,6 +23,9 @@ from api.jobs import find_job, look_up
 from deployments.prefect_calls import PrefectUnavailable
 from store.entry import Entry
 
+MAX_NUMBER = 2**63 - 1
+"""The largest that databases hold."""
+
 KEEP_ALIVE_SECONDS = 2.0
 """How long nothing is sent; then the run is looked at, too: it may have ended without a word."""
 
@@ -64,7 +67,7 @@ class Transcript(BaseModel):
 async def read_transcript(
     job_id: str,
     door: TheDoor,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
 ) -> Transcript:
     """All that was said and done in a job, so far."""

@@ -30,6 +30,8 @@ from api.job_status import JobStatus, job_status
 from api.moment import Moment
 from deployments.prefect_calls import calling_prefect
 
+MAX_OFFSET = 2**31 - 1
+
 _STATES: dict[JobStatus, list[StateType]] = {
     "running": [
         StateType.SCHEDULED,
@@ -56,7 +58,7 @@ class Wanted(BaseModel):
     since: Moment | None = Field(default=None, description="Due at that moment or later.")
     until: Moment | None = Field(default=None, description="Due at that moment or before; now, unless said.")
     limit: int = Field(default=50, ge=1, le=200, description="So many at most; a page may have fewer.")
-    offset: int = Field(default=0, ge=0, description="So many of the newest are left out.")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="So many of the newest are left out.")
 
 
 class Listed(BaseModel):

@@ -3,7 +3,8 @@
 `python -m benchmarks.streams` prints both, and exits with 1 when
 
 - the first content is with its client later than after 1.25 times what the CLI itself took to say it, in the same run;
-- a stream is not complete, or its words are out of order, or the host's memory grows by more than 64 MiB meanwhile.
+- a stream is not complete, its words are out of order, or the streams have less than two chunks each on average;
+- the host's memory grows by more than 64 MiB meanwhile.
 
 STREAMS=50 has fewer of them.
 """
@@ -90,11 +91,13 @@ def report_crowd(crowd: Crowd) -> bool:
     cores = os.cpu_count()
     print(f"{crowd.count} streams at once, {crowd.capacity} agents at a time, {cores} cores: {crowd.seconds:.0f} s")
     print(f"{'complete, in order':22}{crowd.complete:8}")
+    print(f"{'chunks a stream':22}{crowd.chunks / crowd.count:8.1f} of {WORDS} words: a busy host joins what waits")
     memory = f"{crowd.before_mib:8.0f} before, {crowd.peak_mib:.0f} at most, {crowd.after_mib:.0f} after"
     print(f"{'host memory, MiB':22}{memory}")
     for fault in crowd.faults[:5]:
         print(f"  {fault}")
-    return crowd.complete == crowd.count and crowd.peak_mib - crowd.before_mib <= GROWTH_BOUND_MIB
+    whole = crowd.complete == crowd.count and crowd.chunks >= 2 * crowd.count
+    return whole and crowd.peak_mib - crowd.before_mib <= GROWTH_BOUND_MIB
 
 
 def first_words(scratch: Path, model_url: str, register: Path) -> list[tuple[float, float]]:
@@ -135,6 +138,7 @@ class Crowd:
     capacity: int
     seconds: float = 0
     complete: int = 0
+    chunks: int = 0
     faults: list[str] = field(default_factory=list)
     before_mib: float = 0
     peak_mib: float = 0
@@ -167,6 +171,7 @@ async def crowd_of(stage: Stage, count: int, capacity: int) -> Crowd:
     crowd.after_mib = memory_mib(stage)
     crowd.faults = [f"stream {stream.number}: {stream.fault}" for stream in streams if stream.fault]
     crowd.complete = count - len(crowd.faults)
+    crowd.chunks = sum(stream.chunks for stream in streams)
     return crowd
 
 
@@ -186,15 +191,16 @@ def memory_mib(stage: Stage) -> float:
 
 @dataclass
 class Stream:
-    """One stream: when its first content came, and what is wrong with it."""
+    """One stream: in how many chunks its content came, when the first of them, and what is wrong with it."""
 
     number: int
+    chunks: int = 0
     first_at: float = 0
     fault: str = ""
 
 
 async def listen(client: httpx.AsyncClient, number: int, **pauses: int) -> Stream:
-    """Ask for words in a known order, each in a chunk, and see whether they come so, and an end after them."""
+    """Ask for words in a known order, and see whether they come so, and an end after them."""
     stream = Stream(number)
     words = [f"{number}.{position} " for position in range(WORDS)]
     step: dict[str, Any] = {"text": "".join(words), "chunks": WORDS, "chunk_delay_ms": 50} | pauses
@@ -218,7 +224,8 @@ async def listen(client: httpx.AsyncClient, number: int, **pauses: int) -> Strea
     except (httpx.HTTPError, KeyError, ValueError) as error:
         stream.fault = f"{type(error).__name__}: {error}"
         return stream
-    if "".join(heard).strip() != "".join(words).strip() or len(heard) < 2:
+    stream.chunks = len(heard)
+    if "".join(heard).strip() != "".join(words).strip():
         stream.fault = f"{len(heard)} chunks: {''.join(heard)[:200]!r}"
     elif not (done and finish == "stop"):
         stream.fault = f"no end: finish reason {finish}, [DONE] {done}"

@@ -40,3 +40,9 @@ async def test_a_job_that_no_agent_could_have_is_not_done_again(host: FakeHost) 
         answer = await client.post(f"/jobs/{run_id}/rerun")
     assert answer.status_code == 409
     assert "not one that can run" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/jobs?offset={}", "/jobs/01a20362-4eb2-764f-9b61-b1ae174d4ae1/transcript?after={}"])
+async def test_a_number_that_no_database_holds_is_refused(host: FakeHost, path: str) -> None:
+    async with client_of(host) as client:
+        assert (await client.get(path.format(2**63))).status_code == 422

@@ -35,7 +35,6 @@ def test_invoke(chat: Any, script: Any) -> None:
 def test_stream_with_usage(chat: Any, script: Any) -> None:
     prompt = script({"text": "one two three", "chunks": 3, "chunk_delay_ms": 20})
     chunks = list(chat.stream(prompt, stream_usage=True))
-    assert sum(bool(chunk.content) for chunk in chunks) > 1
     whole = sum(chunks[1:], chunks[0])
     assert whole.content == "one two three"
     assert whole.usage_metadata["total_tokens"] > 0

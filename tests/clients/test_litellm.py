@@ -40,7 +40,6 @@ def test_a_stream_with_its_usage(litellm: Any, options: dict[str, Any], script: 
     chunks = list(stream)
     heard = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(heard) == "one two three"
-    assert sum(map(bool, heard)) > 1
     assert any(getattr(chunk, "usage", None) for chunk in chunks)
 
 

@@ -45,7 +45,6 @@ def test_a_stream_with_its_usage(node: Run, client: str, script: Any) -> None:
     found = node(client, "stream", script({"text": "one two three", "chunks": 3, "chunk_delay_ms": 50}))
     assert found["text"] == "one two three"
     assert found["tokens"] > 0
-    assert found["count"] > 1
 
 
 @pytest.mark.shows("structured")

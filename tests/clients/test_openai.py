@@ -68,7 +68,6 @@ def test_a_stream_with_its_usage(client: Any, script: Any) -> None:
     assert (
         "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "one two three four five"
     )
-    assert sum(bool(chunk.choices and chunk.choices[0].delta.content) for chunk in chunks) > 1
     assert chunks[-2].choices[0].finish_reason == "stop"
     assert chunks[-1].choices == []
     assert chunks[-1].usage.total_tokens > 0

@@ -16,12 +16,9 @@ async function answer() {
 
 async function stream() {
   const result = streamText({ model, prompt });
-  let text = "", count = 0;
-  for await (const part of result.textStream) {
-    text += part;
-    count += 1;
-  }
-  return { text, count, tokens: (await result.usage).totalTokens, reason: await result.finishReason };
+  let text = "";
+  for await (const part of result.textStream) text += part;
+  return { text, tokens: (await result.usage).totalTokens, reason: await result.finishReason };
 }
 
 async function structured() {

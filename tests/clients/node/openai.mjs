@@ -14,13 +14,12 @@ async function stream() {
   const chunks = await client.chat.completions.create({
     model, messages, stream: true, stream_options: { include_usage: true },
   });
-  let text = "", tokens = 0, count = 0;
+  let text = "", tokens = 0;
   for await (const chunk of chunks) {
     text += chunk.choices[0]?.delta.content ?? "";
     tokens = chunk.usage?.total_tokens ?? tokens;
-    count += 1;
   }
-  return { text, tokens, count };
+  return { text, tokens };
 }
 
 async function structured() {
