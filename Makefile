@@ -1,17 +1,30 @@
 # Each target is the only command after a clone; `.venv` is made from python3 and pip alone.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+NODE_CLIENTS := tests/clients/node
 
-.PHONY: install demo test chaos lint constraints clean bench
+.PHONY: install demo test chaos lint constraints clean bench clients
 
 install: .venv/.installed
 
-.venv/.installed: pyproject.toml constraints.txt
+# What the service needs; the rest is for working on it.
+.venv/.runs: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e .
 	touch $@
 
-demo: install
+.venv/.installed: .venv/.runs
+	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients]'
+	touch $@
+
+# It wants older versions than the rest.
+.venv/.instructor: .venv/.runs tests/clients/programs/requirements.txt
+	$(BIN)/python -m venv .venv/instructor
+	.venv/instructor/bin/python $(PIP_INSTALL) -r tests/clients/programs/requirements.txt
+	touch $@
+
+demo: .venv/.runs
 	$(BIN)/agent-service demo
 
 lint: install
@@ -19,7 +32,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint
+test: lint .venv/.instructor
 	.ci/tools
 	$(BIN)/pytest $(ARGS)
 
@@ -31,11 +44,17 @@ chaos: install
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)
 
-# The pinned set, without the name of any index host.
+clients: install .venv/.instructor
+	if command -v npm > /dev/null; then npm ci --prefix $(NODE_CLIENTS) --ignore-scripts --no-audit --no-fund; fi
+	$(BIN)/pytest -n0 tests/clients --thorough --clients-table docs/clients.md $(ARGS)
+
+# The pinned sets, without the name of any index host.
 constraints:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --output-file constraints.txt pyproject.toml
+	echo instructor | $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate --output-file tests/clients/programs/requirements.txt -
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist $(NODE_CLIENTS)/node_modules

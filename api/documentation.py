@@ -19,6 +19,7 @@ _MEANINGS = {
     404: "There is no such thing.",
     409: "No agent is free, and nothing may wait.",
     413: "The request body is too large.",
+    422: "What was asked for cannot be.",
     429: "The queue is full.",
     503: "We could not serve this now.",
 }
@@ -26,7 +27,7 @@ _MEANINGS = {
 
 STREAM: Document = {
     "description": "A chat completion; with `stream`, its chunks as server-sent events.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
 }
 
 
@@ -54,7 +55,7 @@ class OpenAIErrorBody(BaseModel):
 
 
 def answers(*statuses: int, model: type[BaseModel] = ErrorBody) -> dict[int | str, Document]:
-    """The error answers of a route, for its `responses`; FastAPI documents 422 itself."""
+    """The error answers of a route, for its `responses`; FastAPI documents 422 itself where a body is validated."""
     return {status: {"model": model, "description": _MEANINGS[status]} for status in statuses if status in _MEANINGS}
 
 
@@ -77,9 +78,19 @@ def _complete(schema: Document, settings: AgentSettings) -> Document:
         for operation in operations.values():
             if path not in OPEN_PATHS:
                 operation["security"] = [{"bearer": []}]
-            if path.startswith("/v1/") or not operation.get("requestBody"):
-                operation["responses"].pop("422", None)
+            if _is_fastapis(operation["responses"].get("422", {})) and not _answers_422(path, operation):
+                del operation["responses"]["422"]
     limits = schemas["JobRequest"]["properties"]
     limits["max_budget_usd"]["maximum"] = settings.max_budget_usd_limit
     limits["timeout_seconds"]["maximum"] = settings.max_timeout_seconds_limit
     return schema
+
+
+def _is_fastapis(answer: Document) -> bool:
+    return answer.get("description") == "Validation Error"
+
+
+def _answers_422(path: str, operation: Document) -> bool:
+    """Under /v1 it is 400; elsewhere there must be more to a request than its path, in which any text will do."""
+    checked = "requestBody" in operation or any(one["in"] == "query" for one in operation.get("parameters", []))
+    return checked and not path.startswith("/v1/")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from fastapi import APIRouter, Response
+from pydantic import ValidationError
 
 from agent.models import AgentRequest
+from agent.outcome import one_line
 from api.documentation import answers
 from api.door import TheDoor
 from api.errors import ApiError
@@ -39,7 +41,10 @@ async def rerun_job(job_id: str, door: TheDoor, response: Response) -> Accepted:
     asked = await whole_request(door, flow_run.parameters)
     if flow_run.flow_id != await door.host.flow_id() or not asked:
         raise ApiError(409, "this job is a triage; start it with POST /triage")
-    request = AgentRequest.model_validate({**asked, "input_id": None})
+    try:
+        request = AgentRequest.model_validate({**asked, "input_id": None})
+    except ValidationError as error:
+        raise ApiError(409, f"this job's request is not one that can run: {one_line(str(error))}") from None
     kept = [tag for tag in flow_run.tags if not tag.startswith(TRIGGER)]
     async with door.admission.admit():
         run_id: UUID = await door.host.submit(request, tags=[TAG, *kept])

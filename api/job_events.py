@@ -12,10 +12,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, WithJsonSchema
 
 from agent.events import Ended
-from api.documentation import answers
+from api.documentation import Document, answers
 from api.door import Door, TheDoor
 from api.errors import ApiError
 from api.job_status import is_final
@@ -23,11 +23,25 @@ from api.jobs import find_job, look_up
 from deployments.prefect_calls import PrefectUnavailable
 from store.entry import Entry
 
+MAX_NUMBER = 2**63 - 1
+"""The largest that databases hold."""
+
 KEEP_ALIVE_SECONDS = 2.0
 """How long nothing is sent; then the run is looked at, too: it may have ended without a word."""
 
 _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _ENDED = "ended"
+
+EVENTS: dict[int | str, Document] = {
+    200: {"description": "The events.", "content": {"text/event-stream": {}}},
+    204: {"description": "There is nothing after that event, and there never will be."},
+}
+
+LastEventId = Annotated[
+    str | None,
+    Header(description="The last one you have."),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,18}$"}),
+]
 
 router = APIRouter(tags=["jobs"])
 
@@ -53,7 +67,7 @@ class Transcript(BaseModel):
 async def read_transcript(
     job_id: str,
     door: TheDoor,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
 ) -> Transcript:
     """All that was said and done in a job, so far."""
@@ -64,8 +78,12 @@ async def read_transcript(
     return Transcript(job_id=str(flow_run.id), events=events, next_after=more)
 
 
-@router.get("/jobs/{job_id}/events", responses=answers(401, 404, 503), response_class=StreamingResponse)
-async def stream_events(job_id: str, door: TheDoor, last_event_id: Annotated[str | None, Header()] = None) -> Response:
+@router.get(
+    "/jobs/{job_id}/events",
+    responses={**EVENTS, **answers(400, 401, 404, 503)},
+    response_class=StreamingResponse,
+)
+async def stream_events(job_id: str, door: TheDoor, last_event_id: LastEventId = None) -> Response:
     """Every event of a job as server-sent events, until it is over.
 
     With `Last-Event-ID` those after it. The last one is `ended`; who has it already gets 204, so that a browser's

@@ -20,14 +20,17 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from agent.models import Outcome
 from api.documentation import answers
 from api.door import Door, TheDoor
 from api.job import flow_run_url
 from api.job_status import JobStatus, job_status
+from api.moment import Moment
 from deployments.prefect_calls import calling_prefect
+
+MAX_OFFSET = 2**31 - 1
 
 _STATES: dict[JobStatus, list[StateType]] = {
     "running": [
@@ -52,10 +55,10 @@ class Wanted(BaseModel):
     status: JobStatus | None = Field(default=None, description="What they came to, or that they came to nothing yet.")
     agent: str | None = Field(default=None, description="Whom they were for, as it was submitted.")
     tag: list[str] = Field(default=[], description="Tags that they have, each of them.")
-    since: AwareDatetime | None = Field(default=None, description="Due at that moment or later.")
-    until: AwareDatetime | None = Field(default=None, description="Due at that moment or before; now, unless said.")
+    since: Moment | None = Field(default=None, description="Due at that moment or later.")
+    until: Moment | None = Field(default=None, description="Due at that moment or before; now, unless said.")
     limit: int = Field(default=50, ge=1, le=200, description="So many at most; a page may have fewer.")
-    offset: int = Field(default=0, ge=0, description="So many of the newest are left out.")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="So many of the newest are left out.")
 
 
 class Listed(BaseModel):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from agent.models import AgentRequest, Effort, Frozen, Name, OnCrash, Text, refuse_blank
 from agent.settings import AgentSettings
 from api.answer_schema import AnswerSchema
 from api.json_object import JsonObject
+from api.moment import Moment
 from deployments.switch import Priority
 
 TRIGGER = "trigger:"
@@ -37,7 +38,11 @@ Tag = Annotated[Name, AfterValidator(refuse_trigger)]
 class JobRequest(Frozen):
     """What an agent is to do in the background; members not listed here are ignored."""
 
-    prompt: Annotated[Text, AfterValidator(refuse_blank)] = Field(description="What the agent is to do.")
+    prompt: Annotated[Text, AfterValidator(refuse_blank)] = Field(
+        description="What the agent is to do.",
+        examples=["Upgrade the proxy."],
+        json_schema_extra={"pattern": r"\S"},
+    )
     agent: Name = Field(
         description="The agent's name, or the path of its definition.",
         examples=["beads-task-runner", ".claude/agents/service-upgrade"],
@@ -65,7 +70,7 @@ class JobRequest(Frozen):
         default=False, description="A remote that is away fails the run, which else starts from the last good state."
     )
     priority: Priority = Field(default="default", description="Which work queue it waits in: high goes first.")
-    run_at: AwareDatetime | None = Field(default=None, description="Not before that moment: ISO 8601 with offset.")
+    run_at: Moment | None = Field(default=None, description="Not before that moment: ISO 8601 with offset.")
     tags: list[Tag] = Field(default=[], max_length=20, description="Tags of the run in Prefect.")
 
     def agent_request(self) -> AgentRequest:

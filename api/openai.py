@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, field_validator, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, StrictBool, StrictInt, field_validator, model_validator
 
 from agent.models import Frozen, Text
 from api.answer_schema import AnswerSchema
@@ -156,17 +156,17 @@ class ResponseFormat(Frozen):
 class StreamOptions(Frozen):
     """What a stream carries besides the answer."""
 
-    include_usage: bool | None = Field(default=None, description="A last chunk without choices tells the usage.")
+    include_usage: StrictBool | None = Field(default=None, description="A last chunk without choices tells the usage.")
 
 
 class ChatCompletionRequest(Frozen):
     """A chat completion that is asked for; members not listed here are ignored."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, examples=[[{"role": "user", "content": "Which mails are urgent?"}]])
     model: str | None = Field(default=None, description="One of `GET /v1/models`.")
-    stream: bool | None = None
+    stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    include_reasoning: bool | None = Field(
+    include_reasoning: StrictBool | None = Field(
         default=None, description="Ours: thinking and tool steps come as `reasoning_content`; unset: a setting decides."
     )
     metadata: JsonObject | None = Field(
@@ -175,9 +175,9 @@ class ChatCompletionRequest(Frozen):
     user: JsonValue = Field(default=None, description="A string goes onto the run as a tag; else ignored.")
     response_format: ResponseFormat | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
-    n: int | None = Field(default=None, ge=1, description="1; more is refused.")
-    logprobs: bool | None = Field(default=None, description="Refused.")
-    top_logprobs: int | None = Field(default=None, ge=0, description="Refused.")
+    n: StrictInt | None = Field(default=None, ge=1, description="1; more is refused.")
+    logprobs: StrictBool | None = Field(default=None, description="Refused.")
+    top_logprobs: StrictInt | None = Field(default=None, ge=0, description="Refused.")
     audio: JsonValue = Field(default=None, description="Refused.")
     modalities: list[str] | None = Field(default=None, description="Text; more is refused.")
     tool_choice: JsonValue = Field(default=None, description="auto, none; a forced call is refused.")

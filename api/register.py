@@ -28,7 +28,7 @@ class Applied(BaseModel):
     deployments: list[str]
 
 
-@router.post("/register", responses=answers(401, 503))
+@router.post("/register", responses=answers(401, 422, 503))
 async def apply(door: TheDoor) -> Applied:
     """Read the host's `prefect.yaml` again, and bring Prefect to it; a file with a mistake in it changes nothing."""
     path = find_register(Path.cwd())

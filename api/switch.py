@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from api.documentation import answers
 from api.door import TheDoor
@@ -15,7 +15,7 @@ router = APIRouter(tags=["switch"], route_class=JsonRoute)
 class Pausing(BaseModel):
     """How much is to stop."""
 
-    cancel: bool = Field(default=False, description="Also end what is at work; what waits goes on waiting.")
+    cancel: StrictBool = Field(default=False, description="Also end what is at work; what waits goes on waiting.")
 
 
 class Switched(BaseModel):
@@ -25,7 +25,7 @@ class Switched(BaseModel):
     cancelled: int = Field(default=0, description="How many runs were told to end.")
 
 
-@router.post("/pause", responses=answers(401, 503))
+@router.post("/pause", responses=answers(401, 413, 503))
 async def pause(door: TheDoor, asked: Pausing | None = None) -> Switched:
     """Start no agent any more, on any host, whoever asks, until `POST /resume`; jobs may still be queued."""
     switch = door.host.switch

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from agent.outcome import one_line
 from agent.triage_report import TriageReport
@@ -26,10 +26,10 @@ router = APIRouter(tags=["triage"], route_class=JsonRoute)
 class Asked(BaseModel):
     """How a triage is to be run this once."""
 
-    again: bool = Field(default=False, description="Handle what was handled, or set aside, once more.")
+    again: StrictBool = Field(default=False, description="Handle what was handled, or set aside, once more.")
 
 
-@router.post("/triage/{name}", status_code=202, responses=answers(401, 404, 503))
+@router.post("/triage/{name}", status_code=202, responses=answers(401, 404, 413, 503))
 async def run_triage(name: str, door: TheDoor, response: Response, asked: Asked | None = None) -> Accepted:
     """Start a triage of the register now; its report is `structured` in `GET /jobs/{job_id}`."""
     async with _explained():
@@ -39,7 +39,7 @@ async def run_triage(name: str, door: TheDoor, response: Response, asked: Asked 
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
 
 
-@router.post("/triage/{name}/plan", responses=answers(401, 404, 503))
+@router.post("/triage/{name}/plan", responses=answers(401, 404, 413, 503))
 async def dry_run(name: str, door: TheDoor, asked: Asked | None = None) -> TriageReport:
     """What a run would do now, and what it may cost at most; no agent is started, nothing is remembered."""
     async with _explained():

@@ -125,6 +125,7 @@ class FakeHost:
     left: list[UUID] = field(default_factory=list)
     waiting: int | None = None
     delay_seconds: float = 0
+    flow: UUID = field(default_factory=uuid4)
 
     def __post_init__(self) -> None:
         self.settings = HostSettings(max_queue_depth=self.max_queue_depth)
@@ -157,7 +158,7 @@ class FakeHost:
         parameter = request.model_dump(mode="json") if isinstance(request, AgentRequest) else request
         run_id = uuid4()
         self.flow_runs[run_id] = FlowRun(
-            id=run_id, flow_id=uuid4(), parameters={"request": parameter}, state=state, created=STARTED, **members
+            id=run_id, flow_id=self.flow, parameters={"request": parameter}, state=state, created=STARTED, **members
         )
         if outcome is not None:
             self.outcomes[run_id] = outcome
@@ -167,6 +168,9 @@ class FakeHost:
         before = len(self.submitted) if self.waiting is None else self.waiting
         await asyncio.sleep(self.delay_seconds)
         return before
+
+    async def flow_id(self) -> UUID:
+        return self.flow
 
     async def find_run(self, run_id: UUID) -> FlowRun | None:
         if self.failure:

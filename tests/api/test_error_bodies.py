@@ -120,7 +120,10 @@ async def test_the_description_is_open_and_says_what_to_expect(host: FakeHost) -
         assert (await client.get("/docs")).status_code == 200
     paths = described["paths"]
     assert set(paths["/execute"]["post"]["responses"]) == {"202", "401", "409", "413", "422", "429", "503"}
-    assert set(paths["/jobs/{job_id}"]["get"]["responses"]) == {"200", "401", "404", "503"}
+    assert set(paths["/jobs/{job_id}"]["get"]["responses"]) == {"200", "401", "404", "422", "503"}
+    assert set(paths["/jobs/{job_id}/events"]["get"]["responses"]) == {"200", "204", "400", "401", "404", "503"}
+    assert set(paths["/jobs/{job_id}/cancel"]["post"]["responses"]) == {"200", "401", "404", "503"}
+    assert set(paths["/register"]["post"]["responses"]) == {"200", "401", "422", "503"}
     assert set(paths[CHAT]["post"]["responses"]) == {"200", "400", "401", "413", "503"}
     assert paths["/execute"]["post"]["security"] == [{"bearer": []}]
     assert "security" not in paths["/health"]["get"]

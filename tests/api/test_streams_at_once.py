@@ -1,0 +1,11 @@
+"""Streams at once against the running service: `python -m benchmarks.streams`, in brief."""
+
+from benchmarks.streams import GROWTH_BOUND_MIB, crowd_of
+from demo.stage import Stage
+
+
+async def test_streams_at_once_are_whole_and_in_order_and_leave_nothing_in_memory(stage: Stage) -> None:
+    crowd = await crowd_of(stage, count=6, capacity=2)
+    assert crowd.faults == []
+    assert crowd.complete == 6
+    assert crowd.peak_mib - crowd.before_mib < GROWTH_BOUND_MIB
