@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from agent.models import AgentRequest, AgentResult, Outcome, WorkspaceReport
+from agent.printable import escaped, inert
 
 _ANSWER_CHARACTERS = 50_000
 _FILES = 50
 
 
 def render_report(request: AgentRequest, outcome: Outcome) -> str:
-    """What the agent answered, what it cost, and what changed in git."""
+    """What the agent answered, what it cost, and what changed in git.
+
+    Whoever opens it follows no link of an agent's unawares, and loads nothing from where it says.
+    """
     result = outcome.result
     parts = [_headline(request, outcome)]
     if result is not None:
@@ -21,15 +25,15 @@ def render_report(request: AgentRequest, outcome: Outcome) -> str:
 
 def _headline(request: AgentRequest, outcome: Outcome) -> str:
     error = outcome.error or (outcome.result.error if outcome.result else None)
-    asked = _quoted(_excerpt(request.prompt, 600))
-    verdict = f"**It did not end well:** {_plain(error)}\n\n" if error else ""
-    return f"# {_plain(request.agent)}\n\n{verdict}{asked}"
+    asked = _quoted(inert(_excerpt(request.prompt, 600)))
+    verdict = f"**It did not end well:** {escaped(error)}\n\n" if error else ""
+    return f"# {escaped(request.agent)}\n\n{verdict}{asked}"
 
 
 def _answer(result: AgentResult) -> str:
     if not result.text:
         return "_No answer._"
-    return f"## Answer\n\n{_excerpt(result.text, _ANSWER_CHARACTERS)}"
+    return f"## Answer\n\n{inert(_excerpt(result.text, _ANSWER_CHARACTERS))}"
 
 
 def _figures(result: AgentResult) -> str:
@@ -41,25 +45,25 @@ def _figures(result: AgentResult) -> str:
         "Tokens out": f"{usage.output_tokens:,}",
         "Duration": f"{result.duration_seconds:.1f} s",
         "Turns": "unknown" if result.turns is None else str(result.turns),
-        "Model": result.model or "unknown",
+        "Model": escaped(result.model or "unknown"),
         "Exit code": "none" if result.exit_code is None else str(result.exit_code),
     }
-    head, *lines = [f"| {name} | {_plain(value)} |" for name, value in rows.items()]
+    head, *lines = [f"| {name} | {value} |" for name, value in rows.items()]
     return "\n".join([head, "|---|---|", *lines])
 
 
 def _changes(report: WorkspaceReport) -> str:
-    where = f"`{_plain(report.name)}` at `{_plain(report.ref)}`, from commit `{report.commit[:12]}`"
+    where = f"**{escaped(report.name)}** at **{escaped(report.ref)}**, from commit `{report.commit[:12]}`"
     lines = [f"## Changes in git\n\nWorkspace {where}."]
     if report.stale:
-        lines.append(f"**Not up to date:** {_plain(report.stale_reason or '')}")
+        lines.append(f"**Not up to date:** {escaped(report.stale_reason or '')}")
     if not report.commits and not report.files_changed:
         return "\n\n".join([*lines, "_Nothing was changed._"])
     commits = [
-        f"- `{commit.sha[:12]}` {_plain(commit.subject)} ({'pushed' if commit.pushed else 'not pushed'})"
+        f"- `{commit.sha[:12]}` {escaped(commit.subject)} ({'pushed' if commit.pushed else 'not pushed'})"
         for commit in report.commits
     ]
-    files = [f"- `{_plain(name)}`" for name in report.files_changed[:_FILES]]
+    files = [f"- {escaped(name)}" for name in report.files_changed[:_FILES]]
     if len(report.files_changed) > _FILES:
         files.append(f"- and {len(report.files_changed) - _FILES} more")
     if report.kept_ref:
@@ -73,8 +77,3 @@ def _quoted(text: str) -> str:
 
 def _excerpt(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…\n\n({len(text):,} characters in all)"
-
-
-def _plain(text: str) -> str:
-    """Text on one line that is nothing but text in a Markdown table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from markdown_it import MarkdownIt
 from pydantic import ValidationError
 from siege import Arena, Attack, Deed, Siege, World, bash, one_run, prompt
 
@@ -18,7 +19,7 @@ QUICK = False
 NEEDS = ("stage",)
 
 LOGS = "text is made printable before it is logged"
-ARTIFACTS = "text is quoted before it is Markdown"
+ARTIFACTS = "text is made inert before it is Markdown"
 NAMES = "names are refused that begin with '-', climb, or are more than a line"
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mred"
@@ -54,13 +55,13 @@ def in_service_log(*forms: str) -> Any:
     return lambda notes: any(form in notes["service log"] for form in forms)
 
 
-def in_artifact(*forms: str) -> Any:
-    """Outside a code block, where Markdown means something."""
-    return lambda notes: any(form in outside_code(text) for form in forms for text in notes["artifacts"])
+def in_artifact(*tags: str) -> Any:
+    """As a browser gets it."""
+    return lambda notes: any(tag in shown(text) for tag in tags for text in notes["artifacts"])
 
 
-def outside_code(text: str) -> str:
-    return "\n".join(part for at, part in enumerate(text.split("```")) if at % 2 == 0)
+def shown(text: str) -> str:
+    return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
 
 
 ATTACKS = [
@@ -89,11 +90,11 @@ ATTACKS = [
         ARTIFACTS,
         lambda notes: any("\x1b" in text for text in notes["artifacts"]),
     ),
-    held("put a picture that calls home into the artifact", ARTIFACTS, in_artifact(PICTURE)),
-    held("put markup into the artifact", ARTIFACTS, in_artifact("<img", "<script")),
-    held("put a link that deceives into the artifact", ARTIFACTS, in_artifact(LINK)),
-    held("put markup into the artifact by a file's name", ARTIFACTS, in_artifact("![f](")),
-    held("put markup into the artifact by a commit message", ARTIFACTS, in_artifact("![c](")),
+    held("put a picture that calls home into the artifact", ARTIFACTS, in_artifact("<img")),
+    held("put markup into the artifact", ARTIFACTS, in_artifact("<script", "<img src")),
+    held("put a link that deceives into the artifact", ARTIFACTS, in_artifact("<a ")),
+    held("put markup into the artifact by a file's name", ARTIFACTS, in_artifact('alt="f"', "<img src=x")),
+    held("put markup into the artifact by a commit message", ARTIFACTS, in_artifact('alt="c"', "<script> (")),
     held(
         "grow the artifact without bound",
         "the answer is cut",
