@@ -15,7 +15,7 @@ from agent.conversation import Conversation
 from agent.definitions import agent_name
 from agent.enclosure import Enclosure
 from agent.environment import build_environment, known_secrets
-from agent.errors import RequestRefused
+from agent.errors import NotConfigured, RequestRefused
 from agent.events import Sink
 from agent.installation import find_cli, find_credential
 from agent.lease import Lease
@@ -105,6 +105,8 @@ class Runtime:
     def _access(self, run_id: str, request: AgentRequest) -> Iterator[dict[str, str]]:
         """The variables by which the CLI reaches the model, worthless once this is over."""
         if self._provider is None:
+            if self.settings.agent_network == "none":
+                raise NotConfigured("AGENT_NETWORK=none leaves no way to the model but the provider's proxy")
             variable, value = find_credential(self.settings)
             base_url = self.settings.anthropic_base_url
             yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}
