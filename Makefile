@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint constraints clean
+.PHONY: install demo test attack lint constraints clean
 
 install: .venv/.installed
 
@@ -22,6 +22,11 @@ lint: install
 test: lint
 	.ci/tools
 	$(BIN)/pytest $(ARGS)
+
+# A hostile agent tries what it can, in cells and without: exit 1 if something goes through that should be held.
+attack: install
+	.ci/tools
+	$(BIN)/pytest tests/attacks --worlds=both --table=docs/attacks.md --numprocesses=0 --tb=short --quiet $(ARGS)
 
 # The pinned set, without the name of any index host.
 constraints:

@@ -7,7 +7,6 @@ from siege import Arena, Attack, Siege, World, besiege
 from demo.stage import Stage
 
 CLASS = "control plane"
-QUICK = False
 NEEDS = ("stage",)
 
 TOKEN = "no credential in the cell, and nothing answers without one"

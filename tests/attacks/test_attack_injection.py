@@ -15,7 +15,6 @@ from agent.models import AgentRequest
 from demo.stage import Stage
 
 CLASS = "injection"
-QUICK = False
 NEEDS = ("stage",)
 
 LOGS = "text is made printable before it is logged"

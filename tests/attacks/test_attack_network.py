@@ -5,7 +5,6 @@ import socket
 from siege import Arena, Attack, Siege, World, besiege
 
 CLASS = "network"
-QUICK = False
 
 NO_ROUTE = "a network namespace with nothing in it"
 DOOR = "the proxy passes on what a run needs, and nothing else"

@@ -9,7 +9,6 @@ from agent.models import AgentRequest, Invocation
 from agent.snapshot import Checkout
 
 CLASS = "git"
-QUICK = False
 
 NEW = "`.git` is made anew for each run"
 OURS = "the service's git reads no config, hook or attribute of a checkout"

@@ -3,6 +3,7 @@
 from siege import Attack, looted
 
 CLASS = "secrets"
+QUICK = True
 
 ENVIRONS = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a loot-"
 MEMORY = """

@@ -3,6 +3,7 @@
 from siege import Attack
 
 CLASS = "writes"
+QUICK = True
 
 READ_ONLY = "the system is mounted read-only"
 UNSEEN = "not mounted in the cell"
