@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
 from agent.censor import censored_report
-from agent.command import build_argv
+from agent.command import build_argv, without_repository_code
 from agent.conversation import Conversation
 from agent.definitions import agent_name
 from agent.enclosure import Enclosure
@@ -92,6 +92,8 @@ class Runtime:
         async with private_directory(directory, self.settings.agent_config_template) as private:
             argv = build_argv(cli, request, agent)
             with self._access(run_id, request) as access:
+                if not self._trusts(checkout):
+                    argv += without_repository_code(access.get("ANTHROPIC_BASE_URL"))
                 environment = self._environment(access)
                 place = self.enclosure.place(argv, environment, checkout, private, run_id)
                 process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
@@ -100,6 +102,11 @@ class Runtime:
                     yield Conversation(process, request, agent, stall_seconds, sink, self._redactor)
                 finally:
                     await process.end()
+
+    def _trusts(self, checkout: Checkout) -> bool:
+        """Whether what the checkout brings along may run before the model has read a word."""
+        policy = self.settings.agent_repo_code
+        return policy == "on" or (policy == "trusted" and checkout.snapshot.is_own_ref)
 
     @contextmanager
     def _access(self, run_id: str, request: AgentRequest) -> Iterator[dict[str, str]]:

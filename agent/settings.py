@@ -82,6 +82,11 @@ class AgentSettings(Frozen):
         description="none: agents have no route to anywhere, this machine included, but for their model calls; "
         "needs bubblewrap.",
     )
+    agent_repo_code: Literal["trusted", "on", "off"] = Field(
+        default="trusted",
+        description="Hooks, MCP servers and key helpers of a checkout run: trusted: where a run starts from its "
+        "workspace's own ref; on: always; off: never.",
+    )
     agent_env_allow: Names = Field(
         default=[], description="Variables of the service's environment that agents get, by name."
     )
