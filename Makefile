@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 NODE_CLIENTS := tests/clients/node
 
-.PHONY: install demo test chaos lint constraints clean bench clients
+.PHONY: install demo test chaos lint constraints clean bench clients attack
 
 install: .venv/.installed
 
@@ -47,6 +47,11 @@ bench: install
 clients: install .venv/.instructor
 	if command -v npm > /dev/null; then npm ci --prefix $(NODE_CLIENTS) --ignore-scripts --no-audit --no-fund; fi
 	$(BIN)/pytest -n0 tests/clients --thorough --clients-table docs/clients.md $(ARGS)
+
+# A hostile agent tries what it can, in cells and without: exit 1 if something goes through that should be held.
+attack: install
+	.ci/tools
+	$(BIN)/pytest tests/attacks --worlds=both --table=docs/attacks.md --numprocesses=0 --tb=short --quiet $(ARGS)
 
 # The pinned sets, without the name of any index host.
 constraints:

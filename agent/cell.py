@@ -12,6 +12,9 @@ from agent.models import Frozen
 from agent.mounts import Mount, cover, in_memory, is_there, readable, writable
 from agent.system import SYSTEM, every_mount, system_mounts
 
+DOOR = Path("/run/provider.sock")
+"""Where an agent without a network finds the model; the path of a socket may have 107 bytes at most."""
+
 
 class Bubblewrap(Frozen):
     """The program that builds cells, and what it can do on this machine."""
@@ -37,6 +40,7 @@ class CellPlan(Frozen):
     write_paths: tuple[Path, ...] = ()
     hide: tuple[Path, ...] = Field(default=(), description="Covered, where a path above it is visible.")
     network: bool = Field(default=True, description="False: no route to anywhere, not even to this machine.")
+    door: Path | None = Field(default=None, description="A socket to the model; appears as DOOR.")
     limits: Limits = Limits()
     memory_by_cgroup: bool = False
 
@@ -120,6 +124,7 @@ def _private(plan: CellPlan, sizes: bool) -> list[Mount]:
         writable(plan.tmp_dir, Path("/var/tmp")),
         home,
         writable(plan.config_dir, plan.home / ".claude"),
+        *([readable(plan.door, DOOR)] if plan.door and is_there(plan.door) else []),
     ]
 
 

@@ -6,6 +6,7 @@ stream-json` that the official SDKs speak.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,17 @@ def build_argv(cli: Path, request: AgentRequest, agent: str, session_id: str | N
     if request.max_turns is not None:
         argv += ["--max-turns", str(request.max_turns)]
     return argv
+
+
+def without_repository_code(base_url: str | None) -> list[str]:
+    """Flags with which the CLI runs no hook, MCP server or key helper of its checkout, and calls `base_url` alone.
+
+    Settings on the command line win over a checkout's. What else its `env` names is still taken (2.1.330).
+    """
+    settings: Message = {"disableAllHooks": True, "apiKeyHelper": ""}
+    if base_url is not None:
+        settings["env"] = {"ANTHROPIC_BASE_URL": base_url}
+    return ["--strict-mcp-config", "--settings", json.dumps(settings)]
 
 
 def initialize(request: AgentRequest) -> Message:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
-from agent.cell import CellPlan, enclose
+from agent.cell import DOOR, CellPlan, enclose
 from agent.descendants import COOKIE, become_subreaper, marked, sweep, sweep_prefix
+from agent.errors import NotConfigured
 from agent.limits import Limits
 from agent.models import Frozen
 from agent.private import Private
@@ -40,11 +41,13 @@ class Place(Frozen):
 
 
 class Enclosure:
-    """Built once a host; raises NotConfigured when AGENT_SANDBOX asks for cells and none can be had."""
+    """Built once a host; raises NotConfigured when AGENT_SANDBOX or AGENT_NETWORK needs cells and none can be had."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self.sandbox: Sandbox = probe_sandbox(settings.agent_sandbox)
+        if settings.agent_network == "none" and self.sandbox.bubblewrap is None:
+            raise NotConfigured(f"AGENT_NETWORK=none needs cells, and there are none: {self.sandbox.reason}")
         self._prefix = f"cas-{zlib.crc32(str(settings.state_dir).encode()):08x}-"
 
     async def open(self) -> list[int]:
@@ -62,7 +65,9 @@ class Enclosure:
             plan = self._plan(checkout, private)
             return Place(
                 argv=enclose(plan, argv, self.sandbox.bubblewrap),
-                environment=environment | plan.variables(),
+                environment=environment
+                | plan.variables()
+                | ({"ANTHROPIC_UNIX_SOCKET": str(DOOR)} if plan.door else {}),
                 directory=Path("/"),
                 cookie=None,
             )
@@ -84,6 +89,8 @@ class Enclosure:
             read_paths=(*checkout.read_paths, *self._settings.agent_read_paths),
             write_paths=tuple(self._settings.agent_write_paths),
             hide=(self._settings.state_dir,),
+            network=self._settings.agent_network == "open",
+            door=self._settings.provider_socket,
             limits=Limits(
                 memory_mb=self._settings.agent_memory_mb,
                 processes=self._settings.agent_processes,

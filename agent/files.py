@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agent.errors import WorkspaceError
+
+DEEPEST_REMOVED = 32
+"""How many directories within each other are open at once while a tree is removed."""
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
@@ -53,35 +55,58 @@ def is_directory(path: Path) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Nothing is left there; links are not followed, and directories that were closed are opened."""
+    """Nothing is left there, however deep; links are not followed, and directories that were closed are opened."""
     if not is_directory(path):
         path.unlink(missing_ok=True)
         return
+    with _opened(str(path)) as root:
+        names = _names(root)
+        while names:
+            names = [moved for name in names for moved in _take_away(name, root, root, depth=1)]
+    path.rmdir()
+
+
+def _take_away(name: str, directory: int, root: int, depth: int) -> list[str]:
+    """Remove it; a directory that lies too deep moves up into the root instead: its new name there.
+
+    So neither the stack nor the number of open files grows with a tree, nor does any path get long.
+    """
     try:
-        shutil.rmtree(path)
-    except (OSError, RecursionError):
-        _remove_stubborn(path)
+        if not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
+            os.unlink(name, dir_fd=directory)
+            return []
+        with _opened(name, directory) as inner:
+            if depth == DEEPEST_REMOVED:
+                new_name = f".{os.urandom(16).hex()}"
+                os.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=root)
+                return [new_name]
+            moved = [more for entry in _names(inner) for more in _take_away(entry, inner, root, depth + 1)]
+        os.rmdir(name, dir_fd=directory)
+    except FileNotFoundError:
+        return []
+    return moved
 
 
-def _remove_stubborn(root: Path) -> None:
-    """However deep: what lies two levels down is moved up before it is looked at, so no path gets long."""
-    mark, waiting = f".{os.urandom(8).hex()}-", [root]
-    for number, directory in enumerate(waiting):
-        directory.chmod(0o700)
-        with os.scandir(directory) as entries:
-            found = list(entries)
-        for at, entry in enumerate(found):
-            place = Path(entry.path)
-            if not entry.is_dir(follow_symlinks=False):
-                place.unlink()
-                continue
-            if directory != root:
-                place.chmod(0o700)
-                place = place.rename(root / f"{mark}{number}-{at}")
-            waiting.append(place)
-        if directory != root:
-            directory.rmdir()
-    root.rmdir()
+def _names(directory: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries]
+
+
+@contextmanager
+def _opened(name: str, parent: int | None = None) -> Iterator[int]:
+    """A directory, made ours to list and change; raises OSError for a link."""
+    found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    try:
+        # only by this way can a directory be opened that nobody may read, and no link in its place
+        itself = Path(f"/proc/self/fd/{found}")
+        itself.chmod(0o700)
+        readable = os.open(itself, os.O_RDONLY | os.O_DIRECTORY)
+    finally:
+        os.close(found)
+    try:
+        yield readable
+    finally:
+        os.close(readable)
 
 
 def open_directories(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 
 from agent.metering import Call
 from agent.models import Usage
@@ -25,7 +24,6 @@ class Lease:
         variable: str,
         *,
         first_party: bool,
-        socket_path: Path | None = None,
         max_budget_usd: float | None = None,
     ) -> None:
         self.run_id = run_id
@@ -39,20 +37,17 @@ class Lease:
         self.trouble: Trouble | None = None
         self._variable = variable
         self._first_party = first_party
-        self._socket_path = socket_path
         self._closed = False
         self._open: set[asyncio.Task[None]] = set()
 
-    def variables(self, *, by_socket: bool = False) -> dict[str, str]:
-        """The environment that makes the CLI use this lease; `by_socket` from a cell without a network.
+    def variables(self) -> dict[str, str]:
+        """The environment that makes the CLI use this lease.
 
         The CLI takes any address but the provider's own for a stranger's, and then shares less of its prompt cache.
         """
         environment = {"ANTHROPIC_BASE_URL": self.base_url, self._variable: self.token}
         if self._first_party:
             environment["_CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL"] = "1"
-        if by_socket and self._socket_path is not None:
-            environment["ANTHROPIC_UNIX_SOCKET"] = str(self._socket_path)
         return environment
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -54,7 +55,7 @@ class ProviderProxy:
         self.credential = Credential(variable=variable, value=value, base_url=self._upstream)
         self._on_trouble = on_trouble
         self._price = price
-        self._socket_path = socket_path
+        self._socket_path = socket_path or settings.provider_socket
         self._leases: dict[str, Lease] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -70,7 +71,6 @@ class ProviderProxy:
             self.url,
             self.credential.variable,
             first_party=urlsplit(self._upstream).hostname == urlsplit(PROVIDER_URL).hostname,
-            socket_path=self._socket_path,
             max_budget_usd=max_budget_usd,
         )
         self._leases = {token: other for token, other in self._leases.items() if other.is_good}
@@ -194,8 +194,14 @@ def _transport(upstream: str) -> httpx.AsyncHTTPTransport:
 
 def _unix_listener(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
-    listener.bind(str(path))
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        # by this way the path of STATE_DIR may be longer than that of a socket may be
+        listener.bind(f"/proc/self/fd/{directory}/{path.name}")
+    finally:
+        os.close(directory)
     path.chmod(0o600)
     listener.listen(1024)
     return listener

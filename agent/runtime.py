@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
 from agent.censor import censored_report
-from agent.command import build_argv
+from agent.command import build_argv, without_repository_code
 from agent.conversation import Conversation
 from agent.definitions import agent_name
 from agent.enclosure import Enclosure
 from agent.environment import build_environment, known_secrets
-from agent.errors import RequestRefused
+from agent.errors import NotConfigured, RequestRefused
 from agent.events import Sink
 from agent.files import remove
 from agent.installation import find_cli, find_credential
@@ -118,6 +118,8 @@ class Runtime:
         async with private_directory(directory, self.settings.agent_config_template, is_kept) as private:
             argv = build_argv(cli, request, agent, session_id)
             with self._access(run_id, request) as access:
+                if not self._trusts(checkout):
+                    argv += without_repository_code(access.get("ANTHROPIC_BASE_URL"))
                 environment = self._environment(access)
                 place = self.enclosure.place(argv, environment, checkout, private, run_id)
                 process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
@@ -127,10 +129,17 @@ class Runtime:
                 finally:
                     await process.end()
 
+    def _trusts(self, checkout: Checkout) -> bool:
+        """Whether what the checkout brings along may run before the model has read a word."""
+        policy = self.settings.agent_repo_code
+        return policy == "on" or (policy == "trusted" and checkout.snapshot.is_own_ref)
+
     @contextmanager
     def _access(self, run_id: str, request: AgentRequest) -> Iterator[dict[str, str]]:
         """The variables by which the CLI reaches the model, worthless once this is over."""
         if self._provider is None:
+            if self.settings.agent_network == "none":
+                raise NotConfigured("AGENT_NETWORK=none leaves no way to the model but the provider's proxy")
             variable, value = find_credential(self.settings)
             base_url = self.settings.anthropic_base_url
             yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}

@@ -63,6 +63,11 @@ class WorkspaceConfig(Frozen):
 class AgentSettings(Frozen):
     """Each field is an environment variable of the same name in capitals."""
 
+    @property
+    def provider_socket(self) -> Path | None:
+        """Where agents without a network find the way to the model."""
+        return self.state_dir / "provider.sock" if self.agent_network == "none" else None
+
     state_dir: Path = Field(
         default_factory=default_state_dir, description="Everything the service writes lies under it."
     )
@@ -74,6 +79,16 @@ class AgentSettings(Frozen):
     )
     agent_sandbox: Literal["auto", "bwrap", "off"] = Field(
         default="auto", description="auto: bubblewrap where it works; bwrap: refuse to run without it."
+    )
+    agent_network: Literal["open", "none"] = Field(
+        default="open",
+        description="none: agents have no route to anywhere, this machine included, but for their model calls; "
+        "needs bubblewrap.",
+    )
+    agent_repo_code: Literal["trusted", "on", "off"] = Field(
+        default="trusted",
+        description="Hooks, MCP servers and key helpers of a checkout run: trusted: where a run starts from its "
+        "workspace's own ref; on: always; off: never.",
     )
     agent_env_allow: Names = Field(
         default=[], description="Variables of the service's environment that agents get, by name."

@@ -31,6 +31,7 @@ class Snapshot(Frozen):
     ref: str = Field(description="As asked for, or the workspace's own branch.")
     commit: str
     branch: str | None = Field(default=None, description="The branch that ref names; None: a tag or a commit.")
+    is_own_ref: bool = Field(default=True, description="It is the workspace's own ref, not another of a request's.")
     stale: bool = False
     stale_reason: str | None = None
     fetched_at: datetime

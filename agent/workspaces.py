@@ -63,6 +63,7 @@ class Workspaces:
         not_before = now if fresh else now - self.settings.fetch_debounce_seconds
         with explained("syncing the workspace"):
             stale_reason = await self._refresh(mirror, not_before, allow_stale and not strict, fresh)
+        is_own_ref = wanted is None or wanted == (config.ref or _own_branch(mirror))
         wanted = wanted or _usual_ref(mirror)
         target = await self._find(name, mirror, wanted, now, ask=stale_reason is None)
         return Snapshot(
@@ -70,6 +71,7 @@ class Workspaces:
             ref=wanted,
             commit=target.commit,
             branch=target.branch,
+            is_own_ref=is_own_ref,
             stale=stale_reason is not None,
             stale_reason=stale_reason,
             fetched_at=datetime.fromtimestamp(mirror.attempts().good_at, UTC),
@@ -224,13 +226,17 @@ class Workspaces:
             await self.collect(slot.directory, given.snapshot, given.identity.run_id or unnamed)
 
 
-def _usual_ref(mirror: Mirror) -> str:
-    """The branch that the operator's checkout is on, if the remote has it; else what the remote's HEAD is on."""
+def _own_branch(mirror: Mirror) -> str | None:
+    """The branch that the operator's checkout is on, if the remote has it; else the one that its HEAD is on."""
     refs = mirror.refs()
-    if mirror.remote.branch in refs.branches:
-        return str(mirror.remote.branch)
-    if refs.default is not None:
-        return refs.default
+    return mirror.remote.branch if mirror.remote.branch in refs.branches else refs.default
+
+
+def _usual_ref(mirror: Mirror) -> str:
+    """The workspace's own branch, or, where the remote's HEAD is on none, its commit."""
+    refs, branch = mirror.refs(), _own_branch(mirror)
+    if branch is not None:
+        return branch
     if HEAD in refs.names:
         return refs.names[HEAD]
     raise WorkspaceError(f"the remote of {mirror.path.stem} has no commit yet; push one")

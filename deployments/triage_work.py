@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow_async
 
+from agent.files import remove
 from agent.triage import TriageRequest
 from deployments.host import Host
 from deployments.switch import TRIAGE
@@ -41,7 +42,8 @@ class TriageWork(Work[None]):
         self._seats = asyncio.Semaphore(host.settings.triage_capacity)
         self._running: list[TriageContext] = []
         # a host that was killed had no time to clear these away
-        shutil.rmtree(host.runtime.settings.state_dir / "triage" / "checkouts", ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(host.runtime.settings.state_dir / "triage" / "checkouts")
 
     async def take(self) -> None:
         """Room for one more."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from agent.models import AgentRequest, AgentResult, Outcome
+from agent.printable import escaped, inert
 from tasks.report_changes import render_changes
-from tasks.report_text import inline_text
 
 _ANSWER_CHARACTERS = 50_000
 
 
 def render_report(request: AgentRequest, outcome: Outcome) -> str:
-    """What the agent answered, what it cost, and what changed in git."""
+    """What the agent answered, what it cost, and what changed in git.
+
+    Whoever opens it follows no link of an agent's unawares, and loads nothing from where it says.
+    """
     result = outcome.result
     parts = [_headline(request, outcome)]
     if result is not None:
@@ -22,15 +25,15 @@ def render_report(request: AgentRequest, outcome: Outcome) -> str:
 
 def _headline(request: AgentRequest, outcome: Outcome) -> str:
     error = outcome.error or (outcome.result.error if outcome.result else None)
-    asked = _quoted(_excerpt(request.prompt, 600))
-    verdict = f"**It did not end well:** {inline_text(error)}\n\n" if error else ""
-    return f"# {inline_text(request.agent)}\n\n{verdict}{asked}"
+    asked = _quoted(inert(_excerpt(request.prompt, 600)))
+    verdict = f"**It did not end well:** {escaped(error)}\n\n" if error else ""
+    return f"# {escaped(request.agent)}\n\n{verdict}{asked}"
 
 
 def _answer(result: AgentResult) -> str:
     if not result.text:
         return "_No answer._"
-    return f"## Answer\n\n{_excerpt(result.text, _ANSWER_CHARACTERS)}"
+    return f"## Answer\n\n{inert(_excerpt(result.text, _ANSWER_CHARACTERS))}"
 
 
 def _figures(result: AgentResult) -> str:
@@ -42,10 +45,10 @@ def _figures(result: AgentResult) -> str:
         "Tokens out": f"{usage.output_tokens:,}",
         "Duration": f"{result.duration_seconds:.1f} s",
         "Turns": "unknown" if result.turns is None else str(result.turns),
-        "Model": result.model or "unknown",
+        "Model": escaped(result.model or "unknown"),
         "Exit code": "none" if result.exit_code is None else str(result.exit_code),
     }
-    head, *lines = [f"| {name} | {inline_text(value)} |" for name, value in rows.items()]
+    head, *lines = [f"| {name} | {value} |" for name, value in rows.items()]
     return "\n".join([head, "|---|---|", *lines])
 
 

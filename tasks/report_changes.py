@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from agent.kept import PREFIX
 from agent.models import WorkspaceReport
-from agent.printable import quoted
-from tasks.report_text import inline_text
+from agent.printable import escaped, quoted
 
 _FILES = 50
 _STAT_LINES = 60
@@ -13,18 +12,18 @@ _STAT_LINES = 60
 
 def render_changes(report: WorkspaceReport) -> str:
     """Where the run started from, its commits, the files it changed, and where its unpushed work is."""
-    where = f"`{inline_text(report.name)}` at `{inline_text(report.ref)}`, from commit `{report.commit[:12]}`"
+    where = f"**{escaped(report.name)}** at **{escaped(report.ref)}**, from commit `{report.commit[:12]}`"
     lines = [f"## Changes in git\n\nWorkspace {where}."]
     if report.stale:
-        lines.append(f"**Not up to date:** {inline_text(report.stale_reason or '')}")
-    lines += [f"**Note:** {inline_text(note)}" for note in report.notes]
+        lines.append(f"**Not up to date:** {escaped(report.stale_reason or '')}")
+    lines += [f"**Note:** {escaped(note)}" for note in report.notes]
     if not report.commits and not report.files_changed:
         return "\n\n".join([*lines, "_Nothing was changed._"])
     commits = [
-        f"- `{commit.sha[:12]}` {inline_text(commit.subject)} ({'pushed' if commit.pushed else 'not pushed'})"
+        f"- `{commit.sha[:12]}` {escaped(commit.subject)} ({'pushed' if commit.pushed else 'not pushed'})"
         for commit in report.commits
     ]
-    files = [f"- `{inline_text(name)}`" for name in report.files_changed[:_FILES]]
+    files = [f"- {escaped(name)}" for name in report.files_changed[:_FILES]]
     if len(report.files_changed) > _FILES:
         files.append(f"- and {len(report.files_changed) - _FILES} more")
     if report.kept_ref:

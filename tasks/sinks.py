@@ -21,6 +21,7 @@ from agent.events import (
     ToolReturned,
     Warned,
 )
+from agent.printable import printable
 from store.journal import Journal
 
 _LINE_CHARACTERS = 300
@@ -32,7 +33,7 @@ def to_log(logger: logging.Logger | logging.LoggerAdapter[Any]) -> Sink:
     def sink(event: Event) -> None:
         line = describe(event)
         if line is not None:
-            logger.info("%s", line)
+            logger.info("%s", printable(line, one_line=True))
 
     return sink
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from agent.files import remove
 from agent.process import uninterrupted
 from agent.runtime import Runtime
 from agent.snapshot import Checkout, Identity
@@ -56,4 +57,5 @@ async def _checkout(request: TriageRequest, runtime: Runtime) -> AsyncIterator[t
         notes = [f"the workspace is not up to date: {snapshot.stale_reason}"] if snapshot.stale else []
         yield Checkout(path=path, snapshot=snapshot, read_paths=tuple(runtime.workspaces.read_paths(snapshot))), notes
     finally:
-        await uninterrupted(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+        with contextlib.suppress(OSError):
+            await uninterrupted(asyncio.to_thread(remove, directory))

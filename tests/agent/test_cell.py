@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agent.cell import Bubblewrap, CellPlan, enclose
+from agent.cell import DOOR, Bubblewrap, CellPlan, enclose
 from agent.cgroups import entered, find_cgroups
 from agent.descendants import command_pid
 from agent.errors import NotConfigured
@@ -362,7 +362,7 @@ async def test_the_real_cli_parked_and_claimed_works_in_a_cell(tmp_path: Path, b
 
 async def test_the_real_cli_works_in_a_cell_without_a_network(tmp_path: Path, bubblewrap: Bubblewrap) -> None:
     door = tmp_path / "provider.sock"
-    plan = bare_plan(tmp_path, network=False, read_paths=(door,))
+    plan = bare_plan(tmp_path, network=False, door=door)
     look = {"tool": "Bash", "input": {"command": "grep -c : /proc/net/dev"}}
     async with OfflineModel() as model:
         settings = AgentSettings.model_validate({"anthropic_base_url": model.url, "anthropic_api_key": "sk-true"})
@@ -370,7 +370,7 @@ async def test_the_real_cli_works_in_a_cell_without_a_network(tmp_path: Path, bu
             lease = proxy.lease("run")
             result = await run_cli(
                 enclose(plan, CLAUDE, bubblewrap),
-                {**plan.variables(), **lease.variables(by_socket=True)},
+                {**plan.variables(), **lease.variables(), "ANTHROPIC_UNIX_SOCKET": str(DOOR)},
                 offline([look, {"text": "{tool_result}"}]),
             )
     assert result["result"] == "1"

@@ -113,3 +113,9 @@ async def test_an_unknown_workspace_names_those_that_there_are(settings: AgentSe
 async def test_more_than_the_operator_allows_is_refused(settings: AgentSettings, field: str, value: int) -> None:
     with pytest.raises(RequestRefused, match=field):
         await run(settings, "hi", **{field: value})
+
+
+async def test_agents_without_a_network_need_cells(settings: AgentSettings) -> None:
+    none = settings.model_copy(update={"agent_network": "none", "agent_sandbox": "off"})
+    with pytest.raises(NotConfigured, match="AGENT_NETWORK=none needs cells"):
+        Runtime(none)

@@ -50,5 +50,5 @@ def test_commits_say_whether_they_were_pushed_and_how_the_rest_comes_back() -> N
         Commit(sha="2" * 40, subject="two", pushed=False),
     ]
     said = render_changes(report(commits=commits, kept_ref="refs/agent-runs/run-1"))
-    assert "- `111111111111` one \\| &lt;b> (pushed)\n- `222222222222` two (not pushed)\n- `a.txt`" in said
+    assert "- `111111111111` one \\| \\<b\\> (pushed)\n- `222222222222` two (not pushed)\n- a\\.txt" in said
     assert "`refs/agent-runs/run-1`: `agent-service kept restore run-1`" in said
