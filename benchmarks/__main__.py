@@ -9,7 +9,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-NAMES = ("workspaces", "chat_burst", "provider_proxy", "embedded_server")
+NAMES = (
+    "workspaces",
+    "chat_burst",
+    "job_start",
+    "execute_burst",
+    "streams",
+    "cell_price",
+    "provider_proxy",
+    "embedded_server",
+)
 UNKNOWN = 2
 
 
