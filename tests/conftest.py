@@ -68,7 +68,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file's tests go to one worker, and so do all that hurt a service, those last that end it."""
     items.sort(key=lambda item: item.get_closest_marker("ends_the_victim") is not None)
     for item in items:
-        hurts = "arena" in getattr(item, "fixturenames", ())
+        hurts = {"victim", "own_stage"} & set(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group("victim" if hurts else str(item.path)))
 
 
