@@ -1,11 +1,11 @@
-"""Two overlapping triages, and their host killed in the middle: every item is handled, and none twice."""
+"""A host killed in the middle: two overlapping triages handle every item, and none twice; a pause stays."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -32,16 +32,17 @@ class Lonely:
         return httpx.AsyncClient(base_url=f"{self.stage.prefect_url}/api", auth=(user, password), timeout=30)
 
 
-@pytest.fixture
-async def lonely(offline_model: OfflineModel, tmp_path: Path) -> AsyncIterator[Any]:
+@pytest.fixture(scope="module")
+async def lonely(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Any]:
+    directory = tmp_path_factory.mktemp("lonely")
     register = yaml.safe_load(REGISTER.read_text())
     for deployment in register["deployments"]:
         deployment.pop("schedules", None)
         deployment.pop("concurrency_limit", None)
-    path = tmp_path / "prefect.yaml"
+    path = directory / "prefect.yaml"
     path.write_text(yaml.safe_dump(register))
     settings = {"AGENT_CAPACITY": "2", "TRIAGE_LEASE_SECONDS": "2"}
-    with set_stage(tmp_path / "stage", offline_model.url, settings, path) as stage:
+    with set_stage(directory / "stage", offline_model.url, settings, path) as stage:
         headers = {"Authorization": f"Bearer {stage.token}"}
         async with httpx.AsyncClient(base_url=stage.url, headers=headers, timeout=60) as client:
             yield Lonely(stage, client)
@@ -56,15 +57,7 @@ async def test_every_item_is_handled_exactly_once(lonely: Any) -> None:
         return states["COMPLETED"] >= 2 and states["RUNNING"] >= 1
 
     await until(in_the_middle, "some items done, and some at work", 120)
-    kill_host(lonely.stage)
-
-    async def back() -> bool:
-        try:
-            return (await lonely.client.get("/ready")).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    await until(back, "the host back", 120)
+    await kill_host(lonely)
     for run_id in both:
         await finished(lonely, run_id)
     for _ in range(5):
@@ -78,11 +71,35 @@ async def test_every_item_is_handled_exactly_once(lonely: Any) -> None:
     assert Counter(name for name, state in ended if state == "COMPLETED") == dict.fromkeys(TITLES, 1)
 
 
+async def test_the_kill_switch_survives_a_host_that_is_killed(lonely: Any) -> None:
+    assert (await lonely.client.post("/pause", json={})).status_code == 200
+    waiting = await start(lonely, ask("a", prompt=slow(0)))
+    await kill_host(lonely)
+
+    async def shown() -> bool:
+        return (await lonely.client.get("/health")).json().get("paused") == ["agents", "triage"]
+
+    await until(shown, "the pause in the new host's /health")
+    assert (await lonely.client.get(f"/jobs/{waiting}")).json()["state"] in ("Scheduled", "Late")
+    assert (await lonely.client.post("/resume")).status_code == 200
+    assert (await finished(lonely, waiting))["structured"]["counts"] == {"done": 1}
+
+
 async def agents(service: Any) -> list[dict[str, Any]]:
     return await runs(service, flow_runs={"tags": {"all_": ["trigger:triage"]}})
 
 
-def kill_host(stage: Stage) -> None:
-    for process in psutil.Process(stage.process.pid).children():
+async def kill_host(lonely: Any) -> None:
+    """Kill -9 it, and wait until the supervisor has started another."""
+    for process in psutil.Process(lonely.stage.process.pid).children():
         if "api.server" in process.cmdline():
             process.kill()
+            await asyncio.to_thread(process.wait, 30)
+
+    async def back() -> bool:
+        try:
+            return (await lonely.client.get("/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    await until(back, "the host back", 120)
