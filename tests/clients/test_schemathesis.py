@@ -22,7 +22,7 @@ def attack(stage: Stage, thorough: bool) -> list[str]:
     command += [f"{stage.url}/openapi.json", "--header", f"Authorization: Bearer {stage.token}", "--checks", "all"]
     command += ["--continue-on-failure", "--no-shrink", "--warnings", "off", "--generation-database", "none"]
     if thorough:
-        return [*command, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "60"]
+        return [*command, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "25"]
     tags = [word for tag in OPERATORS_TAGS for word in ("--exclude-tag", tag)]
     return [*command, "--phases", "examples,fuzzing", "--max-examples", "4", "--seed", "1", *tags]
 
