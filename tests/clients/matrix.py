@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 BEGIN, END = "<!-- table: make clients writes it -->", "<!-- end of the table -->"
+FEATURES = ["answer", "stream", "structured", "models", "errors", "retries: one run"]
 SIGNS = {"passed": "✓", "failed": "✗", "skipped": "not run"}
 
 
@@ -38,10 +39,9 @@ class Matrix:
             self._path.write_text(f"{before}{BEGIN}\n{self._table()}\n{END}{after}", encoding="utf-8")
 
     def _table(self) -> str:
-        features = list(dict.fromkeys(feature for row in self._outcomes.values() for feature in row))
-        lines = [f"| client | {' | '.join(features)} |", f"|-|{'-|' * len(features)}"]
-        for client, row in self._outcomes.items():
-            signs = [SIGNS[row[feature]] if feature in row else "" for feature in features]
+        lines = [f"| client | {' | '.join(FEATURES)} |", f"|-|{'-|' * len(FEATURES)}"]
+        for client, row in sorted(self._outcomes.items()):
+            signs = [SIGNS[row[feature]] if feature in row else "" for feature in FEATURES]
             lines.append(f"| {client} {self._version(client)} | {' | '.join(signs)} |")
         return "\n".join(lines)
 

@@ -22,7 +22,7 @@ def node(run_program: Any) -> Run:
     if program is None:
         pytest.skip("node is not installed")
     if not (NODE / "node_modules").is_dir():
-        pytest.skip("the Node clients are not installed: make clients brings them")
+        pytest.skip("the Node clients are not installed: make clients brings them, with npm")
 
     def node(client: str, task: str, prompt: str = "x") -> dict[str, Any]:
         found: dict[str, Any] = run_program(program, NODE / f"{client}.mjs", task, prompt)
