@@ -119,3 +119,9 @@ async def test_agents_without_a_network_need_cells(settings: AgentSettings) -> N
     none = settings.model_copy(update={"agent_network": "none", "agent_sandbox": "off"})
     with pytest.raises(NotConfigured, match="AGENT_NETWORK=none needs cells"):
         Runtime(none)
+
+
+async def test_the_log_says_that_there_are_no_cells(settings: AgentSettings, caplog: pytest.LogCaptureFixture) -> None:
+    await Runtime(settings.model_copy(update={"agent_sandbox": "off"})).open()
+    assert "agents live without cells" in caplog.text
+    assert "AGENT_SANDBOX=off" in caplog.text

@@ -131,6 +131,7 @@ class FakeHost:
         self.runtime = SimpleNamespace(
             settings=AgentSettings(state_dir=self.state_dir), slots=Slots(self.capacity, self.state_dir)
         )
+        self.runtime.enclosure = SimpleNamespace(sandbox=SimpleNamespace(bubblewrap="bwrap"))
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
         self.prefect = FakePrefect()
         self.hold = Hold()
