@@ -62,9 +62,9 @@ class Cgroups(Frozen):
         group.kill()
         return group
 
-    def clear(self) -> None:
-        """Kill what earlier hosts left running in their groups, and take those away."""
-        for directory in [path for parent in self.parents for path in parent.glob(f"{RUN}*")]:
+    def clear(self, prefix: str) -> None:
+        """Kill what is left in groups of runs whose ids begin so, and take those away."""
+        for directory in [path for parent in self.parents for path in parent.glob(f"{RUN}{prefix}*")]:
             Group(directories=(directory,)).remove()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from pathlib import Path
 
 from agent.cell import DOOR, CellPlan, enclose
+from agent.cgroups import Cgroups, Group, entered, find_cgroups
 from agent.descendants import COOKIE, become_subreaper, marked, sweep, sweep_prefix
-from agent.errors import NotConfigured
+from agent.errors import NotConfigured, SpawnFailed
 from agent.limits import Limits
 from agent.models import Frozen
 from agent.private import Private
@@ -27,15 +29,19 @@ class Place(Frozen):
     environment: dict[str, str]
     directory: Path
     cookie: str | None
+    group: Group | None = None
 
     def sweep(self) -> Sweep | None:
-        """What ends the processes that a cell would have ended; None where there is one."""
-        cookie = self.cookie
-        if cookie is None:
+        """What ends the processes that a cell would have ended, or takes the cell's control group away."""
+        cookie, group = self.cookie, self.group
+        if cookie is None and group is None:
             return None
 
         async def end_all(pid: int) -> None:
-            await sweep(cookie, managed=[pid])
+            if cookie is not None:
+                await sweep(cookie, managed=[pid])
+            if group is not None:
+                await asyncio.to_thread(group.remove)
 
         return end_all
 
@@ -48,11 +54,22 @@ class Enclosure:
         self.sandbox: Sandbox = probe_sandbox(settings.agent_sandbox)
         if settings.agent_network == "none" and self.sandbox.bubblewrap is None:
             raise NotConfigured(f"AGENT_NETWORK=none needs cells, and there are none: {self.sandbox.reason}")
+        self.cgroups = Cgroups(version=None, reason="not looked for yet")
+        self._limits = Limits(
+            memory_mb=settings.agent_memory_mb,
+            processes=settings.agent_processes,
+            open_files=settings.agent_open_files,
+            file_mb=settings.agent_file_mb,
+        )
         self._prefix = f"cas-{zlib.crc32(str(settings.state_dir).encode()):08x}-"
 
     async def open(self) -> list[int]:
-        """Without cells: get hold of orphans to come, and end those that an earlier host left; their ids."""
+        """Find control groups for cells; without cells, get hold of orphans to come, and end those that an
+        earlier host left: their ids.
+        """
         if self.sandbox.bubblewrap is not None:
+            self.cgroups = await asyncio.to_thread(find_cgroups)
+            await asyncio.to_thread(self.cgroups.clear, self._prefix)
             return []
         become_subreaper()
         return await sweep_prefix(self._prefix)
@@ -62,14 +79,15 @@ class Enclosure:
     ) -> Place:
         """The place of one run; `environment` is completed with what the place itself decides."""
         if self.sandbox.bubblewrap is not None:
-            plan = self._plan(checkout, private)
+            plan, group = self._plan(checkout, private), self._group(run_id)
             return Place(
-                argv=enclose(plan, argv, self.sandbox.bubblewrap),
+                argv=entered(enclose(plan, argv, self.sandbox.bubblewrap), group),
                 environment=environment
                 | plan.variables()
                 | ({"ANTHROPIC_UNIX_SOCKET": str(DOOR)} if plan.door else {}),
                 directory=Path("/"),
                 cookie=None,
+                group=group,
             )
         cookie = f"{self._prefix}{run_id}"
         return Place(
@@ -91,13 +109,17 @@ class Enclosure:
             hide=(self._settings.state_dir,),
             network=self._settings.agent_network == "open",
             door=self._settings.provider_socket,
-            limits=Limits(
-                memory_mb=self._settings.agent_memory_mb,
-                processes=self._settings.agent_processes,
-                open_files=self._settings.agent_open_files,
-                file_mb=self._settings.agent_file_mb,
-            ),
+            limits=self._limits,
         )
+
+    def _group(self, run_id: str) -> Group | None:
+        """For the sum of what a run takes; each of its processes meets its own limits sooner, and more gently."""
+        if self.cgroups.version is None:
+            return None
+        try:
+            return self.cgroups.make(f"{self._prefix}{run_id}", self._limits)
+        except OSError as error:
+            raise SpawnFailed(f"no control group can be made for the run: {error.strerror}") from error
 
     def _mounted_at(self, checkout: Checkout) -> Path:
         """WORKSPACE_DIR's own path where that is a checkout, so that absolute paths in it hold."""

@@ -55,8 +55,9 @@ class Runtime:
         self.enclosure = Enclosure(settings)
 
     async def open(self) -> None:
-        """End what an earlier host on this state directory left behind."""
+        """End what an earlier host on this state directory left behind; the log says what holds agents here."""
         left = await self.enclosure.open()
+        self._tell_what_holds()
         if left:
             _log.warning("processes of an earlier host could not be ended: %s", left)
 
@@ -73,6 +74,15 @@ class Runtime:
             if directory.name not in spared:
                 with contextlib.suppress(OSError):
                     remove(directory)
+
+    def _tell_what_holds(self) -> None:
+        sandbox, groups = self.enclosure.sandbox, self.enclosure.cgroups
+        if sandbox.bubblewrap is None:
+            _log.warning("agents live without cells, and can read and do what this user can: %s", sandbox.reason)
+        elif groups.version is None:
+            _log.warning("nothing bounds the sum of what an agent's processes take: %s", groups.reason)
+        if os.geteuid() == 0:
+            _log.warning("running as root; an ordinary user of its own is better, see docs/security.md")
 
     def check_bounds(self, request: AgentRequest) -> None:
         """Raises RequestRefused for a budget or a time limit past the operator's maximum."""

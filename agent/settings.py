@@ -96,10 +96,15 @@ class AgentSettings(Frozen):
     agent_read_paths: Paths = Field(default=[], description="Paths that agents may read besides the system's.")
     agent_write_paths: Paths = Field(default=[], description="Paths that agents may write besides their checkout.")
     agent_memory_mb: int | None = Field(
-        default=4096, ge=256, description="In a cell: memory of each process of an agent, in megabytes."
+        default=4096,
+        ge=256,
+        description="In a cell: memory of an agent with all its processes, in megabytes; of each process, where there "
+        "is no control group.",
     )
     agent_processes: int | None = Field(
-        default=2048, ge=64, description="In a cell, unless the service runs as root: an agent's processes and threads."
+        default=2048,
+        ge=64,
+        description="In a cell: an agent's processes and threads; for root only where there is a control group.",
     )
     agent_open_files: int | None = Field(
         default=8192, ge=128, description="In a cell: open files of each process of an agent."

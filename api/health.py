@@ -36,6 +36,9 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
     busy: bool
     capacity: Capacity
+    sandbox: Literal["none"] | None = Field(
+        default=None, description="Agents live without cells, with the rights of the service; its log says why."
+    )
     held: Held | None = Field(default=None, description="Jobs wait until then, and why.")
     paused: list[str] | None = Field(
         default=None, description="Work pools that an operator has paused; `agents` among them: no agent starts."
@@ -64,7 +67,8 @@ async def health(door: TheDoor) -> Health:
     paused = sorted(door.host.switch.paused) or None
     hold = door.host.hold
     held = Held(until=until, reason=hold.reason) if (until := hold.until) else None
-    return Health(busy=door.host.busy, capacity=capacity, held=held, paused=paused)
+    sandbox: Literal["none"] | None = None if door.host.runtime.enclosure.sandbox.bubblewrap else "none"
+    return Health(busy=door.host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused)
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})

@@ -83,6 +83,7 @@ async def cold_starts(directory: Path, model_url: str, pairs: int, warm_up: int 
         runtimes.append((Runtime(settings, provider), provider))
     (inside, inner_door), (outside, outer_door) = runtimes
     async with inner_door, outer_door, inside.slots.lend() as inner, outside.slots.lend() as outer:
+        await inside.open()
         await outside.open()
         found: list[Pair] = []
         for number in range(warm_up + pairs):

@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from agent.descendants import sweep
 from agent.environment import ALWAYS, DEFAULTS
 from agent.item import shorten
 from agent.private import private_directory
@@ -40,8 +39,8 @@ async def list_command(
         except OSError as error:
             raise SourceFailed(f"{source.command[0]} cannot be started: {error.strerror}") from None
         finally:
-            if place.cookie is not None:
-                await sweep(place.cookie)
+            if (end_all := place.sweep()) is not None:
+                await end_all(0)
     if len(printed) > source.max_bytes:
         raise SourceFailed(f"{source.command[0]} printed more than {source.max_bytes:,} bytes; raise max_bytes")
     if not printed.strip():

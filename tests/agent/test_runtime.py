@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from agent.errors import NotConfigured, RequestRefused, WorkspaceError
 from agent.events import Event, Said
 from agent.models import AgentRequest
 from agent.outcome import judge
+from agent.private import private_directory
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from demo.model import OfflineModel
@@ -20,6 +23,25 @@ from demo.repository import create_repository
 
 pytestmark = pytest.mark.anyio
 
+# Ends by itself, whatever holds it.
+CROWD = """
+import os, signal
+signal.alarm(20)
+children = []
+try:
+    for _ in range(300):
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            signal.pause()
+        children.append(child)
+    word = "no limit"
+except OSError as error:
+    word = type(error).__name__
+for child in children:
+    os.kill(child, signal.SIGKILL)
+print(word)
+"""
 RUN = "11111111-2222-3333-4444-555555555555"
 
 
@@ -115,7 +137,34 @@ async def test_more_than_the_operator_allows_is_refused(settings: AgentSettings,
         await run(settings, "hi", **{field: value})
 
 
+async def test_a_run_takes_no_more_processes_than_its_control_group_has(settings: AgentSettings) -> None:
+    runtime = Runtime(settings.model_copy(update={"agent_processes": 100}))
+    await runtime.open()
+    groups, sandbox = runtime.enclosure.cgroups, runtime.enclosure.sandbox
+    if groups.version is None or sandbox.bubblewrap is None:
+        pytest.skip(f"needs bubblewrap and a control group: {sandbox.reason}, {groups.reason}")
+    request = AgentRequest(prompt="hi", agent="service-upgrade")
+    async with runtime.slots.lend() as slot, private_directory(settings.state_dir / "runs" / RUN, None) as private:
+        checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
+        place = runtime.enclosure.place(["python3", "-c", CROWD], {"PATH": os.defpath}, checkout, private, RUN)
+        whereabouts = {"env": place.environment, "cwd": place.directory}
+        done = await asyncio.to_thread(subprocess.run, place.argv, **whereabouts, capture_output=True, text=True)
+        assert place.group is not None
+        assert all(directory.is_dir() for directory in place.group.directories)
+        end = place.sweep()
+        assert end is not None
+        await end(0)
+    assert done.stdout == "BlockingIOError\n", done.stderr
+    assert not any(directory.exists() for directory in place.group.directories)
+
+
 async def test_agents_without_a_network_need_cells(settings: AgentSettings) -> None:
     none = settings.model_copy(update={"agent_network": "none", "agent_sandbox": "off"})
     with pytest.raises(NotConfigured, match="AGENT_NETWORK=none needs cells"):
         Runtime(none)
+
+
+async def test_the_log_says_that_there_are_no_cells(settings: AgentSettings, caplog: pytest.LogCaptureFixture) -> None:
+    await Runtime(settings.model_copy(update={"agent_sandbox": "off"})).open()
+    assert "agents live without cells" in caplog.text
+    assert "AGENT_SANDBOX=off" in caplog.text

@@ -135,6 +135,7 @@ class FakeHost:
             ),
             slots=Slots(self.capacity, self.state_dir),
         )
+        self.runtime.enclosure = SimpleNamespace(sandbox=SimpleNamespace(bubblewrap="bwrap"))
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
         self.prefect = FakePrefect()
         self.hold = Hold()

@@ -31,6 +31,11 @@ async def test_health_under_load_is_busy_and_still_200(client: httpx.AsyncClient
         task.cancel()
 
 
+async def test_health_says_that_there_are_no_cells(client: httpx.AsyncClient, host: FakeHost) -> None:
+    host.runtime.enclosure.sandbox.bubblewrap = None
+    assert (await client.get("/health")).json()["sandbox"] == "none"
+
+
 async def test_health_asks_nobody(client: httpx.AsyncClient, host: FakeHost) -> None:
     host.prefect.status = 0
     host.store.outcomes.failure = StoreUnavailable("gone")

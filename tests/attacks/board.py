@@ -75,7 +75,7 @@ class Board:
 
 
 def _by(attack: Attack, by_world: dict[World, bool]) -> str:
-    return attack.accepted if by_world.get("cell") and attack.accepted else attack.held_by
+    return attack.accepted if attack.accepted and by_world.get("cell") is not False else attack.held_by
 
 
 def _word(breached: bool | None) -> str:

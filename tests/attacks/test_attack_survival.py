@@ -17,7 +17,7 @@ CLASS = "survival"
 QUICK = True
 
 SECONDS = 120
-PIDS = "the cell's PID namespace dies with it"
+PIDS = "the cell's PID namespace dies with it; without a cell, a sweep"
 
 CHAIN = """
 import os, signal, time
