@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 NODE_CLIENTS := tests/clients/node
 
-.PHONY: install demo test chaos lint constraints clean bench clients attack
+.PHONY: install demo test test-long chaos lint constraints clean bench clients attack
 
 install: .venv/.installed
 
@@ -35,6 +35,11 @@ lint: install
 test: lint .venv/.instructor
 	.ci/tools
 	$(BIN)/pytest $(ARGS)
+
+# Every combination of what `make test` has some of.
+test-long: install
+	.ci/tools
+	$(BIN)/pytest -m long $(ARGS)
 
 # Jobs, while parts of the service are killed: make chaos RUNS=200 KILLS=60 SEED=7
 chaos: install

@@ -101,7 +101,7 @@ class HostProcess:
             Host(self._agent_settings, self._settings, store) as host,
         ):
             await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
-            await apply_register(host.prefect, register)
+            await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
                 Settling(host).watching(),

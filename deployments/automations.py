@@ -50,11 +50,8 @@ def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
     )
 
 
-ALL = [PAUSE_FAILING, end_lost()]
-
-
-async def create_automations(client: PrefectClient) -> None:
+async def create_automations(client: PrefectClient, *, end_lost_runs: bool) -> None:
     """Make sure that they are there; one that is stays as it is, switched off as well."""
-    for automation in ALL:
+    for automation in (PAUSE_FAILING, *([end_lost()] if end_lost_runs else [])):
         if not await client.read_automations_by_name(automation.name):
             await client.create_automation(automation)

@@ -38,7 +38,7 @@ async def create_work_queues(client: PrefectClient) -> None:
                 await client.create_work_queue(name, priority=priority, work_pool_name=AGENTS)
 
 
-async def apply_register(client: PrefectClient, register: Register) -> list[str]:
+async def apply_register(client: PrefectClient, register: Register, *, end_lost_runs: bool = False) -> list[str]:
     """Bring every deployment of a register that was read whole up to date; gives their full names.
 
     Deployments that an earlier register had, and this one has not, are paused.
@@ -48,7 +48,7 @@ async def apply_register(client: PrefectClient, register: Register) -> list[str]
     await create_work_queues(client)
     names = [await apply_deployment(client, entry) for entry in register.deployments]
     await _retire_others(client, names)
-    await create_automations(client)
+    await create_automations(client, end_lost_runs=end_lost_runs)
     return names
 
 

@@ -29,6 +29,11 @@ class HostSettings(Frozen):
     drain_seconds: float = Field(
         default=86_400, ge=0, description="How long running agents may take to finish once the service is stopped."
     )
+    end_lost_runs: bool = Field(
+        default=True,
+        description="Whether an automation in Prefect ends the runs of a host that does not come back. "
+        "`agent-service up` with its own Prefect server sets it to false: it starts its host again itself.",
+    )
     catch_up: Literal["one", "none"] = Field(
         default="one", description="What becomes of a schedule's runs that an outage has kept from starting."
     )

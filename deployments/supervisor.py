@@ -90,7 +90,9 @@ class Supervisor:
         clients = client_environment(self._server.api_url, self._server.auth_string, home, STORAGE_BLOCK)
         # Prefect's client would ask a proxy for loopback too.
         direct = {name: f"{self._environment.get(name, '')},127.0.0.1,localhost".lstrip(",") for name in _NO_PROXY}
-        return self._environment | clients | direct | {"STATE_DIR": str(self._state_dir)}
+        own = {"STATE_DIR": str(self._state_dir)}
+        # its host comes back with this process; and on SQLite the automation is too much for a busy server
+        return {"END_LOST_RUNS": "false"} | self._environment | clients | direct | own
 
     def _watch(self) -> int:
         while not self._stops:

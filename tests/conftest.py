@@ -48,7 +48,7 @@ def stage(
 
 @pytest.fixture(scope="session")
 def arena(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
-    """A service that may be hurt, with room for one agent; the last test of it ends it."""
+    """A service that may be hurt, with room for one agent."""
     settings = {"AGENT_CAPACITY": "1", "TRIAGE_LEASE_SECONDS": "2"}
     with open_arena(tmp_path_factory.mktemp("arena"), offline_model.url, settings) as arena:
         yield arena
@@ -62,14 +62,6 @@ async def victim(arena: Arena, offline_model: OfflineModel) -> AsyncIterator["Se
     headers = {"Authorization": f"Bearer {arena.stage.token}"}
     async with httpx.AsyncClient(base_url=arena.stage.url, headers=headers, timeout=60) as client:
         yield Service(arena.stage, offline_model, client)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests go to one worker, and so do all that hurt a service, those last that end it."""
-    items.sort(key=lambda item: item.get_closest_marker("ends_the_victim") is not None)
-    for item in items:
-        hurts = {"victim", "own_stage"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("victim" if hurts else str(item.path)))
 
 
 class FlakyTransport:

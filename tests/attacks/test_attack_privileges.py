@@ -3,7 +3,6 @@
 from siege import Attack
 
 CLASS = "privileges"
-QUICK = True
 
 NO_CAPABILITY = "no capability, and none to be had"
 SEALED = "--disable-userns"

@@ -14,7 +14,6 @@ from agent.models import AgentRequest, Invocation
 from agent.snapshot import Checkout
 
 CLASS = "survival"
-QUICK = True
 
 SECONDS = 120
 PIDS = "the cell's PID namespace dies with it; without a cell, a sweep"

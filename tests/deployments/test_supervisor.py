@@ -19,7 +19,8 @@ import pytest
 
 from benchmarks.chaos.arena import Arena
 from benchmarks.chaos.faults import HOST, PREFECT, find_part, wait_until_whole
-from demo.stage import Stage
+from demo.model import OfflineModel
+from demo.stage import Stage, set_stage
 
 
 @pytest.fixture
@@ -127,13 +128,13 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-@pytest.mark.ends_the_victim
-def test_ctrl_c_in_a_terminal_ends_every_process_in_order(own_stage: Stage) -> None:
-    family = [psutil.Process(own_stage.process.pid), *descendants(psutil.Process(own_stage.process.pid))]
-    assert len(family) >= 3
-    os.killpg(own_stage.process.pid, signal.SIGINT)
-    assert own_stage.process.wait(60) == 0
-    assert alive(family[1:]) == []
+def test_ctrl_c_in_a_terminal_ends_every_process_in_order(offline_model: OfflineModel, tmp_path: Path) -> None:
+    with set_stage(tmp_path, offline_model.url) as stage:
+        family = descendants(psutil.Process(stage.process.pid))
+        assert len(family) >= 2
+        os.killpg(stage.process.pid, signal.SIGINT)
+        assert stage.process.wait(60) == 0
+        assert alive(family) == []
 
 
 @pytest.mark.parametrize("setting", ["PREFECT_SERVER_API_PORT", "API_PORT"])

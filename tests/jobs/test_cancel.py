@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,12 @@ def terminal(stage: Stage) -> dict[str, str]:
     return names | {"API_PORT": port, "API_BEARER_TOKEN": stage.token}
 
 
-PLACES = pytest.mark.parametrize("cancel", [by_api, by_prefect, by_terminal])
+def places(usual: Any) -> pytest.MarkDecorator:
+    """From each of the three places; from `usual` in every run of the tests."""
+    others = [place for place in (by_api, by_prefect, by_terminal) if place is not usual]
+    return pytest.mark.parametrize(
+        "cancel", [usual, *(pytest.param(place, marks=pytest.mark.long) for place in others)]
+    )
 
 
 async def cancelled(jobs: Jobs, job_id: str) -> dict[str, Any]:
@@ -58,7 +64,7 @@ async def cancelled(jobs: Jobs, job_id: str) -> dict[str, Any]:
     return job
 
 
-@PLACES
+@places(by_api)
 async def test_a_job_that_waits_never_starts(jobs: Jobs, service: Service, cancel: Any) -> None:
     (await service.client.post("/pause")).raise_for_status()
     try:
@@ -70,7 +76,7 @@ async def test_a_job_that_waits_never_starts(jobs: Jobs, service: Service, cance
     assert "result" not in job
 
 
-@PLACES
+@places(by_prefect)
 async def test_a_job_that_waits_for_its_workspace(
     jobs: Jobs, service: Service, flaky: FlakyTransport, cancel: Any
 ) -> None:
@@ -86,7 +92,7 @@ async def test_a_job_that_waits_for_its_workspace(
     assert jobs.processes("upload-pack") == []
 
 
-@PLACES
+@places(by_terminal)
 async def test_a_job_whose_agent_thinks(jobs: Jobs, service: Service, cancel: Any) -> None:
     job_id = await jobs.start({"hang": True})
     await until(lambda: jobs.processes(job_id), "the agent is at work", 60)
@@ -97,7 +103,7 @@ async def test_a_job_whose_agent_thinks(jobs: Jobs, service: Service, cancel: An
     assert not [process for process in seen if is_alive(process)]
 
 
-@PLACES
+@places(by_api)
 async def test_a_job_in_a_tool_tells_what_was_spent_and_left(jobs: Jobs, service: Service, cancel: Any) -> None:
     job_id = await jobs.start(TOOL)
     await until(lambda: jobs.processes("seq 777"), "the tool runs", 60)
@@ -109,7 +115,7 @@ async def test_a_job_in_a_tool_tells_what_was_spent_and_left(jobs: Jobs, service
     assert job["cost_usd"] > 0
 
 
-@PLACES
+@places(by_prefect)
 async def test_a_job_whose_result_is_being_kept(jobs: Jobs, service: Service, cancel: Any) -> None:
     large = "head -c 12000000 /dev/urandom > large.bin; split -b 20000 large.bin part.; rm large.bin"
     job_id = await jobs.start({"tool": "Bash", "input": {"command": large}}, {"text": "all done"})
@@ -131,11 +137,15 @@ async def test_at_any_moment_between_its_claim_and_its_start(jobs: Jobs, service
 
 
 async def test_a_chat_that_is_cancelled_in_prefect_is_told(jobs: Jobs, service: Service) -> None:
-    body = {"messages": [{"role": "user", "content": 'offline-model: {"hang": true}'}]}
+    mark = uuid4().hex
+    body = {"messages": [{"role": "user", "content": f'{mark} offline-model: {{"hang": true}}'}]}
     chat = asyncio.create_task(service.client.post("/v1/chat/completions", json=body))
     query = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
     async with service.prefect() as prefect, asyncio.timeout(30):
-        while not (running := (await prefect.post("/flow_runs/filter", json=query)).json()):
+        running: list[Any] = []
+        while not running:
+            found = (await prefect.post("/flow_runs/filter", json=query)).json()
+            running = [run for run in found if mark in json.dumps(run["parameters"])]
             await asyncio.sleep(0.05)
     await by_prefect(jobs, service, running[0]["id"])
     answer = await asyncio.wait_for(chat, 60)

@@ -6,11 +6,12 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import pytest
 from triage_service import ask, finished, runs, slow, start, until
 
 from benchmarks.chaos.faults import HOST, find_part, wait_until_whole
 
-TITLES = [f"item {number}" for number in range(8)]
+TITLES = [f"item {number}" for number in range(4)]
 
 
 async def test_every_item_is_handled_exactly_once(victim: Any) -> None:
@@ -19,7 +20,7 @@ async def test_every_item_is_handled_exactly_once(victim: Any) -> None:
 
     async def in_the_middle() -> bool:
         states = Counter(run["state_type"] for run in await agents(victim))
-        return states["COMPLETED"] >= 2 and states["RUNNING"] >= 1
+        return states["COMPLETED"] >= 1 and states["RUNNING"] >= 1
 
     await until(in_the_middle, "some items done, and some at work", 120)
     await kill_host(victim)
@@ -36,6 +37,7 @@ async def test_every_item_is_handled_exactly_once(victim: Any) -> None:
     assert Counter(name for name, state in ended if state == "COMPLETED") == dict.fromkeys(TITLES, 1)
 
 
+@pytest.mark.long
 async def test_the_kill_switch_survives_a_host_that_is_killed(victim: Any) -> None:
     assert (await victim.client.post("/pause", json={})).status_code == 200
     waiting = await start(victim, ask("a", prompt=slow(0)))
