@@ -244,8 +244,8 @@ def test_nothing_outlives_the_cell(den: Den, ended: str) -> None:
     process = den.start(LEAVER, through=SUPERVISOR if ended == "supervisor" else ())
     assert process.stdout is not None
     assert process.stdout.readline() == " up\n"
+    until(lambda: len(descendants(process.pid)) >= 4, "its sleepers are there")
     family = descendants(process.pid)
-    assert len(family) >= 4
     process.send_signal(signal.SIGTERM if "politely" in ended else signal.SIGKILL)
     until(lambda: not family & living(), "the cell is empty")
     process.communicate(timeout=10)

@@ -31,7 +31,7 @@ ATTACKS = [
     ),
     Attack(
         "write to the service's interpreter and packages",
-        "find $VENV/lib -maxdepth 3 -name site-packages -writable | grep -q .",
+        "find $VENV/lib -maxdepth 4 -path '*/site-packages/fastapi' -writable | grep -q .",
         UNSEEN,
     ),
     Attack(
