@@ -60,7 +60,7 @@ class AgentProcess:
             )
         except OSError as error:
             reason = error.strerror or error
-            raise SpawnFailed(f"cannot start {argv[0]}: {reason}; is CLAUDE_CLI right, and the file executable?") from error
+            raise SpawnFailed(f"cannot start {argv[0]}: {reason}; is CLAUDE_CLI an executable file?") from error
         return cls(asyncio.subprocess.Process(transport, protocol, loop), protocol.exit, sweep)
 
     @property
