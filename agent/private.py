@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from agent.files import remove
 from agent.models import Frozen
 from agent.process import uninterrupted
+
+SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Private(Frozen):
@@ -35,10 +38,13 @@ class Private(Frozen):
         return self.directory / "tmp"
 
     def session_id(self) -> str | None:
-        """The session that the CLI has kept here last; None when no agent has begun."""
+        """The session that the CLI has kept here last; None when no agent has begun.
+
+        The agent can write there too: what is no UUID is no session, and never an option of a command line.
+        """
         # CONFIG/projects/<working directory>/<session id>.jsonl, as the pinned CLI writes it
-        found = sorted(self.config.glob("projects/*/*.jsonl"), key=lambda path: path.lstat().st_mtime)
-        return found[-1].stem if found else None
+        found = [path for path in self.config.glob("projects/*/*.jsonl") if SESSION.fullmatch(path.stem)]
+        return max(found, key=lambda path: path.lstat().st_mtime).stem if found else None
 
     def variables(self) -> dict[str, str]:
         """What an agent outside a cell has to be told of it."""
@@ -54,7 +60,10 @@ class Private(Frozen):
 async def private_directory(
     directory: Path, template: Path | None, is_kept: Callable[[], bool] = lambda: False
 ) -> AsyncIterator[Private]:
-    """The private directory of a run, its CLI config made after `template`; it is removed unless `is_kept` then."""
+    """The private directory of a run, its CLI config made after `template`; at the end it is removed, or kept.
+
+    One that was kept is lent as the agent left it.
+    """
     private = Private(directory=directory)
     await asyncio.to_thread(_make, private, template)
     try:
@@ -73,6 +82,7 @@ def _take_away(directory: Path) -> None:
 def _make(private: Private, template: Path | None) -> None:
     for path in (private.home, private.tmp):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if template is not None:
-        shutil.copytree(template, private.config, symlinks=True, dirs_exist_ok=True)
+    # never into one that an agent has had: it may have put links there, and a copy would follow them
+    if template is not None and not private.config.exists():
+        shutil.copytree(template, private.config, symlinks=True)
     private.config.mkdir(exist_ok=True, mode=0o700)

@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelled
 
+from deployments.background import meanwhile
 from deployments.prefect_calls import PrefectUnavailable, calling_prefect
 from tasks.conclusion import CANCELLED
 
@@ -60,12 +61,8 @@ class Cancelling:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """While this is open, runs of this host that are cancelled anywhere come to know it."""
-        task = asyncio.create_task(self._watch())
-        try:
+        async with meanwhile(self._watch()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def look(self) -> None:
         """See which runs are to end; raises PrefectUnavailable."""

@@ -278,25 +278,30 @@ class Host:
         context.resumption = self.resumptions.pop(flow_run.id, None)
         if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
             context.held_until = lambda: self.hold.until
-            if flow_run.parameters["request"].get("on_crash") == "resume":
-                context.note_checkout = lambda checkout: self.in_flight.write(
-                    flow_run.id, Whereabouts(slot=slot.index, checkout=checkout)
-                )
+            context.can_part = is_to_resume(flow_run)
         return context
+
+    def _note_whereabouts(self, flow_run: FlowRun, context: RunContext) -> None:
+        if not context.can_part or context.resumption is not None:  # whoever has it carried on has noted it
+            return
+        where = Whereabouts(slot=context.slot.index, run_count=flow_run.run_count + 1)
+        self.in_flight.write(flow_run.id, where)
+        context.note_checkout = lambda checkout: self.in_flight.write(
+            flow_run.id, where.model_copy(update={"checkout": checkout})
+        )
 
     def part(self) -> None:
         """The host stops: what can be carried on when it is back is left as it is, agents ended."""
         for context in self._at_work:
-            if self.in_flight.whereabouts(context.run_id) is not None and not context.cancellation.asked:
-                context.is_parting = True
-                context.cancellation.ask()
+            context.part()
 
     async def execute(self, flow_run: FlowRun, context: RunContext) -> State[Any]:
         """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
         with (
             self.in_flight.noted(flow_run.id, lambda: context.is_parting),
-            self.cancelling.heard(flow_run.id, context.cancellation.ask),
+            self.cancelling.heard(flow_run.id, context.cancel),
         ):
+            self._note_whereabouts(flow_run, context)
             self._at_work.append(context)
             try:
                 with running(context):
@@ -327,6 +332,12 @@ def _provider(settings: AgentSettings, hold: Hold) -> ProviderProxy | None:
 
 def _not_registered() -> NotConfigured:
     return NotConfigured(f"{DEPLOYMENT} is not registered in Prefect; start the service again to register it")
+
+
+def is_to_resume(flow_run: FlowRun) -> bool:
+    """Whether the run was asked for with `on_crash: resume`."""
+    request = flow_run.parameters.get("request")
+    return isinstance(request, dict) and request.get("on_crash") == "resume"
 
 
 def run_name(request: AgentRequest) -> str:

@@ -17,7 +17,9 @@ class Whereabouts(Frozen):
     """Where a run is at work that is to be carried on if its host does not live to end it."""
 
     slot: int
-    checkout: Checkout
+    checkout: Checkout | None = None
+    run_count: int
+    """Prefect's count of its beginnings, with this one: past it, somebody else has begun it anew."""
 
 
 class InFlight:

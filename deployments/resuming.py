@@ -7,11 +7,11 @@ import logging
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import AwaitingRetry, Pending
 
 from agent.snapshot import Resumption
-from deployments.host import Host
+from deployments.host import Host, is_to_resume
 from deployments.prefect_calls import calling_prefect
 
 MOST_TIMES = 10
@@ -29,15 +29,19 @@ class Resuming:
         self._host = host
 
     async def resume(self, flow_run: FlowRun) -> bool:
-        """Have the run carried on, or done anew if its agent had not begun; False if it is not to be.
+        """Have the run carried on, or done anew if its agent had not begun; False if it is to be ended.
 
         Raises PrefectUnavailable.
         """
         if not _may_go_on(flow_run):
             return False
         where = self._host.in_flight.whereabouts(flow_run.id)
+        if where is not None and flow_run.run_count > where.run_count:
+            # another host did not wait for us any longer: it is that one's now
+            self._host.in_flight.forget(flow_run.id)
+            return True
         session_id = await asyncio.to_thread(self._host.runtime.private(str(flow_run.id)).session_id)
-        if where is None or session_id is None:
+        if where is None or where.checkout is None or session_id is None:
             await self._set(flow_run.id, AwaitingRetry(message="its agent had not begun"))
             self._host.in_flight.forget(flow_run.id)
             return True
@@ -50,6 +54,7 @@ class Resuming:
         except BaseException:
             self._host.runtime.slots.give_back(slot)
             raise
+        self._host.in_flight.write(flow_run.id, where.model_copy(update={"run_count": carried.run_count + 1}))
         self._host.carried.append((carried, slot))
         self._host.resumptions[flow_run.id] = Resumption(checkout=where.checkout, session_id=session_id)
         _log.warning("run %s is carried on in slot %d", flow_run.id, slot.index)
@@ -62,8 +67,8 @@ class Resuming:
 
 
 def _may_go_on(flow_run: FlowRun) -> bool:
-    over = flow_run.state is None or flow_run.state.is_final() or flow_run.state_type == StateType.CANCELLING
+    state = flow_run.state
+    over = state is None or state.is_final() or state.is_cancelling()
     if over or flow_run.run_count >= MOST_TIMES or flow_run.deployment_id is None:
         return False
-    request = flow_run.parameters.get("request", {})
-    return isinstance(request, dict) and request.get("on_crash") == "resume"
+    return is_to_resume(flow_run)

@@ -18,6 +18,7 @@ from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed
 
 from agent.events import Ended
 from agent.models import AgentResult, Outcome
+from deployments.background import meanwhile
 from deployments.host import Host
 from deployments.prefect_calls import PrefectUnavailable, calling_prefect
 from deployments.resuming import Resuming
@@ -55,12 +56,8 @@ class Settling:
         if settled:
             _log.warning("settled %d runs that an earlier host has left behind", settled)
         await self._host.runtime.clear({str(flow_run.id) for flow_run, _ in self._host.carried})
-        task = asyncio.create_task(self._watch())
-        try:
+        async with meanwhile(self._watch()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def settle(self, grace: timedelta = _GRACE) -> int:
         """Settle the runs whose state is older than `grace`, and count them; raises PrefectUnavailable."""

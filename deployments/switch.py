@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelling
 
+from deployments.background import meanwhile
 from deployments.prefect_calls import PrefectUnavailable, calling_prefect
 
 AGENTS, TRIAGE = "agents", "triage"
@@ -58,12 +59,8 @@ class Switch:
     async def watching(self) -> AsyncIterator[None]:
         """While this is open, what is paused anywhere is known here soon; raises PrefectUnavailable at its start."""
         await self.look()
-        task = asyncio.create_task(self._watch())
-        try:
+        async with meanwhile(self._watch()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def pause(self) -> None:
         """Start no agent any more, on any host, until `resume`; raises PrefectUnavailable."""

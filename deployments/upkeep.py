@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from agent.errors import AgentError
 from agent.workspaces import Workspaces
+from deployments.background import meanwhile
 from store.errors import StoreError
 from store.settings import StoreSettings
 from store.store import Store
@@ -34,12 +35,8 @@ class Upkeep:
         self, first_seconds: float = _FIRST_SECONDS, every_seconds: float = _EVERY_SECONDS
     ) -> AsyncIterator[None]:
         """Do it every few hours while this is open, for the first time once the host has had time to start."""
-        task = asyncio.create_task(self._go_on(first_seconds, every_seconds))
-        try:
+        async with meanwhile(self._go_on(first_seconds, every_seconds)):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def once(self) -> None:
         """Forget what is old; what cannot be reached now is left to the next time, and the log says so."""

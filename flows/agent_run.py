@@ -22,10 +22,10 @@ from tasks.resumption import part
 @flow(name="agent_run", persist_result=False)
 async def agent_run(request: AgentRequest) -> AgentResult | State[AgentResult]:
     """Bring a workspace up to date, invoke an agent in it, extract its result, and publish that."""
-    cancellation = current_run().cancellation
+    run = current_run()
     try:
-        with cancellation.heeded():
-            request, content = await restore_input(current_run().store, request)
+        with run.cancellation.heeded():
+            request, content = await restore_input(run.store, request)
             checkout = await git_sync(request)
             invocation = await invoke_agent(request, content, checkout)
             result = await extract_result(request, invocation)
@@ -40,4 +40,4 @@ async def agent_run(request: AgentRequest) -> AgentResult | State[AgentResult]:
         await publish(request, conclude_failure(request, cancelled))
         return Cancelling(message=CANCELLED)
     await publish(request, conclude(result))
-    return Cancelling(message=CANCELLED) if cancellation.asked else result
+    return Cancelling(message=CANCELLED) if run.is_cancelled else result

@@ -20,7 +20,7 @@ CANCELLED = "cancelled"
 
 def conclude(result: AgentResult) -> Outcome:
     """Tell the good ending; for whoever cancelled a moment before, it comes too late."""
-    return _tell(Outcome(result=result, error=CANCELLED if current_run().cancellation.asked else None))
+    return _tell(Outcome(result=result, error=CANCELLED if current_run().is_cancelled else None))
 
 
 def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.CancelledError) -> Outcome:
@@ -45,7 +45,7 @@ def put_off(failure: AgentError) -> State[Any] | None:
     run = current_run()
     until = run.held_until()
     acted = run.invocation is None or run.invocation.acted
-    if until is None or acted or run.cancellation.asked or not isinstance(failure, EndedBadly):
+    if until is None or acted or run.is_cancelled or not isinstance(failure, EndedBadly):
         return None
     return AwaitingRetry(scheduled_time=until, message=f"the provider refuses everybody: {failure}")
 

@@ -34,14 +34,32 @@ class RunContext:
     """What the run goes on with, if an earlier host has begun it."""
     note_checkout: Callable[[Checkout], None] = lambda checkout: None
     """Told once the agent's checkout is ready."""
+    can_part: bool = False
+    """The run can be left in the middle, to be carried on."""
     is_parting: bool = False
-    """The host stops, and leaves the run to be carried on."""
+    """The host stops, and leaves it so."""
     held_until: Callable[[], datetime | None] = lambda: None
     """Until when the provider refuses everybody, if it does, and if this run can wait for that."""
     has_ended: bool = False
     """The journal has its last event."""
     outcome: asyncio.Future[Outcome] = field(default_factory=asyncio.Future)
     """Done as soon as the caller can be answered, which is before the run's bookkeeping is."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Somebody wanted the run to end."""
+        return self.cancellation.asked and not self.is_parting
+
+    def cancel(self) -> None:
+        """Have the run end, even if it was to be carried on."""
+        self.is_parting = False
+        self.cancellation.ask()
+
+    def part(self) -> None:
+        """Break the run off, to be carried on; nothing happens to one that cannot be, or is to end anyway."""
+        if self.can_part and not self.cancellation.asked:
+            self.is_parting = True
+            self.cancellation.ask()
 
 
 _current: ContextVar[RunContext] = ContextVar("run_context")

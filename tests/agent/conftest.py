@@ -1,6 +1,7 @@
 """The real CLI against the offline model, and stand-ins for what the real one cannot be made to do."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from agent.settings import AgentSettings
 from demo.model import OfflineModel
 
 AGENT = "---\nname: tester\ndescription: tests\n---\nYou test.\n"
+
+
+@pytest.fixture(scope="session")
+def offline_model() -> Iterator[OfflineModel]:
+    """One that no service of other tests talks to."""
+    with OfflineModel() as model:
+        yield model
 
 
 class Bench:

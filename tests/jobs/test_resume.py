@@ -42,5 +42,5 @@ async def end_host(jobs: Jobs, how: Any) -> None:
     assert host is not None
     how(host)
     await until(lambda: not host.is_running() or host.status() == psutil.STATUS_ZOMBIE, "the host has ended", 60)
-    assert jobs.processes("seq 777") == []
+    await until(lambda: not jobs.processes("seq 777"), "its agent has ended with it", 10)
     await wait_until_whole(jobs.stage)

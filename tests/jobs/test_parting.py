@@ -1,0 +1,135 @@
+"""Runs that a host leaves in the middle: which, and what becomes of them when it is back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect.client.schemas.objects import FlowRun, State, StateType
+
+from agent.models import AgentResult
+from agent.private import Private
+from agent.slots import Slot, Slots
+from agent.snapshot import Checkout, Snapshot
+from deployments.in_flight import InFlight, Whereabouts
+from deployments.resuming import MOST_TIMES, Resuming
+from tasks.conclusion import CANCELLED, conclude
+from tasks.context import RunContext, running
+from tasks.resumption import part
+
+NOW = datetime.now(UTC)
+RESULT = AgentResult(started_at=NOW, finished_at=NOW, exit_code=0, output=[], stderr="", text="done")
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> Any:
+    nothing: Any = None
+    slot = Slot(index=0, directory=tmp_path)
+    return RunContext(run_id=uuid4(), runtime=nothing, store=nothing, slot=slot, can_part=True)
+
+
+async def test_an_agent_that_was_through_when_its_host_stopped_has_completed(run: RunContext) -> None:
+    run.part()
+    with running(run):
+        assert conclude(RESULT).error is None
+    assert not run.is_cancelled
+
+
+async def test_who_cancels_a_run_that_was_to_be_carried_on_has_it_ended(run: RunContext) -> None:
+    run.part()
+    run.cancel()
+    with running(run):
+        assert part() is None
+        assert conclude(RESULT).error == CANCELLED
+
+
+@pytest.mark.parametrize("first", ["cancelled", "not to be carried on"])
+async def test_a_run_that_is_to_end_anyway_is_not_left(run: RunContext, first: str) -> None:
+    if first == "cancelled":
+        run.cancel()
+    else:
+        run.can_part = False
+    run.part()
+    assert not run.is_parting
+    assert run.is_cancelled == (first == "cancelled")
+
+
+class LonelyHost:
+    """What `Resuming` knows of a host; Prefect is told, and believes, whatever it is told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.in_flight = InFlight(directory)
+        self.runtime = SimpleNamespace(
+            private=lambda run_id: Private(directory=directory / "runs" / run_id), slots=Slots(1, directory / "slots")
+        )
+        self.prefect = self
+        self.carried: list[Any] = []
+        self.resumptions: dict[Any, Any] = {}
+        self.told: list[str | None] = []
+        self.flow_run = FlowRun(
+            id=uuid4(),
+            flow_id=uuid4(),
+            deployment_id=uuid4(),
+            run_count=1,
+            parameters={"request": {"on_crash": "resume"}},
+            state=State(type=StateType.RUNNING),
+        )
+
+    async def set_flow_run_state(self, run_id: Any, state: State[Any], force: bool) -> None:
+        self.told.append(state.name)
+
+    async def read_flow_run(self, run_id: Any) -> FlowRun:
+        return self.flow_run
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Any:
+    """A host that was killed while an agent was at work."""
+    host = LonelyHost(tmp_path)
+    snapshot = Snapshot(workspace="default", ref="main", commit="0" * 40, fetched_at=NOW, mirror=tmp_path)
+    checkout = Checkout(path=tmp_path, snapshot=snapshot)
+    host.in_flight.write(host.flow_run.id, Whereabouts(slot=0, checkout=checkout, run_count=1))
+    sessions = host.runtime.private(str(host.flow_run.id)).config / "projects" / "x"
+    sessions.mkdir(parents=True)
+    (sessions / f"{uuid4()}.jsonl").touch()
+    return host
+
+
+async def test_it_goes_on_in_its_slot_before_anybody_else_has_it(host: Any) -> None:
+    assert await Resuming(host).resume(host.flow_run)
+    assert host.told == ["Pending"]
+    assert [slot.index for _, slot in host.carried] == [0]
+    assert host.runtime.slots.free == 0
+    assert host.in_flight.whereabouts(host.flow_run.id).run_count == 2
+
+
+async def test_one_that_another_host_has_begun_since_is_left_to_it(host: Any) -> None:
+    host.flow_run.run_count = 2
+    assert await Resuming(host).resume(host.flow_run)
+    assert host.told == host.carried == host.in_flight.left() == []
+
+
+async def test_one_whose_agent_had_not_begun_is_done_anew(host: Any) -> None:
+    host.in_flight.write(host.flow_run.id, Whereabouts(slot=0, run_count=1))
+    assert await Resuming(host).resume(host.flow_run)
+    assert (host.told, host.carried, host.runtime.slots.free) == (["AwaitingRetry"], [], 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parameters": {"request": {"on_crash": "fail"}}},
+        {"state": State(type=StateType.COMPLETED)},
+        {"state": State(type=StateType.CANCELLING)},
+        {"deployment_id": None},
+        {"run_count": MOST_TIMES},
+    ],
+)
+async def test_what_is_not_to_go_on_is_left_to_be_settled(host: Any, change: dict[str, Any]) -> None:
+    flow_run = host.flow_run.model_copy(update=change)
+    assert not await Resuming(host).resume(flow_run)
+    assert host.told == host.carried == []
