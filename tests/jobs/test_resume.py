@@ -24,9 +24,9 @@ STEPS = [
 async def test_an_agent_goes_on_with_its_files_and_its_session(victim: Any) -> None:
     jobs = Jobs(victim.client, victim.stage)
     job_id = await jobs.start(*STEPS, on_crash="resume")
-    await until(lambda: jobs.processes("seq 777"), "the tool runs", 120)
+    await until(lambda: jobs.processes("seq 777") and times_begun(jobs, job_id) == 1, "the tool runs", 120)
     await end_host(jobs, psutil.Process.kill)
-    await until(lambda: jobs.processes("seq 777"), "the tool runs again", 120)
+    await until(lambda: jobs.processes("seq 777") and times_begun(jobs, job_id) == 2, "the tool runs again", 120)
     await end_host(jobs, psutil.Process.terminate)
     job = await jobs.finished(job_id, 120)
     assert (job["status"], job["result"]) == ("completed", "begun\nbegun\nbegun")
@@ -34,6 +34,12 @@ async def test_an_agent_goes_on_with_its_files_and_its_session(victim: Any) -> N
     assert sum("You were interrupted by a restart" in said.text for said in messages) == 2
     assert sum(said.role == "assistant" and "I begin." in said.text for said in messages) == 3
     assert not (jobs.stage.state_dir / "runs" / job_id).exists()
+
+
+def times_begun(jobs: Jobs, job_id: str) -> int:
+    """How often the agent says so in what the CLI has kept of the session, which it does a moment after."""
+    sessions = (jobs.stage.state_dir / "runs" / job_id).rglob("projects/*/*.jsonl")
+    return sum('"text":"I begin."' in line for session in sessions for line in session.read_text().splitlines())
 
 
 async def end_host(jobs: Jobs, how: Any) -> None:
