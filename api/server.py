@@ -28,6 +28,7 @@ from deployments.host import Host
 from deployments.lifeline import watch_parent
 from deployments.logs import configure_logs
 from deployments.prefect_calls import PrefectUnavailable
+from deployments.prefect_engine import spare_the_loop, watch_children_without_threads
 from deployments.prefect_environment import prefect_home
 from deployments.prefect_server import PortInUse, listen
 from deployments.register import RegisterError, find_register, read_register
@@ -58,6 +59,7 @@ class HostProcess:
         self._settings = read_environment(HostSettings)
         self._store_settings = read_environment(StoreSettings)
         self._loop = asyncio.new_event_loop()
+        watch_children_without_threads(self._loop)
         self._status = 1  # until all went well
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -116,6 +118,7 @@ class HostProcess:
                 self._api(host),
             ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"
+                spare_the_loop()
                 print(f"host ready: {address} ({host.runtime.slots.capacity} agents at once)", flush=True)
                 await self._stop.wait()
 
