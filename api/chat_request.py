@@ -11,10 +11,10 @@ from api.catalogue import Catalogue, Chosen
 from api.chat_answer import Form
 from api.data_url import NOT_FETCHED
 from api.errors import ApiError
-from api.job_request import TRIGGER
 from api.limits import Limits
 from api.openai import ChatCompletionRequest, ImagePart, NamedSchema, ResponseFormat
 from api.prompt import Prompt
+from deployments.run_marks import TRIGGER
 
 TAG = f"{TRIGGER}chat"
 

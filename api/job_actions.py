@@ -13,10 +13,10 @@ from api.documentation import answers
 from api.door import TheDoor
 from api.errors import ApiError
 from api.job import Job, flow_run_url
-from api.job_request import TRIGGER
 from api.job_status import is_final
 from api.jobs import TAG, Accepted, find_job, look_up, whole_request
 from api.json_request import JsonRoute
+from deployments.run_marks import TRIGGER
 
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 

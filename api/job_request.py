@@ -12,10 +12,8 @@ from agent.settings import AgentSettings
 from api.answer_schema import AnswerSchema
 from api.json_object import JsonObject
 from api.moment import Moment
+from deployments.run_marks import TRIGGER
 from deployments.switch import Priority
-
-TRIGGER = "trigger:"
-"""How the tags begin that say who asked for a run."""
 
 
 def refuse_boolean(value: object) -> object:

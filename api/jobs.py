@@ -16,9 +16,10 @@ from api.door import Door, TheDoor
 from api.errors import ApiError
 from api.job import Job, describe_job, flow_run_url
 from api.job_key import submit_once
-from api.job_request import TRIGGER, JobRequest, check_maxima, check_workspace
+from api.job_request import JobRequest, check_maxima, check_workspace
 from api.job_status import is_final
 from api.json_request import JsonRoute
+from deployments.run_marks import TRIGGER
 from store.errors import InputMissing
 from tasks.inputs import StoredInput
 

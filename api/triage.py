@@ -14,9 +14,9 @@ from api.documentation import answers
 from api.door import TheDoor
 from api.errors import ApiError
 from api.job import flow_run_url
-from api.job_request import TRIGGER
 from api.jobs import Accepted
 from api.json_request import JsonRoute
+from deployments.run_marks import TRIGGER
 from deployments.triages import NoSuchTriage, plan_triage, start_triage
 from tasks.source_error import SourceFailed
 

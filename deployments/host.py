@@ -48,6 +48,7 @@ from deployments.in_flight import InFlight, Whereabouts
 from deployments.inline import InlineRun
 from deployments.prefect_calls import calling_prefect
 from deployments.prefect_engine import create_run, do_without_suspension
+from deployments.run_marks import run_labels, run_name, run_tags
 from deployments.settings import HostSettings
 from deployments.switch import AGENTS, Priority, Switch
 from flows.agent_run import agent_run
@@ -157,7 +158,8 @@ class Host:
                 await self._deployment_id(),
                 parameters={"request": small.model_dump(mode="json")},
                 name=run_name(request),
-                tags=tags,
+                tags=run_tags(request, tags),
+                labels=run_labels(request, tags),
                 state=Scheduled(scheduled_time=run_at) if run_at is not None else None,
                 work_queue_name=priority if priority != "default" else None,
                 idempotency_key=key,
@@ -267,7 +269,13 @@ class Host:
         claim = self.in_flight.claim
         async with calling_prefect():
             flow_run = await create_run(
-                self.prefect, await self.flow_id(), run_name(request), parameters, tags, Pending(message=claim)
+                self.prefect,
+                await self.flow_id(),
+                run_name(request),
+                parameters,
+                Pending(message=claim),
+                tags=run_tags(request, tags),
+                labels=run_labels(request, tags),
             )
         context = self.context(flow_run, slot)
         with bound(sink) if sink else contextlib.nullcontext():
@@ -374,9 +382,3 @@ def is_to_resume(flow_run: FlowRun) -> bool:
     """Whether the run was asked for with `on_crash: resume`."""
     request = flow_run.parameters.get("request")
     return isinstance(request, dict) and request.get("on_crash") == "resume"
-
-
-def run_name(request: AgentRequest) -> str:
-    """A name that a person recognises in the UI."""
-    words = " ".join(request.prompt.split())
-    return f"{request.agent}: {words[:60]}{'…' if len(words) > 60 else ''}"

@@ -6,6 +6,7 @@ import logging
 import sys
 
 from agent.printable import printable
+from deployments.run_log import quiet_runs
 
 _QUIET = ("httpx", "httpcore", "websockets", "alembic", "aiosqlite")
 
@@ -17,6 +18,7 @@ def configure_logs(level: str = "info") -> None:
     )
     # for Prefect's handlers as well, which write the logs of runs
     logging.setLogRecordFactory(PrintableRecord)
+    quiet_runs()
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 

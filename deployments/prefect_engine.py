@@ -51,7 +51,14 @@ def watch_children_without_threads(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def create_run(
-    client: PrefectClient, flow_id: UUID, name: str, parameters: dict[str, Any], tags: list[str], state: State[Any]
+    client: PrefectClient,
+    flow_id: UUID,
+    name: str,
+    parameters: dict[str, Any],
+    state: State[Any],
+    *,
+    tags: list[str],
+    labels: dict[str, Any],
 ) -> FlowRun:
     """A run of a flow that is known: `PrefectClient.create_flow_run` would ask for its id each time."""
     run = FlowRunCreate(
@@ -59,6 +66,7 @@ async def create_run(
         name=name,
         parameters=parameters,
         tags=tags,
+        labels=labels,
         state=to_state_create(state),
         empirical_policy=FlowRunPolicy(retries=0, retry_delay=0),
     )

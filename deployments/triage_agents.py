@@ -15,19 +15,21 @@ from prefect.states import Cancelling, Pending
 from agent.models import AgentRequest
 from deployments.host import DEPLOYMENT, Host
 from deployments.prefect_calls import calling_prefect
+from deployments.run_marks import TRIGGER, child_labels, run_labels, run_name, run_tags, triage_tags
 from tasks.inputs import store_input
 
 _PATIENCE_SECONDS = 30.0
 _AT_ONCE = 200
 
-TRIGGER_TAG = "trigger:triage"
+TRIGGER_TAG = f"{TRIGGER}triage"
 
 
 class TriageAgents:
     """Implements `tasks.triage_context.Agents` with a host's client and store."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, triage: str) -> None:
         self._host = host
+        self._triage = triage
 
     @property
     def _prefect(self) -> PrefectClient:
@@ -40,6 +42,7 @@ class TriageAgents:
         """
         self._host.runtime.check_bounds(request)
         small = await store_input(self._host.store, request)
+        tags = [TRIGGER_TAG, *triage_tags(self._triage)]
         async with calling_prefect(_PATIENCE_SECONDS):
             deployment = await self._prefect.read_deployment_by_name(DEPLOYMENT)
             link = await self._prefect.create_task_run(
@@ -48,8 +51,9 @@ class TriageAgents:
             flow_run = await self._prefect.create_flow_run_from_deployment(
                 deployment.id,
                 parameters={"request": small.model_dump(mode="json")},
-                name=f"{request.agent}: {title}",
-                tags=[TRIGGER_TAG],
+                name=run_name(request, title),
+                tags=run_tags(request, tags),
+                labels=run_labels(request, tags) | child_labels(self._triage, parent),
                 idempotency_key=f"triage {claim_id}",
                 parent_task_run_id=link.id,
             )

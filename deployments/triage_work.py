@@ -18,6 +18,7 @@ from prefect.flow_engine import run_flow_async
 from agent.files import remove
 from agent.triage import TriageRequest
 from deployments.host import Host
+from deployments.run_marks import marked, triage_labels, triage_tags
 from deployments.switch import TRIAGE
 from deployments.triage_agents import TriageAgents
 from deployments.work import Work
@@ -69,24 +70,28 @@ class TriageWork(Work[None]):
     async def execute(self, flow_run: FlowRun, seat: None) -> None:
         """Run `triage` to its end here; a cancellation ends it as Cancelled."""
         context = self.context(flow_run)
+        name = triage_name(flow_run)
+        labels = triage_labels(name, flow_run.tags)
         self._running.append(context)
         try:
-            with (
-                self.host.in_flight.noted(flow_run.id),
-                self.host.cancelling.heard(flow_run.id, context.cancellation.ask),
-                triaging(context),
-            ):
-                state = await run_flow_async(
-                    _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
-                )
-                assert isinstance(state, State)
-                if state.is_cancelling():
-                    await self.host.cancelling.finish(flow_run.id, state.message)
+            async with marked(self.host.prefect, flow_run, f"triage of {name}", triage_tags(name), labels):
+                await self._execute(flow_run, context)
         except Abort as error:
             _log.warning("triage %s is ended in Prefect: %s", flow_run.name, error)
         finally:
             self._running.remove(context)
             self.give_back(seat)
+
+    async def _execute(self, flow_run: FlowRun, context: TriageContext) -> None:
+        with (
+            self.host.in_flight.noted(flow_run.id),
+            self.host.cancelling.heard(flow_run.id, context.cancellation.ask),
+            triaging(context),
+        ):
+            state = await run_flow_async(_FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state")
+            assert isinstance(state, State)
+            if state.is_cancelling():
+                await self.host.cancelling.finish(flow_run.id, state.message)
 
     def context(self, flow_run: FlowRun) -> TriageContext:
         """What the tasks of `flow_run` work with."""
@@ -95,7 +100,13 @@ class TriageWork(Work[None]):
             started_at=datetime.now(UTC),
             runtime=self.host.runtime,
             store=self.host.store,
-            agents=TriageAgents(self.host),
+            agents=TriageAgents(self.host, triage_name(flow_run)),
             secrets_dir=self.host.secrets_dir,
             lease=timedelta(seconds=self.host.settings.triage_lease_seconds),
         )
+
+
+def triage_name(flow_run: FlowRun) -> str:
+    """What the triage is called by its request; nothing, if that is none."""
+    request = flow_run.parameters.get("request")
+    return str(request.get("name", "")) if isinstance(request, dict) else ""

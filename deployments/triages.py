@@ -18,6 +18,7 @@ from agent.triage import TriageRequest, agent_request
 from agent.triage_report import ItemReport, TriageReport
 from deployments.host import Host
 from deployments.prefect_calls import calling_prefect
+from deployments.run_marks import triage_labels, triage_tags
 from store.handled import Terms
 from tasks.item_ending import describe_item
 from tasks.plan_items import Plan, sort_out
@@ -39,7 +40,12 @@ async def start_triage(host: Host, name: str, *, again: bool, tags: list[str]) -
     request = _request(deployment, again=again)
     parameters = {"request": request.model_dump(mode="json", exclude_unset=True)}
     async with calling_prefect():
-        flow_run = await host.prefect.create_flow_run_from_deployment(deployment.id, parameters=parameters, tags=tags)
+        flow_run = await host.prefect.create_flow_run_from_deployment(
+            deployment.id,
+            parameters=parameters,
+            tags=[*tags, *triage_tags(request.name)],
+            labels=triage_labels(request.name, tags),
+        )
     host.triage_nudge()
     return flow_run.id
 

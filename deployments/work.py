@@ -10,7 +10,8 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 
 from agent.slots import Slot
-from deployments.host import WORK_POOL, Host
+from deployments.host import WORK_POOL, Host, read_request
+from deployments.run_marks import marked, run_labels, run_name, run_tags
 
 Seat = TypeVar("Seat")
 
@@ -89,7 +90,13 @@ class AgentWork(Work[Slot]):
 
     async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
         """Run the agent to its end."""
-        await self.host.execute(flow_run, self.host.context(flow_run, seat))
+        request = read_request(flow_run)
+        if request is None:  # as the flow itself will say
+            await self.host.execute(flow_run, self.host.context(flow_run, seat))
+            return
+        labels = run_labels(request, flow_run.tags)
+        async with marked(self.host.prefect, flow_run, run_name(request), run_tags(request, []), labels):
+            await self.host.execute(flow_run, self.host.context(flow_run, seat))
 
     def cancel(self, run_id: UUID) -> bool:
         """Have the agent end, and what it gave be kept."""

@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from agent.process import uninterrupted
 from agent.triage import TriageRequest
 from tasks.handling_round import Results, Round
+from tasks.live import shown_live
 from tasks.plan_items import Plan
 from tasks.triage_context import current_triage
 
@@ -24,7 +25,8 @@ async def handle_items(request: TriageRequest, plan: Plan) -> Results:
     run = current_triage()
     handling = Round(request, plan, run, get_run_logger())
     try:
-        return await handling.run()
+        async with shown_live(handling.progress, after_seconds=10, every_seconds=5):
+            return await handling.run()
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
     except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -18,6 +19,7 @@ from agent.triage_report import ItemReport
 from store.handled import Claim, Handling, Terms
 from tasks.endings import Endings, Logger
 from tasks.item_ending import Ending, describe_item, judge_ending
+from tasks.live import Progress
 from tasks.plan_items import Plan, load_outcome
 from tasks.spending import Spending
 from tasks.triage_context import TriageContext
@@ -50,6 +52,7 @@ class Round:
         self._notes: list[str] = []
         self._request = request
         self._items = plan.items
+        self._done_before = len(plan.reports)
         self._run = run
         self._logger = logger
         self._mark = f"item-{secrets.token_hex(6)}"
@@ -93,6 +96,17 @@ class Round:
             else:
                 self._count_loss(claim)
                 await self._free(0.0)
+
+    def progress(self) -> Progress:
+        """How many of the items are done with, and how."""
+        total = len(self._items) + self._done_before
+        counts = Counter(report.status for report in self._reports)
+        told = [f"{number} {status}" for status, number in counts.items()]
+        told += [f"{len(self._at_work)} at work"] if self._at_work else []
+        told += [f"{self._waiting} waiting for the next run"] if self._waiting else []
+        cost = sum(report.cost_usd or 0.0 for report in self._reports)
+        text = f"{len(self._reports)} of {total} items: {', '.join(told) or 'none begun'}. Cost so far ${cost:.4f}"
+        return Progress(percent=round(100 * len(self._reports) / max(1, total), 1), text=text)
 
     async def abandon(self) -> None:
         """End the agents that are at work, or wait, for this triage; how they end is settled by the next one."""

@@ -16,8 +16,10 @@ from agent.models import AgentRequest, Invocation
 from agent.outcome import judge_overload
 from agent.runtime import Opened
 from agent.snapshot import Checkout
+from tasks.agent_progress import AgentProgress
 from tasks.conclusion import conclude_early
 from tasks.context import RunContext, current_run
+from tasks.live import shown_live
 from tasks.policy import is_retryable
 from tasks.resumption import carry_on
 from tasks.sinks import to_journal, to_log
@@ -38,8 +40,9 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
     first word. Raises AgentError.
     """
     run = current_run()
-    with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)):
-        async with _opened(run, request, checkout) as opened:
+    progress = AgentProgress(request)
+    with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)), bound(progress.sink):
+        async with shown_live(progress.look), _opened(run, request, checkout) as opened:
             with run.runtime.conversing(opened, request, emit) as conversation:
                 said = carry_on(content) if run.resumption else content
                 try:

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from agent.models import AgentRequest, Outcome
 from tasks.conclusion import end_journal
 from tasks.context import RunContext, current_run
+from tasks.family import current_parent
 from tasks.policy import is_retryable
 from tasks.report import render_report
 from tasks.report_changes import render_diff
@@ -47,7 +48,9 @@ def summarize(outcome: Outcome) -> str:
 
 
 async def _leave_artifacts(request: AgentRequest, outcome: Outcome) -> None:
-    await acreate_markdown_artifact(render_report(request, outcome), description=f"What {request.agent} answered")
+    await acreate_markdown_artifact(
+        render_report(request, outcome, current_parent()), description=f"What {request.agent} answered"
+    )
     workspace = outcome.result.workspace if outcome.result is not None else None
     if workspace is not None and (diff := render_diff(workspace)):
         await acreate_markdown_artifact(diff, description=f"What {request.agent} changed in git")

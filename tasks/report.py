@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from agent.models import AgentRequest, AgentResult, Outcome
 from agent.printable import escaped, inert
+from tasks.family import Parent
 from tasks.report_changes import render_changes
 
 _ANSWER_CHARACTERS = 50_000
 
 
-def render_report(request: AgentRequest, outcome: Outcome) -> str:
+def render_report(request: AgentRequest, outcome: Outcome, parent: Parent | None = None) -> str:
     """What the agent answered, what it cost, and what changed in git.
 
     Whoever opens it follows no link of an agent's unawares, and loads nothing from where it says.
     """
     result = outcome.result
     parts = [_headline(request, outcome)]
+    if parent is not None:
+        parts.append(f"Part of {_link(f'triage of {parent.triage}', parent.url)}")
     if result is not None:
         parts += [_answer(result), _figures(result)]
         if result.workspace is not None:
@@ -28,6 +31,10 @@ def _headline(request: AgentRequest, outcome: Outcome) -> str:
     asked = _quoted(inert(_excerpt(request.prompt, 600)))
     verdict = f"**It did not end well:** {escaped(error)}\n\n" if error else ""
     return f"# {escaped(request.agent)}\n\n{verdict}{asked}"
+
+
+def _link(text: str, url: str | None) -> str:
+    return f"[{escaped(text)}]({url})" if url else escaped(text)
 
 
 def _answer(result: AgentResult) -> str:
