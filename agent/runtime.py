@@ -135,7 +135,8 @@ class Runtime:
                 process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
                 stall_seconds = self.settings.agent_stall_seconds
                 try:
-                    yield Conversation(process, request, agent, stall_seconds, sink, self._redactor)
+                    async with self.enclosure.way_out(process.pid, private, run_id):
+                        yield Conversation(process, request, agent, stall_seconds, sink, self._redactor)
                 finally:
                     await process.end()
 
@@ -148,8 +149,8 @@ class Runtime:
     def _access(self, run_id: str, request: AgentRequest) -> Iterator[dict[str, str]]:
         """The variables by which the CLI reaches the model, worthless once this is over."""
         if self._provider is None:
-            if self.settings.agent_network == "none":
-                raise NotConfigured("AGENT_NETWORK=none leaves no way to the model but the provider's proxy")
+            if (network := self.settings.agent_network) != "open":
+                raise NotConfigured(f"AGENT_NETWORK={network} leaves no way to the model but the provider's proxy")
             variable, value = find_credential(self.settings)
             base_url = self.settings.anthropic_base_url
             yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}
