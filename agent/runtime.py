@@ -14,6 +14,7 @@ from agent.censor import censored_report
 from agent.command import build_argv, without_repository_code
 from agent.conversation import Conversation
 from agent.definitions import agent_name
+from agent.disk import Disk
 from agent.enclosure import Enclosure
 from agent.environment import build_environment, known_secrets
 from agent.errors import NotConfigured, RequestRefused
@@ -53,6 +54,7 @@ class Runtime:
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
         self.enclosure = Enclosure(settings)
+        self._disk = Disk(settings.agent_disk_mb, settings.kept_work_max_bytes)
 
     async def open(self) -> None:
         """End what an earlier host on this state directory left behind; the log says what holds agents here."""
@@ -100,7 +102,9 @@ class Runtime:
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
         """What the agent changed, told without secrets, its unpushed work kept as it is; raises WorkspaceError."""
+        given_back = await self._disk.relieve(run_id, checkout.path)
         report = await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
+        report = report.model_copy(update={"notes": [*report.notes, *given_back]})
         return await asyncio.to_thread(censored_report, self._redactor, report)
 
     @asynccontextmanager
@@ -135,8 +139,10 @@ class Runtime:
                 process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
                 stall_seconds = self.settings.agent_stall_seconds
                 try:
-                    async with self.enclosure.way_out(process.pid, private, run_id):
-                        yield Conversation(process, request, agent, stall_seconds, sink, self._redactor)
+                    conversation = Conversation(process, request, agent, stall_seconds, sink, self._redactor)
+                    disk = self._disk.watch(run_id, checkout.path, private, process.pid, conversation.overdraw)
+                    async with self.enclosure.way_out(process.pid, private, run_id), disk:
+                        yield conversation
                 finally:
                     await process.end()
 

@@ -117,6 +117,12 @@ class AgentSettings(Frozen):
     agent_file_mb: int | None = Field(
         default=4096, ge=1, description="In a cell: the largest file that an agent can write, in megabytes."
     )
+    agent_disk_mb: int | None = Field(
+        default=20_480,
+        ge=64,
+        description="What an agent's checkout, home and temporary files may take of the disk together, in megabytes; "
+        "a run that takes more is ended.",
+    )
     agent_config_template: Path | None = Field(
         default=None, description="A CLI config directory that each run starts from (agents, settings, MCP)."
     )
