@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agent.procfs import survey, with_descendants
@@ -17,7 +18,7 @@ LONGEST_PATH = 2000
 DEEPEST = 100
 """How often a path is taken up anew from its directory; what lies deeper than 200 KB of names is past all bounds."""
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+OPEN = stat.S_IRUSR | stat.S_IXUSR
 
 Seen = set[tuple[int, int]]
 
@@ -30,31 +31,23 @@ def footprint(roots: Iterable[Path], pid: int) -> float:
 
 
 def _tree(root: Path, seen: Seen) -> float:
-    try:
-        descriptor = os.open(root, _DIRECTORY)
-    except OSError:
-        return 0
-    return _below(descriptor, seen, 0)
+    with suppress(OSError), _opened(root) as (descriptor, _):
+        return _below(descriptor, seen, 0)
+    return 0
 
 
 def _below(anchor: int, seen: Seen, depth: int) -> float:
-    """All below a directory, by paths from there: longer ones than the system takes are begun anew half-way."""
+    """All below a directory, by paths from there; what is too long for one, or was closed, is begun anew."""
     total, todo = 0.0, ["."]
-    try:
-        while todo:
-            path = todo.pop()
-            descriptor = _open(path, anchor)
-            if descriptor is None:
-                continue
-            if len(os.fsencode(path)) > LONGEST_PATH:
-                total += math.inf if depth == DEEPEST else _below(descriptor, seen, depth + 1)
-                continue
-            try:
+    while todo:
+        path = todo.pop()
+        with suppress(OSError), _opened(path, anchor) as (descriptor, was_closed):
+            if not was_closed and len(os.fsencode(path)) <= LONGEST_PATH:
                 total += _list(descriptor, path, todo, seen)
-            finally:
-                os.close(descriptor)
-    finally:
-        os.close(anchor)
+            elif depth < DEEPEST:
+                total += _below(descriptor, seen, depth + 1)
+            else:
+                total = math.inf
     return total
 
 
@@ -76,31 +69,25 @@ def _list(descriptor: int, path: str, todo: list[str], seen: Seen) -> float:
     return total
 
 
-def _open(path: str, anchor: int) -> int | None:
-    """A directory; one that its owner has closed is opened for the look, and closed again."""
-    try:
-        return os.open(path, _DIRECTORY, dir_fd=anchor)
-    except PermissionError:
-        return _open_closed(path, anchor)
-    except OSError:
-        return None
-
-
-def _open_closed(path: str, anchor: int) -> int | None:
-    try:
-        found = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=anchor)
-    except OSError:
-        return None
+@contextmanager
+def _opened(path: str | Path, anchor: int | None = None) -> Iterator[tuple[int, bool]]:
+    """A directory, and whether its owner had closed it: then it is open while it is looked through, and no longer."""
+    found = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=anchor)
     itself = Path(f"/proc/self/fd/{found}")
     try:
         mode = stat.S_IMODE(os.fstat(found).st_mode)
-        itself.chmod(mode | stat.S_IRUSR | stat.S_IXUSR)
+        was_closed = mode & OPEN != OPEN and os.geteuid() != 0
+        if was_closed:
+            itself.chmod(mode | OPEN)
         try:
-            return os.open(itself, os.O_RDONLY | os.O_DIRECTORY)
+            descriptor = os.open(itself, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                yield descriptor, was_closed
+            finally:
+                os.close(descriptor)
         finally:
-            itself.chmod(mode)
-    except OSError:
-        return None
+            if was_closed:
+                itself.chmod(mode)
     finally:
         os.close(found)
 
