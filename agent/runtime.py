@@ -28,6 +28,7 @@ from agent.redaction import Redactor
 from agent.settings import AgentSettings
 from agent.slots import Slot, Slots, default_capacity
 from agent.snapshot import Checkout, Identity
+from agent.warm_tally import WarmTally
 from agent.workspaces import Workspaces
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Runtime:
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
         self.enclosure = Enclosure(settings)
+        self.warm_tally = WarmTally()
 
     async def open(self) -> None:
         """End what an earlier host on this state directory left behind; the log says what holds agents here."""
