@@ -16,7 +16,11 @@ from deployments.log_format import JsonFormatter, TextFormatter
 
 Format = Literal["text", "json"]
 
-_QUIET = ("httpx", "httpcore", "websockets", "alembic", "aiosqlite")
+_QUIET = {
+    **dict.fromkeys(("httpx", "httpcore", "websockets", "alembic", "aiosqlite"), logging.WARNING),
+    # each attempt to reach a collector that is away would be a warning
+    "opentelemetry": logging.ERROR,
+}
 # Prefect gives these handlers of their own, with a format of its own.
 _CAPTURED = ("uvicorn", "fastapi", "prefect._internal")
 
@@ -31,8 +35,8 @@ def configure_logs(level: str = "info", form: Format = "text", secrets: Iterable
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # for Prefect's handlers as well, which write the logs of runs
     logging.setLogRecordFactory(PrintableRecord)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
     for name in _CAPTURED:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -1,0 +1,177 @@
+"""Traces: one a run, sent to whoever collects them, and never in a run's way."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from pydantic import SecretStr
+from watched_run import MODEL_USAGE, STARTED, a_run, outcome
+
+from agent.errors import NotConfigured
+from agent.events import ModelRetried, ToolCalled, ToolReturned, emit
+from deployments import traces
+from deployments.settings import HostSettings
+from deployments.traces import tracing
+from deployments.watching import Observer
+from tasks.context import RunContext
+
+
+class Collector(ThreadingHTTPServer):
+    """An OTLP receiver on loopback."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.received: list[tuple[str | None, ExportTraceServiceRequest]] = []
+        super().__init__(("127.0.0.1", 0), _Receive)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1/traces"
+
+    @property
+    def spans(self) -> list[Span]:
+        return [
+            span
+            for _, request in self.received
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def settings(self) -> HostSettings:
+        return HostSettings(traces_endpoint=self.url, traces_headers=SecretStr("X-Api-Key=k1, tenant=a=b"))
+
+
+class _Receive(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.received.append((self.headers["x-api-key"], ExportTraceServiceRequest.FromString(body)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        return
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def a_traced_run(observers: list[Observer]) -> Iterator[RunContext]:
+    """A run that syncs twice, and whose agent calls two tools, one of which never returns."""
+    with a_run(observers, ".claude/agents/a", "trigger:chat") as context:
+        with pytest.raises(OSError, match="away"), context.step("git_sync"):
+            raise OSError("the remote at https://token@host is away")
+        with context.step("git_sync"):
+            pass
+        with context.step("invoke_agent"):
+            emit(STARTED)
+            emit(ToolCalled(id="t1", name="Bash", input={"command": "echo secret"}))
+            emit(ModelRetried(attempt=1, status=529, error="overloaded", delay_seconds=1))
+            emit(ToolReturned(id="t1", text="secret", is_error=True))
+            emit(ToolCalled(id="t2", name="Read", input={}))
+        context.ended = outcome(MODEL_USAGE)
+        yield context
+
+
+def attributes(span: Span) -> dict[str, Any]:
+    return {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in span.attributes}
+
+
+async def test_a_run_is_one_trace_of_its_tasks_and_tools(collector: Collector) -> None:
+    observers: list[Observer] = []
+    async with tracing(collector.settings(), observers, "host-1"):
+        with a_traced_run(observers) as context:
+            run_id = context.run_id
+    assert observers == []
+    spans = {span.span_id: span for span in collector.spans}
+    assert {span.trace_id.hex() for span in spans.values()} == {run_id.hex}
+    tree = [(span.name, spans[span.parent_span_id].name if span.parent_span_id else None) for span in spans.values()]
+    assert sorted(tree, key=str) == [
+        ("agent_run", None),
+        ("execute_tool Bash", "invoke_agent"),
+        ("execute_tool Read", "invoke_agent"),
+        ("git_sync", "agent_run"),
+        ("git_sync", "agent_run"),
+        ("invoke_agent", "agent_run"),
+    ]
+    [root] = [span for span in spans.values() if span.name == "agent_run"]
+    told = attributes(root)
+    assert told["agent_service.run_id"] == str(run_id)
+    assert told["agent_service.outcome"] == "completed"
+    assert told["agent_service.cost_usd"] == 0.25
+    assert told["gen_ai.agent.name"] == "a"
+    assert told["gen_ai.response.model"] == "claude-sonnet-4-6"
+    assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"]) == (80, 20)
+
+
+async def test_nothing_that_is_said_or_asked_is_in_a_trace(collector: Collector) -> None:
+    observers: list[Observer] = []
+    async with tracing(collector.settings(), observers, "host-1"):
+        with a_traced_run(observers):
+            pass
+    [(key, request)] = collector.received
+    assert key == "k1"
+    assert b"secret" not in request.SerializeToString()
+    assert b"token@host" not in request.SerializeToString()
+
+
+async def test_a_collector_that_is_away_neither_slows_nor_fails_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "_LAST_SECONDS", 0.5)
+    observers: list[Observer] = []
+    began = time.monotonic()
+    async with tracing(HostSettings(traces_endpoint="http://127.0.0.1:9/v1/traces"), observers, "host-1"):
+        for _ in range(200):
+            with a_traced_run(observers):
+                pass
+        assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
+
+
+async def test_a_collector_that_hangs_does_not_keep_the_host_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "_LAST_SECONDS", 0.5)
+    observers: list[Observer] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections are made, and nobody answers
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        began = time.monotonic()
+        async with tracing(HostSettings(traces_endpoint=endpoint), observers, "host-1"):
+            with a_traced_run(observers):
+                pass
+        assert time.monotonic() - began < 3
+
+
+async def test_without_the_setting_nobody_watches() -> None:
+    observers: list[Observer] = []
+    async with tracing(HostSettings(), observers, "host-1"):
+        assert observers == []
+
+
+async def test_the_setting_without_the_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "IS_INSTALLED", False)
+    with pytest.raises(NotConfigured, match=r"pip install 'claude-agent-service\[traces\]'"):
+        async with tracing(HostSettings(traces_endpoint="http://127.0.0.1:9"), [], "host-1"):
+            pass
+
+
+async def test_headers_that_are_none_name_the_setting() -> None:
+    with pytest.raises(NotConfigured, match="TRACES_HEADERS"):
+        traces.read_headers(HostSettings(traces_headers=SecretStr("nonsense")))
