@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from small_disk import small_disk
 
+from agent.errors import DiskFull
+from agent.models import AgentRequest
+from agent.settings import AgentSettings
 from deployments.disk import MB, Disk
+from deployments.host import Host
+from deployments.settings import HostSettings
 from deployments.work import AgentWork
 
 
@@ -75,16 +79,26 @@ def test_no_worker_takes_a_run_while_it_is_low(room: Room, tmp_path: Path) -> No
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
-    directory = tmp_path / "small"
-    directory.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(directory)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("to mount a small file system takes root and the right to mount")
-    try:
+    with small_disk(tmp_path / "small", size_mb=4) as directory:
         yield directory
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+class NoSwitch(Host):
+    """A host that asks nobody whether agents are paused."""
+
+    switch = SimpleNamespace(holds_agents=False)  # type: ignore[assignment]
+
+
+async def test_a_host_takes_neither_jobs_nor_chats_while_it_is_low(tmp_path: Path) -> None:
+    host = NoSwitch(AgentSettings(state_dir=tmp_path), HostSettings(min_free_disk_mb=2**40), cast(Any, None))
+    request = AgentRequest(prompt="p", agent="a")
+    assert host.busy
+    with pytest.raises(DiskFull):
+        await host.submit(request, tags=[])
+    with pytest.raises(DiskFull):
+        async with host.inline(request, tags=[], wait_seconds=0):
+            pass
+    assert host.runtime.slots.free == host.runtime.slots.capacity
 
 
 def test_a_true_file_system_that_fills_up_is_low(small: Path, room: Room) -> None:

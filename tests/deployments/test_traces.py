@@ -6,13 +6,9 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from otlp_collector import Collector, attributes, collecting, tree
 from pydantic import SecretStr
 from watched_run import MODEL_USAGE, STARTED, a_run, outcome
 
@@ -25,54 +21,14 @@ from deployments.watching import Observer
 from tasks.context import RunContext
 
 
-class Collector(ThreadingHTTPServer):
-    """An OTLP receiver on loopback."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.received: list[tuple[str | None, ExportTraceServiceRequest]] = []
-        super().__init__(("127.0.0.1", 0), _Receive)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1/traces"
-
-    @property
-    def spans(self) -> list[Span]:
-        return [
-            span
-            for _, request in self.received
-            for resource in request.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
-
-    def settings(self) -> HostSettings:
-        return HostSettings(traces_endpoint=self.url, traces_headers=SecretStr("X-Api-Key=k1, tenant=a=b"))
-
-
-class _Receive(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.received.append((self.headers["x-api-key"], ExportTraceServiceRequest.FromString(body)))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        return
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
+    with collecting() as server:
         yield server
-        server.shutdown()
-        thread.join()
+
+
+def settings(collector: Collector) -> HostSettings:
+    return HostSettings(traces_endpoint=collector.url, traces_headers=SecretStr("X-Api-Key=k1, tenant=a=b"))
 
 
 @contextmanager
@@ -93,20 +49,14 @@ def a_traced_run(observers: list[Observer]) -> Iterator[RunContext]:
         yield context
 
 
-def attributes(span: Span) -> dict[str, Any]:
-    return {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in span.attributes}
-
-
 async def test_a_run_is_one_trace_of_its_tasks_and_tools(collector: Collector) -> None:
     observers: list[Observer] = []
-    async with tracing(collector.settings(), observers, "host-1"):
+    async with tracing(settings(collector), observers, "host-1"):
         with a_traced_run(observers) as context:
             run_id = context.run_id
     assert observers == []
-    spans = {span.span_id: span for span in collector.spans}
-    assert {span.trace_id.hex() for span in spans.values()} == {run_id.hex}
-    tree = [(span.name, spans[span.parent_span_id].name if span.parent_span_id else None) for span in spans.values()]
-    assert sorted(tree, key=str) == [
+    assert {span.trace_id.hex() for span in collector.spans} == {run_id.hex}
+    assert tree(collector.spans) == [
         ("agent_run", None),
         ("execute_tool Bash", "invoke_agent"),
         ("execute_tool Read", "invoke_agent"),
@@ -114,7 +64,7 @@ async def test_a_run_is_one_trace_of_its_tasks_and_tools(collector: Collector) -
         ("git_sync", "agent_run"),
         ("invoke_agent", "agent_run"),
     ]
-    [root] = [span for span in spans.values() if span.name == "agent_run"]
+    [root] = [span for span in collector.spans if span.name == "agent_run"]
     told = attributes(root)
     assert told["agent_service.run_id"] == str(run_id)
     assert told["agent_service.outcome"] == "completed"
@@ -126,7 +76,7 @@ async def test_a_run_is_one_trace_of_its_tasks_and_tools(collector: Collector) -
 
 async def test_nothing_that_is_said_or_asked_is_in_a_trace(collector: Collector) -> None:
     observers: list[Observer] = []
-    async with tracing(collector.settings(), observers, "host-1"):
+    async with tracing(settings(collector), observers, "host-1"):
         with a_traced_run(observers):
             pass
     [(key, request)] = collector.received
