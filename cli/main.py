@@ -19,8 +19,9 @@ from cli.register import apply_register
 from cli.run import run_agent
 from cli.service import ServiceRefused
 from cli.triage import plan_triage, run_triage
+from deployments.prefect_environment import chosen_environment
 from deployments.prefect_server import PortInUse, PrefectServerFailed
-from deployments.settings import SettingsError, read_environment
+from deployments.settings import HostSettings, SettingsError, read_environment
 from deployments.supervisor import supervise
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, help="Run headless Claude Code agents for other programs.")
@@ -38,7 +39,9 @@ class Part(StrEnum):
 def up(only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None) -> None:
     """Start the service on this machine: Prefect's server, the API, and the agents' host."""
     settings, api = read_environment(AgentSettings), read_environment(ApiSettings)
-    raise typer.Exit(supervise(settings.state_dir, (api.api_host, api.api_port), only.value if only else None))
+    for_server = chosen_environment(read_environment(HostSettings))
+    address = (api.api_host, api.api_port)
+    raise typer.Exit(supervise(settings.state_dir, address, only.value if only else None, for_server))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from agent.events import Ended
 from agent.models import AgentResult, Outcome
 from deployments.background import meanwhile
 from deployments.host import Host
+from deployments.logs import about_run
 from deployments.prefect_calls import PrefectUnavailable, calling_prefect
 from deployments.resuming import Resuming
 from store.entry import Entry
@@ -68,7 +69,8 @@ class Settling:
         settled = 0
         for flow_run in left.values():
             if flow_run.state is None or flow_run.state.timestamp <= before:
-                settled += await self._settle(flow_run)
+                with about_run(flow_run.id):
+                    settled += await self._settle(flow_run)
         return settled
 
     async def _resume(self) -> None:
@@ -109,6 +111,8 @@ class Settling:
             ending = await self._ending(flow_run)
             async with calling_prefect(_PATIENCE_SECONDS):
                 await self._host.prefect.set_flow_run_state(flow_run.id, ending, force=True)
+            if ending.is_final():
+                self._host.metrics.settled.inc()
             _log.warning("run %s was left %s: it is %s now", flow_run.id, flow_run.state_name, ending.name)
         self._host.in_flight.forget(flow_run.id)
         return not final
