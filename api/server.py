@@ -22,7 +22,7 @@ from agent.errors import NotConfigured
 from agent.settings import AgentSettings
 from api.app import create_app
 from api.settings import ApiSettings
-from deployments.bootstrap import apply_register
+from deployments.bootstrap import BOOTSTRAP, apply_register
 from deployments.host import Host
 from deployments.lifeline import watch_parent
 from deployments.logs import configure_logs
@@ -100,8 +100,9 @@ class HostProcess:
             self._open_store() as store,
             Host(self._agent_settings, self._settings, store) as host,
         ):
-            await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
-            await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
+            async with store.turns.turn(BOOTSTRAP):
+                await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
+                await apply_register(host.prefect, register, self._settings.lost_after)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
                 Settling(host).watching(),

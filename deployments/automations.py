@@ -10,6 +10,7 @@ from prefect.events.actions import ChangeFlowRunState, PauseDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
+from deployments.settings import LOST_AFTER
 from deployments.streak import FAILING, STREAK
 
 PAUSE_FAILING = AutomationCore(
@@ -25,8 +26,6 @@ PAUSE_FAILING = AutomationCore(
     ),
     actions=[PauseDeployment(source="inferred")],
 )
-
-LOST_AFTER = timedelta(minutes=10)
 
 
 def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
@@ -50,8 +49,8 @@ def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
     )
 
 
-async def create_automations(client: PrefectClient, *, end_lost_runs: bool) -> None:
+async def create_automations(client: PrefectClient, lost_after: timedelta | None) -> None:
     """Make sure that they are there; one that is stays as it is, switched off as well."""
-    for automation in (PAUSE_FAILING, *([end_lost()] if end_lost_runs else [])):
+    for automation in (PAUSE_FAILING, *([end_lost(lost_after)] if lost_after else [])):
         if not await client.read_automations_by_name(automation.name):
             await client.create_automation(automation)
