@@ -87,6 +87,7 @@ class Supervisor:
     def _host_environment(self) -> dict[str, str]:
         home = prefect_home(self._state_dir)
         if self._server is None:
+            home.mkdir(parents=True, exist_ok=True)  # Prefect makes no more than the last directory itself
             return shared_environment(home) | self._environment
         clients = client_environment(self._server.api_url, self._server.auth_string, home, STORAGE_BLOCK)
         # Prefect's client would ask a proxy for loopback too.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,11 +12,12 @@ from uuid import uuid4
 
 import httpx
 
+from benchmarks.scale.balancer import Balancer
 from benchmarks.scale.cluster import Cluster
 
 BOUND_SECONDS = 10.0
 READY_SECONDS = 60.0
-LONG = [{"text": "I begin.", "tool": "Bash", "input": {"command": "sleep 300"}}, {"text": "never said"}]
+LONG: list[dict[str, Any]] = [{"text": "I begin.", "tool": "Bash", "input": {"command": "sleep 300"}}, {"text": "never said"}]
 
 
 class Across:
@@ -58,14 +59,14 @@ class Across:
 
     async def _heard_and_ended(self, index: int) -> list[str]:
         """A job that the host at `index` cancels, while every host listens; some other host may have it."""
-        body = {"agent": "recruiter-triage", "prompt": f"offline-model: {json.dumps(LONG)}"}
-        job_id = (await self._hosts[index].post("/execute", json=body)).json()["job_id"]
+        async with Balancer(self._cluster, [index], random.Random()) as caller:
+            job_id = (await caller.queue(LONG)).job_id
         begun = asyncio.Event()
         listening = [asyncio.create_task(self._listen(host, job_id, begun)) for host in self._hosts]
         await asyncio.wait_for(begun.wait(), READY_SECONDS)
         heard = time.monotonic()
         (await self._hosts[index].post(f"/jobs/{job_id}/cancel")).raise_for_status()
-        hosts = [(host, task) for host, task in zip(self._hosts, listening, strict=True)]
+        hosts = zip(self._hosts, listening, strict=True)
         ends = await asyncio.gather(*(self._ended(host, job_id, task) for host, task in hosts))
         self._note("until every host tells the end of a run that one cancels", max(ends) - heard)
         firsts = [task.result() for task in listening]

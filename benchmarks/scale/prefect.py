@@ -60,6 +60,7 @@ def _environment(directory: Path, server: Prefect, database_url: str, redis_url:
             "PREFECT_SERVER_API_AUTH_STRING": server.auth,
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database_url.replace("postgresql:", "postgresql+asyncpg:"),
             "PREFECT_REDIS_MESSAGING_URL": redis_url,
+            "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL": redis_url,
             "PREFECT_SERVER_DOCKET_URL": redis_url,
         }
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from demo.stage import free_ports
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 STOP_SECONDS = 20.0
 
 
@@ -88,7 +88,18 @@ def postgresql(*databases: str) -> Iterator[str]:
         if os.geteuid() == 0:
             shutil.chown(home, "postgres")
         port, log = free_ports(1)[0], home / "log"
-        _run(programs / "initdb", "-D", home / "data", "-U", "agents", "--auth=trust", "--no-sync", "--locale=C")
+        _run(
+            programs / "initdb",
+            "-D",
+            home / "data",
+            "-U",
+            "agents",
+            "--auth=trust",
+            "--no-sync",
+            "--locale=C",
+            "-E",
+            "UTF8",
+        )
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "port": port, "fsync": "off"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         command = [*_as_postgres(), str(programs / "postgres"), "-D", str(home / "data"), *options]
