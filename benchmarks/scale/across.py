@@ -17,7 +17,10 @@ from benchmarks.scale.cluster import Cluster
 
 BOUND_SECONDS = 10.0
 READY_SECONDS = 60.0
-LONG: list[dict[str, Any]] = [{"text": "I begin.", "tool": "Bash", "input": {"command": "sleep 300"}}, {"text": "never said"}]
+LONG: list[dict[str, Any]] = [
+    {"text": "I begin.", "tool": "Bash", "input": {"command": "sleep 300"}},
+    {"text": "never said"},
+]
 
 
 class Across:

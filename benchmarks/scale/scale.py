@@ -29,18 +29,16 @@ class Scale:
         self._model = model
         self._jobs = jobs
         self._dice = random.Random(seed)
-        self._rows: list[tuple[str, str]] = []
 
     async def run(self) -> list[str]:
-        """What does not hold, in lines; the table is printed."""
-        self._rows.append(("hosts, all started at once, ready after", f"{self._cluster.started_seconds:.1f} s"))
+        """What does not hold, in lines; the table is printed, row by row."""
+        _row("hosts, all started at once, ready after", f"{self._cluster.started_seconds:.1f} s")
         across = Across(self._cluster)
         found = await across.run()
-        self._rows += [(what, f"{seconds:.1f} s") for what, seconds in across.measured.items()]
+        for what, seconds in across.measured.items():
+            _row(f"{what}, at most", f"{seconds:.1f} s")
         found += await self._one_door()
         found += await self._faults()
-        width = max(len(what) for what, _ in self._rows)
-        print("\n".join(f"{what:{width}}  {value}" for what, value in self._rows), flush=True)
         return found
 
     async def _one_door(self) -> list[str]:
@@ -76,7 +74,7 @@ class Scale:
             records, found = await self._verdict(caller, killed=lost.name)
         counted = shares(records, struck)
         self._tell("one killed, one started again", records, shares(records), took)
-        self._rows.append(("  begun while all lived", _list(counted)))
+        _row("  begun while all lived", _list(counted))
         return found + unfair(counted, self._cluster)
 
     async def _queue(self, caller: Balancer, count: int) -> None:
@@ -114,9 +112,13 @@ class Scale:
 
     def _tell(self, what: str, records: list[Record], counted: Counter[str], took: float) -> None:
         ends = Counter(" ".join(one.ends) or "none" for one in records)
-        self._rows.append((f"{self._jobs} jobs, {what}", f"{took:.0f} s, {len(records) / took:.1f} a second"))
-        self._rows.append(("  begun", _list(counted)))
-        self._rows.append(("  ended", _list(ends)))
+        _row(f"{self._jobs} jobs, {what}", f"{took:.0f} s, {len(records) / took:.1f} a second")
+        _row("  begun", _list(counted))
+        _row("  ended", _list(ends))
+
+
+def _row(what: str, value: str) -> None:
+    print(f"{what:70}  {value}", flush=True)
 
 
 def _list(counted: Counter[str]) -> str:
