@@ -17,7 +17,7 @@ from benchmarks.chaos.work import Job
 from benchmarks.scale.cluster import Cluster
 
 AWAY = (429, 500, 502, 503, 504)
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 class Balancer:

@@ -16,7 +16,7 @@ from benchmarks.scale.cluster import CAPACITY, LOST_AFTER_SECONDS, Cluster
 from benchmarks.scale.record import Record, doubled, read_records, shares, unfair
 from demo.model import OfflineModel
 
-AT_ONCE = 8
+AT_ONCE = 4
 END_SECONDS = 120.0
 SECONDS_A_JOB = 4.0
 
