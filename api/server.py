@@ -25,7 +25,7 @@ from agent.settings import AgentSettings
 from api.app import create_app
 from api.expected import JOB_MOLD, chat_mold
 from api.settings import ApiSettings
-from deployments.bootstrap import apply_register
+from deployments.bootstrap import BOOTSTRAP, apply_register
 from deployments.host import Host
 from deployments.leftovers import Leftovers
 from deployments.lifeline import watch_parent
@@ -114,8 +114,9 @@ class HostProcess:
             self._open_store() as store,
             Host(self._agent_settings, self._settings, store) as host,
         ):
-            await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
-            await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
+            async with store.turns.turn(BOOTSTRAP):
+                await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
+                await apply_register(host.prefect, register, self._settings.lost_after)
             host.runtime.warm.expect(hot=chat_mold(self._api_settings), spare=JOB_MOLD)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait

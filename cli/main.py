@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from cli.register import apply_register
 from cli.run import run_agent
 from cli.service import ServiceRefused
 from cli.triage import plan_triage, run_triage
+from deployments.backup import BackupFailed, back_up
 from deployments.prefect_environment import chosen_environment
 from deployments.prefect_server import PortInUse, PrefectServerFailed
 from deployments.settings import HostSettings, SettingsError, read_environment
@@ -95,6 +97,13 @@ def apply() -> None:
 
 
 @app.command()
+def backup(target: Annotated[Path, typer.Argument(help="A new directory.")]) -> None:
+    """Copy what cannot be made again from STATE_DIR to a directory that can take its place; the service may run."""
+    for place in back_up(read_environment(AgentSettings).state_dir, target):
+        print(place)
+
+
+@app.command()
 def demo() -> None:
     """Show all of it in a minute, without key or internet: the offline model answers."""
     raise typer.Exit(show_demo())
@@ -104,7 +113,7 @@ def main() -> None:
     """Run the command; what an operator can mend is one line on stderr."""
     try:
         app()
-    except (AgentError, PortInUse, PrefectServerFailed, ServiceRefused, SettingsError) as error:
+    except (AgentError, BackupFailed, PortInUse, PrefectServerFailed, ServiceRefused, SettingsError) as error:
         print(f"agent-service: {error}", file=sys.stderr)
         sys.exit(1)
 
