@@ -26,6 +26,7 @@ from deployments.bootstrap import apply_register
 from deployments.host import Host
 from deployments.lifeline import watch_parent
 from deployments.logs import configure_logs
+from deployments.patience import opening, waiting_for
 from deployments.prefect_calls import PrefectUnavailable
 from deployments.prefect_environment import prefect_home
 from deployments.prefect_server import PortInUse, listen
@@ -97,11 +98,12 @@ class HostProcess:
     async def _serve(self) -> None:
         register = read_register(find_register(Path.cwd()))
         async with (
-            self._open_store() as store,
-            Host(self._agent_settings, self._settings, store) as host,
+            opening(self._open_store(), "host", "its store") as store,
+            opening(Host(self._agent_settings, self._settings, store), "host", "an earlier one's rest to end") as host,
         ):
-            await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
-            await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
+            with waiting_for("host", "Prefect to take the register"):
+                await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
+                await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
                 Settling(host).watching(),

@@ -14,10 +14,10 @@ from cli.ending import print_json
 from cli.job_ids import whole_id
 from cli.service import ServiceRefused, reach_service
 
-HELP = """End jobs, whether they wait or are at work, and wait until nothing of them runs any more.
-
-A job that is over stays as it is. Exits with 0 once all are over, 4 if the service is not there or refuses.
-"""
+HELP = (
+    "End jobs, whether they wait or are at work, and wait until nothing of them runs any more.\n\n"
+    "A job that is over stays as it is. Exits with 0 once all are over, 4 if the service is not there or refuses."
+)
 
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 60.0

@@ -17,13 +17,12 @@ from cli.checks.world import read_world
 from cli.ending import print_json
 from deployments.settings import SettingsError
 
-HELP = """Look at all that the service needs, and say what is wrong and what mends it.
-
-Works with the service up or down, changes nothing, prints no secret, and takes 15 seconds at most. Run it as the
-service's user, with the service's environment: it tells what the service would find.
-
-Exits with 0 if nothing is broken (there may be warnings), with 1 otherwise.
-"""
+HELP = (
+    "Look at all that the service needs, and say what is wrong and what mends it.\n\n"
+    "Works with the service up or down, changes nothing, prints no secret, and takes some 15 seconds at most. Run it "
+    "as the service's user, with the service's environment: it tells what the service would find.\n\n"
+    "Exits with 0 if nothing is broken (there may be warnings), with 1 otherwise."
+)
 
 SIGNS: dict[Level, tuple[str, str]] = {
     "ok": ("✓", "green"),

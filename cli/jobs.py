@@ -18,11 +18,11 @@ from cli.ending import STYLES, print_json
 from cli.figures import age, dollars, duration, read_moment
 from cli.service import reach_service
 
-HELP = """List jobs, the newest first.
-
-A table on a terminal; elsewhere one job a line, its members separated by tabs: id, status, agent, name, started,
-finished, dollars. Where an id is asked for, the beginning that the table shows is enough.
-"""
+HELP = (
+    "List jobs, the newest first.\n\n"
+    "A table on a terminal; elsewhere one job a line, its members separated by tabs: id, status, agent, name, started, "
+    "finished, dollars. Where an id is asked for, the beginning that the table shows is enough."
+)
 
 PAGE = 200
 SHORTEST = 8

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -18,15 +19,15 @@ from agent.models import Effort, OnCrash
 from cli.attend import Attendance
 from cli.completion import complete_agent, complete_workspace
 from cli.ending import print_json
-from cli.figures import read_moment
 from cli.service import reach_service
 from cli.view import View
 
-HELP = """Have the running service run an agent; show what it does, and print its answer.
-
-Steps go to stderr, the answer alone to stdout. On a terminal a line below tells time, turns, tokens and dollars.
-Ctrl-C asks the service to cancel the job and waits for its end; a second Ctrl-C leaves at once.
-"""
+HELP = (
+    "Have the running service run an agent; show what it does, and print its answer.\n\n"
+    "Steps go to stderr, the answer alone to stdout. On a terminal a line below tells time, turns, tokens and, at the "
+    "end, dollars. A line to the service that breaks is taken up again.\n\n"
+    "Ctrl-C asks the service to cancel the job and waits for its end; a second Ctrl-C leaves at once."
+)
 
 
 def run(
@@ -91,11 +92,11 @@ def run(
             return
         with _terminated_as_interrupted():
             attendance = Attendance(service, job["job_id"], budget_usd=budget, as_json=as_json, quiet=quiet)
-            status = attendance.stay(_Cancelling(service, job["job_id"]))
+            status = attendance.stay(Cancelling(service, job["job_id"]))
     raise typer.Exit(status)
 
 
-class _Cancelling:
+class Cancelling:
     """Asks the service to end the job at the first Ctrl-C, and leaves it to that at the second."""
 
     def __init__(self, service: httpx.Client, job_id: str) -> None:
@@ -162,6 +163,6 @@ def _moment(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return read_moment(text).isoformat()
+        return datetime.fromisoformat(text).astimezone().isoformat()
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not ISO 8601", param_hint="--at") from None

@@ -12,10 +12,10 @@ from cli.job_ids import newest_id, whole_id
 from cli.service import reach_service
 from cli.view import View
 
-HELP = """Show what a job does, from its beginning, and print its answer.
-
-It shows a job that is over as well. Ctrl-C stops looking; the job goes on.
-"""
+HELP = (
+    "Show what a job does, from its beginning, and print its answer.\n\n"
+    "It shows a job that is over as well. Ctrl-C stops looking; the job goes on."
+)
 
 
 def watch(

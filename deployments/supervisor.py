@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
+from deployments.patience import waiting_for
 from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home
 from deployments.prefect_server import PrefectServer, listen, start_server
 
@@ -70,7 +71,8 @@ class Supervisor:
         return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
 
     def _start_server(self, port: int) -> None:
-        server = self._stack.enter_context(start_server(self._state_dir, port=port, inherited=self._environment))
+        with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} tells more"):
+            server = self._stack.enter_context(start_server(self._state_dir, port=port, inherited=self._environment))
         print(f"prefect ready: {server.api_url.removesuffix('/api')}", flush=True)
         self._server = server
 

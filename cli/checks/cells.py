@@ -41,11 +41,11 @@ async def check_user(world: World) -> list[Finding]:
 
 
 def _without_cells(world: World, sandbox: Sandbox) -> Finding:
-    if world.agent.agent_network == "none":
-        why, mend = _parted(sandbox.reason)
-        return broken("sandbox", f"AGENT_NETWORK=none needs cells, and there are none: {why}", mend)
     why, mend = _parted(sandbox.reason)
     mend = "AGENT_SANDBOX=auto" if world.agent.agent_sandbox == "off" else mend
+    network = world.agent.agent_network
+    if network != "open":
+        return broken("sandbox", f"AGENT_NETWORK={network} needs cells, and there are none: {why}", mend)
     return warning("sandbox", f"agents live without cells, with the rights of this user: {why}", mend)
 
 

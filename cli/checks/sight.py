@@ -44,8 +44,8 @@ async def check_paths(world: World) -> list[Finding]:
     read, write = (
         ", ".join(map(str, paths)) or "nothing" for paths in (settings.agent_read_paths, settings.agent_write_paths)
     )
-    network = "the machine's network" if settings.agent_network == "open" else "no network"
-    return [ok("agent paths", f"agents read {read} and write {write} besides their own; {network}")]
+    text = f"agents read {read} and write {write} besides their own; network: {settings.agent_network}"
+    return [ok("agent paths", text)]
 
 
 async def check_template(world: World) -> list[Finding]:
@@ -66,13 +66,15 @@ async def check_missing(world: World) -> list[Finding]:
     places = [f"~/{name}" for name in USUAL_HOME if _is_unseen(world, world.home / name)]
     if not variables and not places:
         return [ok("not seen", "nothing that agents usually live on is kept from them here")]
-    text = f"agents see neither HOME nor {', '.join([*places, *variables])}"
+    lacking = [f"a HOME of their own, without {', '.join(places)}"] if places else []
+    lacking += [f"not the variables {', '.join(variables)}"] if variables else []
+    text = f"agents have {', and '.join(lacking)}"
     ways = [f"AGENT_ENV_ALLOW={','.join(variables)}"] if variables else []
     claude = [place for place in places if place.startswith("~/.claude")]
     others = [str(world.home / place[2:]) for place in places if place not in claude]
-    ways += [f"AGENT_READ_PATHS={','.join(others)}"] if others else []
+    ways += [f"AGENT_READ_PATHS={','.join(others)} (where they lie now)"] if others else []
     ways += [f"AGENT_CONFIG_TEMPLATE={world.home / '.claude'}"] if "~/.claude" in claude else []
-    return [ok("not seen", text, f"to give it back: {'  '.join(ways)}")]
+    return [ok("not seen", text, f"to give it to them: {'  '.join(ways)}")]
 
 
 def _is_given(world: World, name: str) -> bool:
