@@ -34,16 +34,16 @@ class Attendance:
         self._quiet = quiet
         self._is_interrupted = False
 
-    def stay(self, interrupted: Interrupted) -> int:
+    def stay(self, interrupted: Interrupted, ready: Callable[[], None] = lambda: None) -> int:
         """Show the job until it is over, print what it gave, and give the exit status.
 
-        Raises ServiceRefused.
+        `ready` is called once interruptions are heard. Raises ServiceRefused.
         """
         job = self._read()
         if not self._quiet:
             show_beginning(job)
         with open_view(job, self._tally, quiet=self._quiet) as view:
-            if not self._follow(view, interrupted):
+            if not self._follow(view, interrupted, ready):
                 return exit_status.INTERRUPTED
             job = self._read(wait_seconds=LAST_SECONDS)
             is_shown = view.shows_last(job.get("result") or "")
@@ -57,11 +57,12 @@ class Attendance:
             print_answer(job)
         return exit_status.INTERRUPTED if self._is_interrupted else exit_status.OF_JOB[job["status"]]
 
-    def _follow(self, view: View, interrupted: Interrupted) -> bool:
+    def _follow(self, view: View, interrupted: Interrupted, ready: Callable[[], None]) -> bool:
         """Whether the job is over; else somebody is tired of waiting."""
         follower = Follower(self._service, self._job_id)
         while True:
             try:
+                ready()
                 for heard in follower:
                     self._pass_on(heard, view)
                 return True

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,8 +16,8 @@ from agent.models import Effort, OnCrash
 from cli.attend import Attendance
 from cli.completion import complete_agent, complete_workspace
 from cli.ending import print_json
+from cli.interruption import Cancelling, held_signals
 from cli.service import reach_service
-from cli.view import View
 
 HELP = (
     "Have the running service run an agent; show what it does, and print its answer.\n\n"
@@ -85,62 +82,25 @@ def run(
         "tags": tag or [],
         "metadata": _read_pairs(metadata) if metadata else None,
     }
-    with reach_service() as service:
+    with reach_service() as service, held_signals() as release:
         job = _submit(service, body, key or str(uuid4()))
         if detach:
             print_json(job) if as_json else print(job["job_id"])
             return
-        with _terminated_as_interrupted():
-            attendance = Attendance(service, job["job_id"], budget_usd=budget, as_json=as_json, quiet=quiet)
-            status = attendance.stay(Cancelling(service, job["job_id"]))
+        attendance = Attendance(service, job["job_id"], budget_usd=budget, as_json=as_json, quiet=quiet)
+        status = attendance.stay(Cancelling(service, job["job_id"]), ready=release)
     raise typer.Exit(status)
 
 
-class Cancelling:
-    """Asks the service to end the job at the first Ctrl-C, and leaves it to that at the second."""
-
-    def __init__(self, service: httpx.Client, job_id: str) -> None:
-        self._service = service
-        self._job_id = job_id
-        self._times = 0
-
-    def __call__(self, view: View) -> bool:
-        self._times += 1
-        if self._times > 1:
-            view.note(f"left; `agent-service watch {self._job_id}` shows what becomes of it")
-            return False
-        view.note("asking the service to cancel the job; Ctrl-C again leaves at once")
-        try:
-            self._service.post(f"/jobs/{self._job_id}/cancel")
-        except KeyboardInterrupt:
-            return self(view)
-        view.tell("is being cancelled")
-        return True
-
-
 def _submit(service: httpx.Client, body: dict[str, Any], key: str) -> dict[str, Any]:
-    """Queue the job once, also where the line breaks in between; a Ctrl-C meanwhile waits until its id is known."""
+    """Queue the job, once, also where the line breaks before the answer."""
     headers = {"Idempotency-Key": key}
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        try:
-            answer = service.post("/execute", json=body, headers=headers)
-        except (httpx.ReadError, httpx.RemoteProtocolError):
-            answer = service.post("/execute", json=body, headers=headers)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        answer = service.post("/execute", json=body, headers=headers)
+    except (httpx.ReadError, httpx.RemoteProtocolError):
+        answer = service.post("/execute", json=body, headers=headers)
     job: dict[str, Any] = answer.json()
     return job
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM means what Ctrl-C does: whoever ends this command wants the job to end."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _read_schema(path: Path | None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from cli.checks.finding import Finding, broken, ok, warning
 from cli.checks.world import World
 
 REMOTE_SECONDS = 8.0
+COMMIT = re.compile(r"[0-9a-f]{7,40}")
+"""A remote lists the tips alone; any other commit can be asked for."""
 
 
 async def check_repositories(world: World) -> list[Finding]:
@@ -61,11 +64,10 @@ async def _look(world: World, environment: GitEnvironment, name: str) -> Finding
 
 def _judge(check: str, shown: str, listed: str, wanted: str | None) -> Finding:
     refs = [line.partition("\t")[2] for line in listed.splitlines()]
-    commits = [line.partition("\t")[0] for line in listed.splitlines()]
     if not refs:
         return broken(check, f"{shown} has no commit yet", "push a first one")
     names = {f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted}
-    if wanted and not names.intersection(refs) and not any(one.startswith(wanted) for one in commits):
+    if wanted and not names.intersection(refs) and not COMMIT.fullmatch(wanted):
         text = f"{shown} answers, and names no {wanted}"
         return warning(check, text, f"push {wanted}, or set another ref in WORKSPACES")
     return ok(check, f"{shown} answers" + (f", at {wanted}" if wanted else ""))

@@ -256,6 +256,21 @@ def test_a_file_system_that_is_nearly_full_is_told(site: Site) -> None:
     assert (wrong.check, "MB left" in wrong.text) == ("state", True)
 
 
+@pytest.mark.long
+def test_a_remote_that_says_nothing_does_not_hold_it_up(site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        site.set(WORKSPACE_DIR=f"http://127.0.0.1:{silent.getsockname()[1]}/infra.git")
+        [wrong] = red(site.examine())
+    assert (wrong.check, "timed out" in wrong.text) == ("workspace default", True)
+
+
+def test_a_ref_that_the_remote_does_not_name_is_worth_knowing(site: Site) -> None:
+    site.set(WORKSPACES=json.dumps({"default": {"ref": "no-such-branch"}}))
+    findings = site.examine()
+    assert red(findings) == []
+    assert warned(findings) == ["workspace default"]
+
+
 def test_another_version_of_the_cli_is_worth_knowing(site: Site) -> None:
     site.program("claude", "echo '9.9.9 (Claude Code)'")
     findings = site.examine()

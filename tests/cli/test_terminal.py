@@ -23,8 +23,8 @@ from cli.checks.examination import examine
 from cli.checks.finding import Finding
 from cli.checks.world import read_world
 from cli.completion import complete_agent, complete_job, complete_running_job, complete_workspace
+from cli.interruption import Cancelling, held_signals
 from cli.main import main
-from cli.run import Cancelling
 from cli.view import View
 
 pytestmark = pytest.mark.anyio
@@ -101,7 +101,7 @@ async def queued(service: Service, **members: Any) -> str:
 @pytest.fixture
 def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Handlers are the main thread's, and commands of these tests run in another."""
-    monkeypatch.setattr("cli.run.signal.signal", lambda *_: signal.SIG_DFL)
+    monkeypatch.setattr("cli.interruption.signal.signal", lambda *_: signal.SIG_DFL)
 
 
 @pytest.mark.usefixtures("no_signals")
@@ -170,6 +170,15 @@ async def test_a_second_ctrl_c_leaves_without_waiting_for_the_end() -> None:
         stays = [interrupted(cast("View", Notes)) for _ in range(2)]
     assert (stays, asked) == ([True, False], ["/jobs/the-job/cancel"])
     assert Notes.lines[-1] == "left; `agent-service watch the-job` shows what becomes of it"
+
+
+def test_an_interruption_waits_for_the_jobs_id() -> None:
+    with held_signals() as release:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            release()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 async def test_on_a_terminal_a_line_tells_how_it_stands_and_the_answer_is_there_once(environment: Service) -> None:
