@@ -14,6 +14,7 @@ from types import FrameType, MappingProxyType
 from typing import Literal
 
 from agent.errors import NotConfigured
+from deployments.patience import waiting_for
 from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home, shared_environment
 from deployments.prefect_server import PrefectServer, listen, start_server
 
@@ -79,7 +80,10 @@ class Supervisor:
         return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
 
     def _start_server(self, port: int) -> None:
-        server = self._stack.enter_context(start_server(self._state_dir, port=port, inherited=self._server_environment))
+        with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} tells more"):
+            server = self._stack.enter_context(
+                start_server(self._state_dir, port=port, inherited=self._server_environment)
+            )
         print(f"prefect ready: {server.api_url.removesuffix('/api')}", flush=True)
         self._server = server
 
