@@ -15,7 +15,7 @@ install: .venv/.installed
 	touch $@
 
 .venv/.installed: .venv/.runs
-	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients]'
+	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients,bench]'
 	touch $@
 
 # It wants older versions than the rest.
@@ -45,7 +45,7 @@ test-long: install
 chaos: install
 	$(BIN)/python -m benchmarks.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
-# One of them: make bench ONLY=workspaces
+# All of BENCHMARKS.md, in some 40 minutes; one part of it: make bench ONLY=latency
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)
 
