@@ -68,5 +68,10 @@ def publish(part: Part, place: Place | None = None) -> int:
 
 def rebuild(place: Place) -> None:
     """Write the document from the results that there are."""
+    place.document.write_text(page(place))
+
+
+def page(place: Place) -> str:
+    """What the document is to say."""
     parts = [Part.model_validate_json(path.read_text()) for path in sorted(place.results.glob("*.json"))]
-    place.document.write_text(render(parts, place.images.relative_to(place.document.parent)))
+    return render(parts, place.images.relative_to(place.document.parent))
