@@ -21,7 +21,13 @@ LIMIT_SECONDS = 300.0
 REST_SECONDS = 0.5
 LONGEST_REST_SECONDS = 20.0
 BUSY_SECONDS = 0.05
+UNAVAILABLE = 503
+TRIES = 3
 MODEL = "claude-sonnet-4-6"
+
+
+class Unavailable(Exception):
+    """The service told its caller to come again; its reason."""
 
 
 def prompt_of(text: str = "pong", **step: Any) -> str:
@@ -45,6 +51,8 @@ class Caller:
     """One who asks over and over, now the agent that the service expects, now one that it does not."""
 
     client: httpx.AsyncClient
+    refused: int = 0
+    """How often a patient one was told to come again."""
     _others: itertools.cycle[str] = field(default_factory=lambda: itertools.cycle(any_agents()))
 
     async def whole(self, prompt: str, *, any_agent: bool = False) -> Timing:
@@ -52,8 +60,21 @@ class Caller:
         watch = Stopwatch()
         answer = await self.client.post("/v1/chat/completions", json=self._body(prompt, any_agent))
         timing = watch.stop()
+        if answer.status_code == UNAVAILABLE:
+            raise Unavailable(answer.text[:300])
         answer.raise_for_status()
         return timing
+
+    async def patient(self, prompt: str) -> Timing:
+        """The same for one who asks again after a 503, as OpenAI's clients do: all tries are in the time."""
+        watch = Stopwatch()
+        for _ in range(TRIES):
+            try:
+                await self.whole(prompt)
+                return watch.stop()
+            except Unavailable:
+                self.refused += 1
+        raise Unavailable(f"{TRIES} times")
 
     async def streamed(self, prompt: str, *, any_agent: bool = False) -> Timing:
         """One that is answered as it is said."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from benchmarks.asking import Caller, at_rest, client_of, parked, prompt_of
-from benchmarks.figures import Comparison
+from benchmarks.figures import Comparison, Figure
 from benchmarks.rivals.bare_cli import BareCli
 from benchmarks.scene import Scene
 
@@ -18,8 +18,8 @@ UNIT = "answers/s"
 Ask = Callable[[str], Awaitable[object]]
 
 
-async def compare_crowds(scene: Scene, bare: BareCli, rounds: int) -> list[Comparison]:
-    """A burst of as many callers as CLIs are parked, and a sustained load."""
+async def compare_crowds(scene: Scene, bare: BareCli, rounds: int) -> tuple[list[Comparison], Figure]:
+    """A burst of as many callers as CLIs are parked, and a sustained load; and how many had to ask again."""
     async with client_of(scene.stage) as client:
         caller = Caller(client)
         await at_rest(scene.stage)
@@ -28,7 +28,8 @@ async def compare_crowds(scene: Scene, bare: BareCli, rounds: int) -> list[Compa
         callers = parked(scene.stage) or capacity
         bursts = [await burst_pair(scene, caller, bare, callers) for _ in range(rounds)]
         loads = [await load_pair(scene, caller, bare) for _ in range(rounds)]
-    return [
+    refused = Figure(name="of those callers, told to come again (503)", values=[caller.refused], unit="", at_most=0)
+    comparisons = [
         Comparison(
             name=f"a burst of {callers} callers, {'all' if is_warm else 'no'} CLIs parked",
             rival_name="as many claude -p at once",
@@ -46,12 +47,13 @@ async def compare_crowds(scene: Scene, bare: BareCli, rounds: int) -> list[Compa
             at_least=0.6,
         ),
     ]
+    return comparisons, refused
 
 
 async def burst_pair(scene: Scene, caller: Caller, bare: BareCli, callers: int) -> tuple[float, float]:
     """Answers a second: ours, from a service at rest, and the bare CLI's."""
     await at_rest(scene.stage)
-    ours = await rate(caller.whole, callers, 1)
+    ours = await rate(caller.patient, callers, 1)
     await at_rest(scene.stage)
     return ours, await rate(bare.whole, callers, 1)
 
@@ -59,7 +61,7 @@ async def burst_pair(scene: Scene, caller: Caller, bare: BareCli, callers: int) 
 async def load_pair(scene: Scene, caller: Caller, bare: BareCli) -> tuple[float, float]:
     """Answers a second while everybody asks again: ours, and the bare CLI's."""
     await at_rest(scene.stage)
-    ours = await rate(caller.whole, SUSTAINED_CALLERS, ASKED_EACH)
+    ours = await rate(caller.patient, SUSTAINED_CALLERS, ASKED_EACH)
     await at_rest(scene.stage)
     return ours, await rate(bare.whole, SUSTAINED_CALLERS, ASKED_EACH)
 

@@ -70,5 +70,5 @@ async def lags(scene: Scene, runs: int, rounds: int = ROUNDS) -> list[Figure]:
 async def at_work(scene: Scene, runs: int) -> None:
     """So many runs at once, half of them chat completions and half of them jobs."""
     async with client_of(scene.stage) as client, prefect_of(scene.stage) as prefect:
-        chats = [Caller(client).whole(prompt_of()) for _ in range(runs - runs // 2)]
+        chats = [Caller(client).patient(prompt_of()) for _ in range(runs - runs // 2)]
         await asyncio.gather(*chats, *(run_job(client, prefect) for _ in range(runs // 2)))

@@ -37,9 +37,10 @@ def test_latency_compares_with_everybody(scene: Scene) -> None:
 
 def test_crowds_are_compared(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.crowd.SUSTAINED_CALLERS", 2)
-    burst, load = asyncio.run(compare_crowds(scene, bare_cli(scene), 1))
+    (burst, load), refused = asyncio.run(compare_crowds(scene, bare_cli(scene), 1))
     assert burst.ratio > 0
     assert load.ratio > 0
+    assert refused.values[0] >= 0
 
 
 def test_growth_follows_each_sweep(scene: Scene) -> None:
