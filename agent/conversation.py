@@ -27,7 +27,10 @@ _PRINTED_CHARACTERS = 65_536
 
 
 class Conversation:
-    """Drives a started process through one run; `invocation` tells what came of it, whenever asked."""
+    """Drives a started process through one run; `invocation` tells what came of it, whenever asked.
+
+    One that is `introduced` has heard all but the prompt.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,10 @@ class Conversation:
         stall_seconds: float,
         sink: Sink,
         redactor: Redactor | None = None,
+        *,
+        introduced: bool = False,
     ) -> None:
+        self._introduced = introduced
         self._redactor = redactor or Redactor()
         self._process = process
         self._request = request
@@ -95,7 +101,9 @@ class Conversation:
         try:
             async with limit, self._silence:
                 self._heard()
-                await self._process.send(command.initialize(self._request))
+                await self._process.send(
+                    command.user_message(content) if self._introduced else command.initialize(self._request)
+                )
                 await self._until_over(content)
         except TimeoutError:
             if not (limit.expired() or self._silence.expired()):
@@ -137,12 +145,8 @@ class Conversation:
 
     def _check_agent(self, response: dict[str, Any]) -> None:
         """An agent that the CLI does not know would be ignored without a word: refuse it ourselves."""
-        known = (response.get("response") or {}).get("agents")
-        if not isinstance(known, list):
-            return
-        names = [str(agent.get("name")) for agent in known if isinstance(agent, dict)]
-        if self._agent not in names:
-            raise AgentUnknown(self._agent, names)
+        if not command.knows_agent(response, self._agent):
+            raise AgentUnknown(self._agent, command.known_agents(response) or [])
 
     async def _tell(self, events: Sequence[Event], size: int) -> None:
         self._note(events)

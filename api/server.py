@@ -21,6 +21,7 @@ import uvicorn
 from agent.errors import NotConfigured
 from agent.settings import AgentSettings
 from api.app import create_app
+from api.expected import JOB_MOLD, chat_mold
 from api.settings import ApiSettings
 from deployments.bootstrap import apply_register
 from deployments.host import Host
@@ -102,6 +103,7 @@ class HostProcess:
         ):
             await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
             await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
+            host.runtime.warm.expect(hot=chat_mold(self._api_settings), spare=JOB_MOLD)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
                 Settling(host).watching(),
@@ -110,6 +112,7 @@ class HostProcess:
                 Upkeep(host.runtime.workspaces, store, self._store_settings).going_on(),
                 AgentHostWorker(AgentWork(host)).working(self._hurry),
                 AgentHostWorker(TriageWork(host)).working(self._hurry),
+                host.runtime.warm.filling(),
                 self._api(host),
             ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"

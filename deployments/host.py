@@ -29,6 +29,7 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Pending, Scheduled
 from prefect.states import Cancelling as CancellingState
+from pydantic import ValidationError
 
 from agent.conversation import Content
 from agent.errors import AgentBusy, AgentPaused, NotConfigured
@@ -231,7 +232,7 @@ class Host:
         slots = self.runtime.slots
         if slots.free == 0 and slots.waiting >= self.settings.max_queue_depth:
             raise AgentBusy
-        slot = await slots.take(wait_seconds)
+        slot = await slots.take(wait_seconds, self.runtime.warm.preference(request))
         try:
             run = await self._start_inline(slot, request, content, tags, sink)
         except BaseException:
@@ -274,12 +275,22 @@ class Host:
 
     def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
         """What the tasks of `flow_run` work with in `slot`."""
+        resumption = self.resumptions.pop(flow_run.id, None)
+        if flow_run.deployment_id is not None and resumption is None:  # it was given a slot before it was known
+            slot = self._better_slot(flow_run, slot)
         context = RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
-        context.resumption = self.resumptions.pop(flow_run.id, None)
+        context.resumption = resumption
         if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
             context.held_until = lambda: self.hold.until
             context.can_part = is_to_resume(flow_run)
         return context
+
+    def _better_slot(self, flow_run: FlowRun, slot: Slot) -> Slot:
+        try:
+            request = AgentRequest.model_validate(flow_run.parameters.get("request"))
+        except ValidationError:  # the flow itself will say what is wrong with it
+            return slot
+        return self.runtime.slots.exchange(slot, self.runtime.warm.preference(request))
 
     def _note_whereabouts(self, flow_run: FlowRun, context: RunContext) -> None:
         if not context.can_part or context.resumption is not None:  # whoever has it carried on has noted it

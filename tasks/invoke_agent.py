@@ -36,10 +36,11 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
         async with run.runtime.converse(
             str(run.run_id),
             request,
+            run.slot,
             checkout,
             emit,
             session_id=run.resumption.session_id if run.resumption else None,
-            is_kept=lambda: run.is_parting,
+            is_kept=(lambda: run.is_parting) if run.can_part else None,
         ) as conversation:
             try:
                 await conversation.hold(carry_on(content) if run.resumption else content)
