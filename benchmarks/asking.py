@@ -119,10 +119,6 @@ def agents_at_work(stage: Stage) -> dict[int, float]:
     return found
 
 
-def parked(stage: Stage) -> int:
+async def parked(client: httpx.AsyncClient) -> int:
     """How many processes of the CLI wait to be asked."""
-    count = 0
-    for process in psutil.Process(stage.process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            count += process.name() == "claude"
-    return count
+    return int((await client.get("/health")).json()["capacity"].get("parked", 0))

@@ -22,16 +22,17 @@ async def compare_crowds(scene: Scene, bare: BareCli, rounds: int) -> tuple[list
     """A burst of as many callers as CLIs are parked, and a sustained load; and how many had to ask again."""
     async with client_of(scene.stage) as client:
         caller = Caller(client)
-        await at_rest(scene.stage)
-        is_warm = parked(scene.stage) > 0
         capacity = (await client.get("/health")).json()["capacity"]["agents"]
-        callers = parked(scene.stage) or capacity
+        await rate(caller.patient, capacity, 1)  # so many at once it has to have seen
+        await at_rest(scene.stage)
+        waiting = await parked(client)
+        callers = waiting or capacity
         bursts = [await burst_pair(scene, caller, bare, callers) for _ in range(rounds)]
         loads = [await load_pair(scene, caller, bare) for _ in range(rounds)]
     refused = Figure(name="of those callers, told to come again (503)", values=[caller.refused], unit="", at_most=0)
     comparisons = [
         Comparison(
-            name=f"a burst of {callers} callers, {'all' if is_warm else 'no'} CLIs parked",
+            name=f"a burst of {callers} callers, {waiting} CLIs parked",
             rival_name="as many claude -p at once",
             ours=[ours for ours, _ in bursts],
             rival=[rival for _, rival in bursts],

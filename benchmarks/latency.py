@@ -45,7 +45,8 @@ def main() -> int:
                 measured = asyncio.run(measure(scene, bare, old_url, delay_ms, pairs))
                 found.comparisons += compare(measured, f"{delay_ms} ms to the first token" if delay_ms else "at once")
                 print(f"{pairs} rounds with {delay_ms} ms to the first token: done", flush=True)
-        crowds, refused = asyncio.run(compare_crowds(scene, bare, max(1, pairs // 4)))
+    with open_scene() as scene:  # another: the first has other agents' CLIs parked
+        crowds, refused = asyncio.run(compare_crowds(scene, bare_cli(scene), max(1, pairs // 4)))
     found.comparisons += crowds
     found.figures.append(refused)
     return publish(found.part("latency", TITLES["latency"], TEXT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,12 @@ from benchmarks.plots import draw
 from benchmarks.tables import comparison_rows, figure_rows, plain
 
 ROOT = Path(__file__).parents[1]
+
+
+def describe_all() -> str:
+    """The machine, and what of the service is set otherwise than by default."""
+    asked = os.environ.get("SETTINGS", "")
+    return describe_machine() + (f", with {asked}" if asked else "")
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Findings:
     comparisons: list[Comparison] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
-    machine: str = field(default_factory=describe_machine)
+    machine: str = field(default_factory=describe_all)
     began: float = field(default_factory=time.monotonic)
 
     def part(self, name: str, title: str, text: str) -> Part:
@@ -60,7 +67,8 @@ def publish(part: Part, place: Place | None = None) -> int:
     rebuild(place)
     if not part.printed:
         print(f"{part.title}\n{part.machine}\n")
-        print(plain([*comparison_rows(part.comparisons), *figure_rows(part.figures)]), flush=True)
+        tables = (comparison_rows(part.comparisons), figure_rows(part.figures))
+        print("\n\n".join(plain(rows) for rows in tables if rows), flush=True)
     for name in part.broken:
         print(f"NOT HELD: {name}")
     return 0 if part.is_held else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ AGENT = "recruiter-triage"
 """Who answers chat callers."""
 
 START_SECONDS = 30.0
-ANY_AGENTS = 40
+ANY_AGENTS = 80
 DEFINITION = "---\nname: {name}\ndescription: One of many\n---\nAnswer what you are asked.\n"
 # the demo's own has schedules: their runs would take slots
 REGISTER = """\
@@ -62,9 +63,16 @@ def staged(directory: Path, model_url: str, settings: Mapping[str, str] | None =
     directory.mkdir(parents=True)
     register = directory / "register.yaml"
     register.write_text(REGISTER)
-    given = {"OPENAI_COMPAT_AGENTS": ",".join(any_agents())} | dict(settings or {})
+    # the stage fetches before each run: here a workspace is as fresh as it is by default
+    defaults = {"OPENAI_COMPAT_AGENTS": ",".join(any_agents()), "FETCH_DEBOUNCE_SECONDS": "15"}
+    given = defaults | dict(settings or {}) | asked_settings()
     with set_stage(directory, model_url, given, register) as stage:
         yield stage
+
+
+def asked_settings() -> dict[str, str]:
+    """Settings of the service under test, as in `make bench ONLY=latency SETTINGS="AGENT_WARM=0"`."""
+    return dict(word.split("=", 1) for word in os.environ.get("SETTINGS", "").split())
 
 
 @contextmanager
