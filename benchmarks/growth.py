@@ -18,7 +18,7 @@ from benchmarks.report import Findings, publish
 from benchmarks.rivals.bare_cli import BareCli
 from benchmarks.scene import Scene, open_scene
 from benchmarks.sweeper import CAPACITY, Sweeper
-from benchmarks.sweeps import SWEEPS, Sweep
+from benchmarks.sweeps import RIVALS, SWEEPS, Sweep
 from benchmarks.turns import Way, in_turn
 
 ROUNDS = 3
@@ -51,7 +51,7 @@ async def follow(sweep: Sweep, sweeper: Sweeper, rounds: int) -> Curve:
     for size in sweep.sizes:
         ways: dict[str, Way] = sweep.ways(sweeper, size)
         often = 1 if size >= sweep.once_from else rounds
-        measured = await in_turn(ways, often, warm_up=0, rest=lambda: at_rest(sweeper.scene.stage))
+        measured = await in_turn(ways, often, warm_up=0, rest=lambda: at_rest(sweeper.scene.stage), restful=RIVALS)
         for name, timings in measured.items():
             values = [timing.whole / 1000 for timing in timings]
             points.setdefault(name, []).append(Point(x=size, values=values))

@@ -24,8 +24,9 @@ from benchmarks.rivals.sdk import query_sdk
 from benchmarks.scene import Scene, open_scene
 from benchmarks.turns import Measured, firsts, in_turn, wholes
 
-PAIRS = 12
+PAIRS = 10
 DELAYS_MS = (0, 300)
+RIVALS = ("floor", "bare", "bare, streamed", "old way", "sdk")
 TEXT = """\
 One chat completion at a time, from the request to its answer. *Hot* is the agent that the service expects, as it
 does for every chat caller who asks as those before; *any* is an agent that nobody has asked for yet. Between two
@@ -42,9 +43,10 @@ def main() -> int:
         bare = bare_cli(scene)
         with old_way(bare) as old_url:
             for delay_ms in DELAYS_MS:
-                measured = asyncio.run(measure(scene, bare, old_url, delay_ms, pairs))
+                often = pairs if delay_ms == 0 else -(-pairs // 2)
+                measured = asyncio.run(measure(scene, bare, old_url, delay_ms, often))
                 found.comparisons += compare(measured, f"{delay_ms} ms to the first token" if delay_ms else "at once")
-                print(f"{pairs} rounds with {delay_ms} ms to the first token: done", flush=True)
+                print(f"{often} rounds with {delay_ms} ms to the first token: done", flush=True)
     with open_scene() as scene:  # another: the first has other agents' CLIs parked
         crowds, refused = asyncio.run(compare_crowds(scene, bare_cli(scene), max(1, pairs // 4)))
     found.comparisons += crowds
@@ -76,7 +78,7 @@ async def measure(scene: Scene, bare: BareCli, old_url: str, delay_ms: int, pair
             "any, streamed": partial(caller.streamed, prompt, any_agent=True),
             "sdk": partial(query_sdk, bare, prompt),
         }
-        return await in_turn(ways, pairs, rest=partial(at_rest, scene.stage))
+        return await in_turn(ways, pairs, rest=partial(at_rest, scene.stage), restful=RIVALS)
 
 
 def compare(measured: Measured, when: str) -> list[Comparison]:

@@ -8,12 +8,15 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from benchmarks.figures import Comparison, Curve, Part
 
 OURS, RIVAL = "#1f6fb4", "#d1622b"
 COLOURS = (OURS, RIVAL, "#4a8f3c", "#7b4fa3")
 WIDTH = 8.0
+LEAST = 0.01
+"""What is drawn of a value that the floor took to nothing or below: the axis is logarithmic."""
 
 # the same figures are the same file
 matplotlib.rcParams["svg.hashsalt"] = "benchmarks"
@@ -49,18 +52,21 @@ def _compared(part: Part) -> Canvas:
     axes.set_yticks(range(len(rows)), [f"{one.name}\nover {one.rival_name}" for one in rows], fontsize=7)
     axes.invert_yaxis()
     axes.axvline(1, color="#999999", linewidth=0.8)
-    axes.set_xlim(left=0)
-    axes.set_xlabel("the rival's median is 1; a dot is one measurement, less the floor; | a bound")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("a dot is one measurement, less the floor; 1 is the rival's median; | is a bound", fontsize=8)
     for name, colour in (("ours", OURS), ("the rival's", RIVAL)):
         axes.plot([], [], "o", color=colour, label=name, markersize=4)
-    axes.legend(loc="lower right", fontsize=8)
+    canvas.legend(loc="outside upper right", ncols=2, fontsize=8)
     return canvas
 
 
 def _row(axes: Any, position: int, one: Comparison) -> None:
     scale = statistics.median(one.less_floor(one.rival))
     for values, colour, offset in ((one.ours, OURS, -0.13), (one.rival, RIVAL, 0.13)):
-        relative = [value / scale for value in one.less_floor(values)]
+        relative = [max(value / scale, LEAST) for value in one.less_floor(values)]
         axes.plot(relative, [position + offset] * len(relative), "o", color=colour, alpha=0.35, markersize=4)
         middle = statistics.median(relative)
         axes.plot([middle, middle], [position + offset - 0.12, position + offset + 0.12], color=colour, linewidth=2)

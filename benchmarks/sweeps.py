@@ -11,6 +11,7 @@ from benchmarks.turns import Way
 
 FILLER = "The quick brown fox jumps over the lazy dog. "
 OURS, BARE = "the service", "claude -p"
+RIVALS = (BARE, f"{BARE}, streaming")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 
 Measured = dict[str, list["Timing"]]
@@ -49,18 +49,24 @@ async def in_turn(
     *,
     warm_up: int = 1,
     rest: Callable[[], Awaitable[None]] | None = None,
+    restful: Collection[str] = (),
 ) -> Measured:
-    """Each way once a round, each round begun by another, after a `rest`; what the first rounds give is not counted."""
+    """Each way once a round, each round begun by another; what the first rounds give is not counted.
+
+    There is a `rest` before the first, and after each but the `restful` ones, which leave nothing to come to rest.
+    """
     measured: Measured = {name: [] for name in ways}
     names = list(ways)
+    if rest is not None:
+        await rest()
     for number in range(warm_up + rounds):
         begin = number % len(names)
         for name in (*names[begin:], *names[:begin]):
-            if rest is not None:
-                await rest()
             timing = await ways[name]()
             if number >= warm_up:
                 measured[name].append(timing)
+            if rest is not None and name not in restful:
+                await rest()
     return measured
 
 
