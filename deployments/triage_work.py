@@ -18,6 +18,7 @@ from prefect.flow_engine import run_flow_async
 from agent.files import remove
 from agent.triage import TriageRequest
 from deployments.host import Host
+from deployments.logs import about_run
 from deployments.run_marks import marked, triage_labels, triage_tags
 from deployments.switch import TRIAGE
 from deployments.triage_agents import TriageAgents
@@ -84,6 +85,7 @@ class TriageWork(Work[None]):
 
     async def _execute(self, flow_run: FlowRun, context: TriageContext) -> None:
         with (
+            about_run(flow_run.id),
             self.host.in_flight.noted(flow_run.id),
             self.host.cancelling.heard(flow_run.id, context.cancellation.ask),
             triaging(context),

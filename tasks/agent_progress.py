@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.events import Event, Said, ToolCalled
+from agent.events import Event, ModelAnswered, Said, ToolCalled
 from agent.item import shorten
 from agent.models import AgentRequest
 from agent.printable import escaped
@@ -20,21 +20,26 @@ class AgentProgress:
     def __init__(self, request: AgentRequest) -> None:
         self._request = request
         self._began = asyncio.get_running_loop().time()
-        self._calls = 0
+        self._turns = 0
+        self._tokens = 0
         self._step = "the agent was started"
 
     def sink(self, event: Event) -> None:
         """Take the next event."""
         match event:
+            case ModelAnswered():
+                self._turns += not event.by_subagent
+                self._tokens += event.usage.output_tokens
             case ToolCalled() | Said():
-                self._calls += isinstance(event, ToolCalled)
                 self._step = shorten(describe(event) or "", _STEP_CHARACTERS)
 
     def look(self) -> Progress:
         """How much of its time is used up, and in words what it did."""
         seconds, limit = asyncio.get_running_loop().time() - self._began, self._request.timeout_seconds
-        done = f"{_clock(seconds)} of {_clock(limit)} minutes, {self._calls} tool calls. Last: {escaped(self._step)}"
-        return Progress(percent=round(min(100.0, 100 * seconds / limit), 1), text=done)
+        used = f"{_clock(seconds)} of {_clock(limit)} minutes, {self._turns} turns, {self._tokens:,} tokens out"
+        return Progress(
+            percent=round(min(100.0, 100 * seconds / limit), 1), text=f"{used}. Last: {escaped(self._step)}"
+        )
 
 
 def _clock(seconds: float) -> str:

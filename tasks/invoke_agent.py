@@ -23,6 +23,7 @@ from tasks.live import shown_live
 from tasks.policy import is_retryable
 from tasks.resumption import carry_on
 from tasks.sinks import to_journal, to_log
+from tasks.step import step
 
 
 @task(
@@ -33,6 +34,7 @@ from tasks.sinks import to_journal, to_log
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@step
 async def invoke_agent(request: AgentRequest, content: Content, checkout: Checkout) -> Invocation:
     """Run the agent once in `checkout`, each of its steps a line in the run's log.
 
@@ -42,13 +44,16 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
     run = current_run()
     progress = AgentProgress(request)
     with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)), bound(progress.sink):
-        async with shown_live(progress.look), _opened(run, request, checkout) as opened:
-            with run.runtime.conversing(opened, request, emit) as conversation:
-                said = carry_on(content) if run.resumption else content
-                try:
-                    await conversation.hold(said, on_result=partial(conclude_early, run, request))
-                finally:
-                    run.invocation = conversation.invocation
+        async with (
+            shown_live(progress.look),
+            _opened(run, request, checkout) as opened,
+            run.runtime.conversing(str(run.run_id), opened, request, checkout, emit) as conversation,
+        ):
+            said = carry_on(content) if run.resumption else content
+            try:
+                await conversation.hold(said, on_result=partial(conclude_early, run, request))
+            finally:
+                run.invocation = conversation.invocation
     judge_overload(request, run.invocation)
     return run.invocation
 
