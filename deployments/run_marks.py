@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -70,23 +71,40 @@ def child_labels(triage: str, parent: UUID) -> Labels:
     return {TRIAGE_LABEL: triage, PARENT_LABEL: str(parent)}
 
 
+@dataclass(frozen=True)
+class Marks:
+    """What a run has that was made by the service itself."""
+
+    name: str
+    tags: list[str]
+    labels: Labels
+
+    @classmethod
+    def of(cls, request: AgentRequest) -> Marks:
+        """Of an agent's run."""
+        return cls(run_name(request), run_tags(request, []), run_labels(request, []))
+
+    @classmethod
+    def of_triage(cls, name: str) -> Marks:
+        """Of a triage's own run."""
+        return cls(f"triage of {name}", triage_tags(name), triage_labels(name, []))
+
+
 @asynccontextmanager
-async def marked(
-    client: PrefectClient, flow_run: FlowRun, name: str, tags: list[str], labels: Labels
-) -> AsyncIterator[None]:
+async def marked(client: PrefectClient, flow_run: FlowRun, marks: Marks | None) -> AsyncIterator[None]:
     """Beside what is done in here, give a run that was made in Prefect what the service's own have from the first.
 
     Such are the runs of schedules, and those that a person starts in Prefect's UI. A name that somebody chose stays.
     Where Prefect does not take it, the run is only harder to find.
     """
-    if any(tag.startswith(TRIGGER) for tag in flow_run.tags):
+    if marks is None or any(tag.startswith(TRIGGER) for tag in flow_run.tags):
         yield
         return
     trigger = "schedule" if flow_run.auto_scheduled else "prefect"
-    flow_run.tags = list(dict.fromkeys([*flow_run.tags, f"{TRIGGER}{trigger}", *tags]))
+    flow_run.tags = list(dict.fromkeys([*flow_run.tags, f"{TRIGGER}{trigger}", *marks.tags]))
     if flow_run.auto_scheduled or _GENERATED.fullmatch(flow_run.name):
-        flow_run.name = name
-    marking = asyncio.create_task(_mark(client, flow_run, {**labels, "trigger": trigger}))
+        flow_run.name = marks.name
+    marking = asyncio.create_task(_mark(client, flow_run, {**marks.labels, "trigger": trigger}))
     try:
         yield
     finally:

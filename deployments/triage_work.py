@@ -19,7 +19,7 @@ from agent.files import remove
 from agent.triage import TriageRequest
 from deployments.host import Host
 from deployments.logs import about_run
-from deployments.run_marks import marked, triage_labels, triage_tags
+from deployments.run_marks import Marks, marked
 from deployments.switch import TRIAGE
 from deployments.triage_agents import TriageAgents
 from deployments.work import Work
@@ -71,11 +71,9 @@ class TriageWork(Work[None]):
     async def execute(self, flow_run: FlowRun, seat: None) -> None:
         """Run `triage` to its end here; a cancellation ends it as Cancelled."""
         context = self.context(flow_run)
-        name = triage_name(flow_run)
-        labels = triage_labels(name, flow_run.tags)
         self._running.append(context)
         try:
-            async with marked(self.host.prefect, flow_run, f"triage of {name}", triage_tags(name), labels):
+            async with marked(self.host.prefect, flow_run, Marks.of_triage(triage_name(flow_run))):
                 await self._execute(flow_run, context)
         except Abort as error:
             _log.warning("triage %s is ended in Prefect: %s", flow_run.name, error)

@@ -10,8 +10,9 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 
 from agent.slots import Slot
-from deployments.host import WORK_POOL, Host, read_request
-from deployments.run_marks import marked, run_labels, run_name, run_tags
+from deployments.asked import read_request
+from deployments.host import WORK_POOL, Host
+from deployments.run_marks import Marks, marked
 
 Seat = TypeVar("Seat")
 
@@ -86,17 +87,15 @@ class AgentWork(Work[Slot]):
 
     def break_off(self) -> None:
         """Agents that can be carried on are not waited for."""
-        self.host.part()
+        self.host.execution.part()
 
     async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
         """Run the agent to its end."""
+        execution = self.host.execution
         request = read_request(flow_run)
-        if request is None:  # as the flow itself will say
-            await self.host.execute(flow_run, self.host.context(flow_run, seat))
-            return
-        labels = run_labels(request, flow_run.tags)
-        async with marked(self.host.prefect, flow_run, run_name(request), run_tags(request, []), labels):
-            await self.host.execute(flow_run, self.host.context(flow_run, seat))
+        marks = Marks.of(request) if request is not None else None
+        async with marked(self.host.prefect, flow_run, marks):
+            await execution.execute(flow_run, execution.context(flow_run, seat))
 
     def cancel(self, run_id: UUID) -> bool:
         """Have the agent end, and what it gave be kept."""
