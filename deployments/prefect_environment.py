@@ -134,7 +134,8 @@ def client_environment(
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": api_url,
         "PREFECT_API_AUTH_STRING": auth_string,
-        "PREFECT_UI_URL": api_url.removesuffix("/api"),
+        # the newer of its two UIs: there a link to a run still leads to that run after the password was asked for
+        "PREFECT_UI_URL": f"{api_url.removesuffix('/api')}/v2",
         # the server has no CSRF check and is our own version: two calls fewer for each client
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
