@@ -203,6 +203,7 @@ async def test_jobs_are_cancelled_by_the_beginning_of_their_ids(
     assert [job["state"] for job in json.loads(capsys.readouterr().out)] == ["Cancelled"] * 2
 
 
+@pytest.mark.usefixtures("no_signals")
 async def test_what_cannot_be_done_is_said_in_a_line(
     environment: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
