@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,8 +19,10 @@ from cli.kept import kept
 from cli.register import apply_register
 from cli.service import ServiceRefused
 from cli.triage import plan_triage, run_triage
+from deployments.backup import BackupFailed, back_up
+from deployments.prefect_environment import chosen_environment
 from deployments.prefect_server import PortInUse, PrefectServerFailed
-from deployments.settings import SettingsError, read_environment
+from deployments.settings import HostSettings, SettingsError, read_environment
 from deployments.supervisor import supervise
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, help="Run headless Claude Code agents for other programs.")
@@ -37,7 +40,9 @@ class Part(StrEnum):
 def up(only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None) -> None:
     """Start the service on this machine: Prefect's server, the API, and the agents' host."""
     settings, api = read_environment(AgentSettings), read_environment(ApiSettings)
-    raise typer.Exit(supervise(settings.state_dir, (api.api_host, api.api_port), only.value if only else None))
+    for_server = chosen_environment(read_environment(HostSettings))
+    address = (api.api_host, api.api_port)
+    raise typer.Exit(supervise(settings.state_dir, address, only.value if only else None, for_server))
 
 
 app.command(help=run.HELP, epilog=EPILOG)(run.run)
@@ -84,6 +89,13 @@ def apply() -> None:
 
 
 @app.command()
+def backup(target: Annotated[Path, typer.Argument(help="A new directory.")]) -> None:
+    """Copy what cannot be made again from STATE_DIR to a directory that can take its place; the service may run."""
+    for place in back_up(read_environment(AgentSettings).state_dir, target):
+        print(place)
+
+
+@app.command()
 def demo() -> None:
     """Show all of it in a minute, without key or internet: the offline model answers."""
     raise typer.Exit(show_demo())
@@ -96,7 +108,7 @@ def main() -> None:
     except ServiceRefused as error:
         print(f"agent-service: {error}", file=sys.stderr)
         sys.exit(REFUSED)
-    except (AgentError, PortInUse, PrefectServerFailed, SettingsError) as error:
+    except (AgentError, BackupFailed, PortInUse, PrefectServerFailed, SettingsError) as error:
         print(f"agent-service: {error}", file=sys.stderr)
         sys.exit(1)
 
