@@ -25,7 +25,8 @@ async def check_state(world: World) -> list[Finding]:
             pass
     except OSError as error:
         text = f"{state} cannot be written: {error.strerror}"
-        return [broken("state", text, f"chown -R {os.geteuid()} {state}, or export STATE_DIR=…")]
+        by_root = f"chown -R {os.geteuid()}" if place == state else f"install -d -m 700 -o {os.geteuid()}"
+        return [broken("state", text, f"{by_root} {state}   (as root), or export STATE_DIR=…")]
     return [
         _room(place, world.host.min_free_disk_mb)
         or _rights(state)
