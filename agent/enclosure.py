@@ -75,11 +75,21 @@ class Enclosure:
         return await sweep_prefix(self._prefix)
 
     def place(
-        self, argv: list[str], environment: dict[str, str], checkout: Checkout, private: Private, run_id: str
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        checkout: Checkout,
+        private: Private,
+        run_id: str,
+        *,
+        is_spare: bool = False,
     ) -> Place:
-        """The place of one run; `environment` is completed with what the place itself decides."""
+        """The place of one run; `environment` is completed with what the place itself decides.
+
+        A spare begins in its directory for temporary files, and is led to the checkout later.
+        """
         if self.sandbox.bubblewrap is not None:
-            plan, group = self._plan(checkout, private), self._group(run_id)
+            plan, group = self._plan(checkout, private, Path("/tmp") if is_spare else None), self._group(run_id)
             return Place(
                 argv=entered(enclose(plan, argv, self.sandbox.bubblewrap), group),
                 environment=environment
@@ -93,14 +103,19 @@ class Enclosure:
         return Place(
             argv=marked(cookie, argv),
             environment=environment | private.variables() | {COOKIE: cookie},
-            directory=checkout.path,
+            directory=private.tmp if is_spare else checkout.path,
             cookie=cookie,
         )
 
-    def _plan(self, checkout: Checkout, private: Private) -> CellPlan:
+    def seen_at(self, checkout: Checkout) -> Path:
+        """The checkout's path as its agent knows it."""
+        return checkout.path if self.sandbox.bubblewrap is None else self._mounted_at(checkout)
+
+    def _plan(self, checkout: Checkout, private: Private, start_in: Path | None) -> CellPlan:
         return CellPlan(
             checkout=checkout.path,
             mounted_at=self._mounted_at(checkout),
+            start_in=start_in,
             config_dir=private.config,
             tmp_dir=private.tmp,
             home_dir=private.home,

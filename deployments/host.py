@@ -29,11 +29,14 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Pending, Scheduled
 from prefect.states import Cancelling as CancellingState
+from pydantic import ValidationError
 
 from agent.conversation import Content
 from agent.errors import AgentBusy, AgentPaused, DiskFull, NotConfigured
 from agent.events import Sink, bound
+from agent.head_start import HeadStart
 from agent.models import AgentRequest, Outcome
+from agent.process import uninterrupted
 from agent.provider import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
@@ -48,6 +51,7 @@ from deployments.in_flight import InFlight, Whereabouts
 from deployments.inline import InlineRun
 from deployments.metrics import HostMetrics
 from deployments.prefect_calls import calling_prefect
+from deployments.prefect_engine import create_run, do_without_suspension
 from deployments.settings import HostSettings
 from deployments.switch import AGENTS, Priority, Switch
 from deployments.traces import tracing
@@ -101,6 +105,7 @@ class Host:
 
     async def __aenter__(self) -> Host:
         await self._stack.enter_async_context(tracing(self.settings, self.observers, self.in_flight.host_id))
+        do_without_suspension()
         # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these.
         clients = await self._stack.enter_async_context(AsyncClientContext())
         self._stack.enter_context(SyncClientContext())
@@ -254,7 +259,7 @@ class Host:
         if slots.free == 0 and slots.waiting >= self.settings.max_queue_depth:
             raise AgentBusy
         with self.metrics.queue.caller():
-            slot = await slots.take(wait_seconds)
+            slot = await slots.take(wait_seconds, self.runtime.warm.preference(request))
         try:
             run = await self._start_inline(slot, request, content, tags, sink, asked_at)
         except BaseException:
@@ -290,13 +295,13 @@ class Host:
         parameters = {"request": small.model_dump(mode="json")}
         claim = self.in_flight.claim
         async with calling_prefect():
-            flow_run = await self.prefect.create_flow_run(
-                agent_run, name=run_name(request), parameters=parameters, tags=tags, state=Pending(message=claim)
+            flow_run = await create_run(
+                self.prefect, await self.flow_id(), run_name(request), parameters, tags, Pending(message=claim)
             )
         context = self.context(flow_run, slot)
         context.asked_at = asked_at
         with bound(sink) if sink else contextlib.nullcontext():
-            task = asyncio.create_task(self.execute(flow_run, context))
+            task = asyncio.create_task(self.execute(flow_run, context, request))
         run = InlineRun(context, task)
         self._inline.add(run)
         task.add_done_callback(lambda _: self._inline.discard(run))
@@ -304,12 +309,19 @@ class Host:
 
     def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
         """What the tasks of `flow_run` work with in `slot`."""
+        resumption = self.resumptions.pop(flow_run.id, None)
+        if flow_run.deployment_id is not None and resumption is None:  # it was given a slot before it was known
+            slot = self._better_slot(flow_run, slot)
         context = RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
-        context.resumption = self.resumptions.pop(flow_run.id, None)
+        context.resumption = resumption
         if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
             context.held_until = lambda: self.hold.until
             context.can_part = is_to_resume(flow_run)
         return context
+
+    def _better_slot(self, flow_run: FlowRun, slot: Slot) -> Slot:
+        request = read_request(flow_run)
+        return slot if request is None else self.runtime.slots.exchange(slot, self.runtime.warm.preference(request))
 
     def _note_whereabouts(self, flow_run: FlowRun, context: RunContext) -> None:
         if not context.can_part or context.resumption is not None:  # whoever has it carried on has noted it
@@ -325,8 +337,22 @@ class Host:
         for context in self._at_work:
             context.part()
 
-    async def execute(self, flow_run: FlowRun, context: RunContext) -> State[Any]:
-        """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
+    def _give_head_start(self, flow_run: FlowRun, context: RunContext, whole: AgentRequest | None) -> None:
+        """Begin with what the machine has to do for the run, beside what Prefect has to."""
+        if context.resumption is not None or context.cancellation.asked:
+            return
+        asked = whole or read_request(flow_run)
+        if asked is None:
+            return
+        request = whole or (asked if asked.input_id is None else None)
+        is_kept = (lambda: context.is_parting) if context.can_part else None
+        context.head_start = HeadStart(self.runtime, context.slot, str(flow_run.id), asked, request, is_kept)
+
+    async def execute(self, flow_run: FlowRun, context: RunContext, whole: AgentRequest | None = None) -> State[Any]:
+        """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled.
+
+        `whole` is the request as it was made, where it is at hand.
+        """
         with (
             watched(self.observers, flow_run, context),
             self.in_flight.noted(flow_run.id, lambda: context.is_parting),
@@ -334,6 +360,7 @@ class Host:
         ):
             self._note_whereabouts(flow_run, context)
             self._at_work.append(context)
+            self._give_head_start(flow_run, context, whole)
             try:
                 with running(context):
                     state = await run_flow_async(
@@ -342,6 +369,7 @@ class Host:
             except Abort as error:  # Prefect does not let it run any more: somebody gave it an end, or deleted it
                 return Cancelled(message=f"ended in Prefect: {error}")
             finally:
+                await uninterrupted(context.leave_slot())
                 self._at_work.remove(context)
                 self.runtime.slots.give_back(context.slot)
             assert isinstance(state, State)
@@ -363,6 +391,14 @@ def _provider(settings: AgentSettings, on_trouble: Callable[[Trouble], None]) ->
 
 def _not_registered() -> NotConfigured:
     return NotConfigured(f"{DEPLOYMENT} is not registered in Prefect; start the service again to register it")
+
+
+def read_request(flow_run: FlowRun) -> AgentRequest | None:
+    """What the run was made with; None if that is no request, as the flow itself will say."""
+    try:
+        return AgentRequest.model_validate(flow_run.parameters.get("request"))
+    except ValidationError:
+        return None
 
 
 def is_to_resume(flow_run: FlowRun) -> bool:

@@ -18,7 +18,6 @@ from watched_run import BEGAN, STARTED, a_run, checkout, outcome
 from agent.events import emit
 from agent.settings import AgentSettings
 from agent.trouble import Trouble
-from agent.warm_tally import WarmTally
 from deployments.credential_age import credential_since
 from deployments.disk import Disk
 from deployments.hold import Hold
@@ -37,7 +36,9 @@ class Parts:
             sandbox=SimpleNamespace(kind="bwrap", version="0.8.0"), cgroups=SimpleNamespace(version=2)
         )
         self.runtime: Any = SimpleNamespace(
-            slots=SimpleNamespace(capacity=3, free=2), enclosure=enclosure, warm_tally=WarmTally(2, 1, 4)
+            slots=SimpleNamespace(capacity=3, free=2),
+            enclosure=enclosure,
+            warm=SimpleNamespace(parked=3, hits=2, misses=1, replaced=4),
         )
         self.hold = Hold()
         self.disk = Disk(directory, 500, lambda _: 600 * 1024 * 1024)
@@ -221,6 +222,7 @@ async def test_a_host_tells_what_it_is_like(parts: Parts) -> None:
         ("agent_service_warm_starts_total", "hit"): 2,
         ("agent_service_warm_starts_total", "miss"): 1,
         ("agent_service_warm_replacements_total",): 4,
+        ("agent_service_warm_parked",): 3,
         ("agent_service_provider_refusals_total", "overloaded"): 1,
         ("agent_service_provider_refusals_total", "usage_limit"): 0,
         ("agent_service_credential_since_timestamp_seconds",): BEGAN.timestamp(),
