@@ -10,6 +10,7 @@ from agent.mold import Mold
 from agent.parked import Parked
 from agent.slots import Slot
 from agent.snapshot import Snapshot
+from agent.warm_tally import WarmTally
 
 REFUSALS = 3
 """So often in a row a spare may be of no use; then the CLI is not one that knows them."""
@@ -32,8 +33,8 @@ class Berths:
     """All of a host's, by the number of the slot."""
 
     def __init__(self, slots: list[Slot]) -> None:
-        self.sent_away = 0
         self.all = [Berth(slot) for slot in slots]
+        self.tally = WarmTally()
         self._newest: dict[tuple[str, str | None], Snapshot] = {}
         self._refusals = 0
         self._leaving: set[asyncio.Task[None]] = set()
@@ -80,12 +81,12 @@ class Berths:
     def dismiss(self, berth: Berth) -> None:
         """End what waits there, without making anybody wait."""
         if berth.parked is not None:
+            self.tally.replacements += 1
             self.send_away(berth.parked)
             berth.parked = None
 
     def send_away(self, parked: Parked) -> None:
         """End it, without making anybody wait."""
-        self.sent_away += 1
         task = asyncio.create_task(parked.close())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

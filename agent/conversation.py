@@ -88,6 +88,11 @@ class Conversation:
         """What came of it so far, without secrets."""
         return self._final or censored(self._redactor, self._so_far())
 
+    def overdraw(self) -> None:
+        """End the run at once, without asking the CLI: it takes more of the disk with every moment."""
+        self._ending = "disk"
+        self._process.kill()
+
     def _so_far(self) -> Invocation:
         return Invocation(
             started_at=self._started_at,

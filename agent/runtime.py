@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,7 @@ from agent.censor import censored_report
 from agent.command import build_argv
 from agent.conversation import Conversation
 from agent.definitions import agent_name
+from agent.disk import Disk
 from agent.enclosure import Enclosure
 from agent.environment import known_secrets
 from agent.errors import RequestRefused
@@ -37,9 +38,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Opened:
-    """A started process, the agent that it is; `introduced`: it has heard all but the prompt."""
+    """A started process and the agent that it is; `introduced`: it has heard all but the prompt."""
 
     process: AgentProcess
+    private: Private
     agent: str
     introduced: bool
 
@@ -56,6 +58,7 @@ class Runtime:
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
         self.enclosure = Enclosure(settings)
+        self._disk = Disk(settings.agent_disk_mb, settings.kept_work_max_bytes)
         self._launcher = Launcher(settings, self.enclosure, provider)
         self.warm = WarmPool(settings, self.slots, self.workspaces, self._launcher)
 
@@ -106,7 +109,9 @@ class Runtime:
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
         """What the agent changed, told without secrets, its unpushed work kept as it is; raises WorkspaceError."""
+        given_back = await self._disk.relieve(run_id, checkout.path)
         report = await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
+        report = report.model_copy(update={"notes": [*report.notes, *given_back]})
         return await asyncio.to_thread(censored_report, self._redactor, report)
 
     @asynccontextmanager
@@ -133,7 +138,7 @@ class Runtime:
             parked = await self.warm.lend(slot, request, checkout, agent, run_id)
             if parked is not None:
                 try:
-                    yield Opened(parked.launched.process, agent, introduced=True)
+                    yield Opened(parked.launched.process, parked.launched.private, agent, introduced=True)
                 finally:
                     await parked.close()
                 return
@@ -145,28 +150,34 @@ class Runtime:
             max_budget_usd=request.max_budget_usd,
             is_kept=is_kept or never,
         ) as launched:
-            yield Opened(launched.process, agent, introduced=False)
+            yield Opened(launched.process, launched.private, agent, introduced=False)
 
-    @contextmanager
-    def conversing(self, opened: Opened, request: AgentRequest, sink: Sink) -> Iterator[Conversation]:
+    @asynccontextmanager
+    async def conversing(
+        self, run_id: str, opened: Opened, request: AgentRequest, checkout: Checkout, sink: Sink
+    ) -> AsyncIterator[Conversation]:
         """A conversation with an opened process, in which the agent's words go to `sink`."""
-        stall_seconds = self.settings.agent_stall_seconds
+        conversation = Conversation(
+            opened.process,
+            request,
+            opened.agent,
+            self.settings.agent_stall_seconds,
+            sink,
+            self._redactor,
+            introduced=opened.introduced,
+        )
+        disk = self._disk.watch(run_id, checkout.path, opened.private, opened.process.pid, conversation.overdraw)
         with self.warm.demand.met(Mold.of(request)):
-            yield Conversation(
-                opened.process,
-                request,
-                opened.agent,
-                stall_seconds,
-                sink,
-                self._redactor,
-                introduced=opened.introduced,
-            )
+            async with disk:
+                yield conversation
 
     @asynccontextmanager
     async def converse(
         self, run_id: str, request: AgentRequest, slot: Slot, checkout: Checkout, sink: Sink
     ) -> AsyncIterator[Conversation]:
         """A conversation with a process of its own; raises what `opened` does."""
-        async with self.opened(run_id, request, slot, checkout) as opened:
-            with self.conversing(opened, request, sink) as conversation:
-                yield conversation
+        async with (
+            self.opened(run_id, request, slot, checkout) as opened,
+            self.conversing(run_id, opened, request, checkout, sink) as conversation,
+        ):
+            yield conversation

@@ -25,11 +25,12 @@ from agent.settings import AgentSettings
 from api.app import create_app
 from api.expected import JOB_MOLD, chat_mold
 from api.settings import ApiSettings
-from deployments.bootstrap import apply_register
+from deployments.bootstrap import BOOTSTRAP, apply_register
 from deployments.host import Host
 from deployments.leftovers import Leftovers
 from deployments.lifeline import watch_parent
 from deployments.logs import configure_logs
+from deployments.patience import opening, waiting_for
 from deployments.prefect_calls import PrefectUnavailable
 from deployments.prefect_engine import spare_the_loop, watch_children_without_threads
 from deployments.prefect_environment import prefect_home
@@ -111,11 +112,13 @@ class HostProcess:
     async def _serve(self) -> None:
         register = read_register(find_register(Path.cwd()))
         async with (
-            self._open_store() as store,
-            Host(self._agent_settings, self._settings, store) as host,
+            opening(self._open_store(), "host", "its store") as store,
+            opening(Host(self._agent_settings, self._settings, store), "host", "an earlier one's rest to end") as host,
         ):
-            await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
-            await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
+            with waiting_for("host", "Prefect to take the register"):
+                async with store.turns.turn(BOOTSTRAP):
+                    await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
+                    await apply_register(host.prefect, register, self._settings.lost_after)
             host.runtime.warm.expect(hot=chat_mold(self._api_settings), spare=JOB_MOLD)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait

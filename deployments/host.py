@@ -104,8 +104,8 @@ class Host:
         self._known_deployment_id: UUID | None = None
 
     async def __aenter__(self) -> Host:
-        await self._stack.enter_async_context(tracing(self.settings, self.observers, self.in_flight.host_id))
         do_without_suspension()
+        await self._stack.enter_async_context(tracing(self.settings, self.observers, self.in_flight.host_id))
         # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these.
         clients = await self._stack.enter_async_context(AsyncClientContext())
         self._stack.enter_context(SyncClientContext())

@@ -77,11 +77,11 @@ class HostState(Collector):
         starts = CounterMetricFamily(
             f"{_PREFIX}warm_starts", "Runs by whether a parked process could be theirs.", labels=["result"]
         )
-        starts.add_metric(["hit"], warm.hits)
-        starts.add_metric(["miss"], warm.misses)
+        starts.add_metric(["hit"], warm.tally.hits)
+        starts.add_metric(["miss"], warm.tally.misses)
         yield starts
         text = "Parked processes that were ended without a run."
-        yield CounterMetricFamily(f"{_PREFIX}warm_replacements", text, value=warm.replaced)
+        yield CounterMetricFamily(f"{_PREFIX}warm_replacements", text, value=warm.tally.replacements)
 
     def _sandbox(self) -> Metric:
         enclosure = self._host.runtime.enclosure

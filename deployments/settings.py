@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -11,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from agent.models import Frozen
 
 Model = TypeVar("Model", bound=BaseModel)
+
+LOST_AFTER = timedelta(minutes=10)
+"""How long nothing is heard of a host before it counts as lost, if nothing else is said."""
 
 
 class SettingsError(Exception):
@@ -33,6 +37,12 @@ class HostSettings(Frozen):
         default=True,
         description="Whether an automation in Prefect ends the runs of a host that does not come back. "
         "`agent-service up` with its own Prefect server sets it to false: it starts its host again itself.",
+    )
+    lost_after_seconds: float = Field(
+        default=LOST_AFTER.total_seconds(),
+        ge=90,
+        description="For how long nothing may be heard of a run before its host counts as lost; Prefect keeps what the "
+        "first host has set, in the automation, until it is changed or deleted there.",
     )
     catch_up: Literal["one", "none"] = Field(
         default="one", description="What becomes of a schedule's runs that an outage has kept from starting."
@@ -72,6 +82,11 @@ class HostSettings(Frozen):
     traces_headers: SecretStr | None = Field(
         default=None, description="Headers of these requests, as NAME=VALUE,NAME=VALUE."
     )
+
+    @property
+    def lost_after(self) -> timedelta | None:
+        """When other hosts give an end to the runs of one that has not come back; None: they do not."""
+        return timedelta(seconds=self.lost_after_seconds) if self.end_lost_runs else None
 
 
 def read_environment(settings: type[Model]) -> Model:

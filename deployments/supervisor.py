@@ -13,7 +13,9 @@ from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Literal
 
-from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home
+from agent.errors import NotConfigured
+from deployments.patience import waiting_for
+from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home, shared_environment
 from deployments.prefect_server import PrefectServer, listen, start_server
 
 Part = Literal["prefect", "host"]
@@ -78,7 +80,10 @@ class Supervisor:
         return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
 
     def _start_server(self, port: int) -> None:
-        server = self._stack.enter_context(start_server(self._state_dir, port=port, inherited=self._server_environment))
+        with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} tells more"):
+            server = self._stack.enter_context(
+                start_server(self._state_dir, port=port, inherited=self._server_environment)
+            )
         print(f"prefect ready: {server.api_url.removesuffix('/api')}", flush=True)
         self._server = server
 
@@ -92,9 +97,10 @@ class Supervisor:
         )
 
     def _host_environment(self) -> dict[str, str]:
-        if self._server is None:
-            return self._environment
         home = prefect_home(self._state_dir)
+        if self._server is None:
+            home.mkdir(parents=True, exist_ok=True)  # Prefect makes no more than the last directory itself
+            return shared_environment(home) | self._environment
         clients = client_environment(self._server.api_url, self._server.auth_string, home, STORAGE_BLOCK)
         # Prefect's client would ask a proxy for loopback too.
         direct = {name: f"{self._environment.get(name, '')},127.0.0.1,localhost".lstrip(",") for name in _NO_PROXY}
@@ -143,6 +149,8 @@ def supervise(
 
     Prefect's server gets `for_server` as well, where the environment does not say otherwise.
 
-    Raises PortInUse and PrefectServerFailed at the start.
+    Raises NotConfigured, PortInUse and PrefectServerFailed at the start.
     """
+    if only == "host" and "PREFECT_API_URL" not in os.environ:
+        raise NotConfigured("--only host works for a Prefect server of yours: set PREFECT_API_URL to its address")
     return Supervisor(state_dir, api, os.environ, only, for_server).run()

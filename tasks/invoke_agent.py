@@ -41,13 +41,15 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
     """
     run = current_run()
     with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)):
-        async with _opened(run, request, checkout) as opened:
-            with run.runtime.conversing(opened, request, emit) as conversation:
-                said = carry_on(content) if run.resumption else content
-                try:
-                    await conversation.hold(said, on_result=partial(conclude_early, run, request))
-                finally:
-                    run.invocation = conversation.invocation
+        async with (
+            _opened(run, request, checkout) as opened,
+            run.runtime.conversing(str(run.run_id), opened, request, checkout, emit) as conversation,
+        ):
+            said = carry_on(content) if run.resumption else content
+            try:
+                await conversation.hold(said, on_result=partial(conclude_early, run, request))
+            finally:
+                run.invocation = conversation.invocation
     judge_overload(request, run.invocation)
     return run.invocation
 

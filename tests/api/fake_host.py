@@ -20,6 +20,7 @@ from agent.events import Event, Sink
 from agent.models import AgentRequest, AgentResult, Outcome, Usage
 from agent.settings import AgentSettings, WorkspaceConfig
 from agent.slots import Slots
+from agent.warm_tally import WarmTally
 from api.app import create_app
 from api.settings import ApiSettings
 from deployments.disk import Disk
@@ -136,7 +137,7 @@ class FakeHost:
                 state_dir=self.state_dir, workspaces={"infra": WorkspaceConfig(remote="/infra.git")}
             ),
             slots=Slots(self.capacity, self.state_dir),
-            warm=SimpleNamespace(parked=0, hits=0, misses=0, replaced=0),
+            warm=SimpleNamespace(parked=0, tally=WarmTally()),
         )
         self.runtime.enclosure = SimpleNamespace(
             sandbox=SimpleNamespace(bubblewrap="bwrap", kind="bwrap", version="0.8.0"),

@@ -18,6 +18,7 @@ from watched_run import BEGAN, STARTED, a_run, checkout, outcome
 from agent.events import emit
 from agent.settings import AgentSettings
 from agent.trouble import Trouble
+from agent.warm_tally import WarmTally
 from deployments.credential_age import credential_since
 from deployments.disk import Disk
 from deployments.hold import Hold
@@ -38,7 +39,7 @@ class Parts:
         self.runtime: Any = SimpleNamespace(
             slots=SimpleNamespace(capacity=3, free=2),
             enclosure=enclosure,
-            warm=SimpleNamespace(parked=3, hits=2, misses=1, replaced=4),
+            warm=SimpleNamespace(parked=3, tally=WarmTally(2, 1, 4)),
         )
         self.hold = Hold()
         self.disk = Disk(directory, 500, lambda _: 600 * 1024 * 1024)
