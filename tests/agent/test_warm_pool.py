@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -76,14 +78,13 @@ class Host:
 
 
 def agents() -> list[psutil.Process]:
-    """The CLI's processes below this one."""
+    """The CLI's processes that this one has started, and no service of other tests."""
     found = []
     for process in psutil.Process().children(recursive=True):
-        try:
-            if process.name().startswith("claude"):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            above = [parent.name() for parent in takewhile(lambda one: one.pid != os.getpid(), process.parents())]
+            if process.name().startswith("claude") and not any(name.startswith("python") for name in above):
                 found.append(process)
-        except psutil.NoSuchProcess:
-            continue
     return found
 
 
