@@ -84,11 +84,21 @@ class Enclosure:
         return await sweep_prefix(self._prefix)
 
     def place(
-        self, argv: list[str], environment: dict[str, str], checkout: Checkout, private: Private, run_id: str
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        checkout: Checkout,
+        private: Private,
+        run_id: str,
+        *,
+        is_spare: bool = False,
     ) -> Place:
-        """The place of one run; `environment` is completed with what the place itself decides."""
+        """The place of one run; `environment` is completed with what the place itself decides.
+
+        A spare begins in its directory for temporary files, and is led to the checkout later.
+        """
         if self.sandbox.bubblewrap is not None:
-            plan, group = self._plan(checkout, private), self._group(run_id)
+            plan, group = self._plan(checkout, private, Path("/tmp") if is_spare else None), self._group(run_id)
             cell = enclose(plan, argv, self.sandbox.bubblewrap)
             return Place(
                 argv=entered(gated(cell, _gate(private)) if self._routes else cell, group),
@@ -104,9 +114,13 @@ class Enclosure:
         return Place(
             argv=marked(cookie, argv),
             environment=environment | private.variables() | {COOKIE: cookie},
-            directory=checkout.path,
+            directory=private.tmp if is_spare else checkout.path,
             cookie=cookie,
         )
+
+    def seen_at(self, checkout: Checkout) -> Path:
+        """The checkout's path as its agent knows it."""
+        return checkout.path if self.sandbox.bubblewrap is None else self._mounted_at(checkout)
 
     def way_out(self, pid: int, private: Private, run_id: str) -> AbstractAsyncContextManager[None]:
         """What the agent of a place, started as `pid`, has of the network; nothing unless AGENT_NETWORK=allow."""
@@ -114,10 +128,11 @@ class Enclosure:
             return nullcontext()
         return way_out.way_out(pid, _gate(private), self._routes, run_id)
 
-    def _plan(self, checkout: Checkout, private: Private) -> CellPlan:
+    def _plan(self, checkout: Checkout, private: Private, start_in: Path | None) -> CellPlan:
         return CellPlan(
             checkout=checkout.path,
             mounted_at=self._mounted_at(checkout),
+            start_in=start_in,
             config_dir=private.config,
             tmp_dir=private.tmp,
             home_dir=private.home,

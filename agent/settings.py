@@ -77,6 +77,15 @@ class AgentSettings(Frozen):
     agent_capacity: int | None = Field(
         default=None, ge=1, le=1000, description="Agents at once on this host; unset: sized to the machine."
     )
+    agent_warm: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="Processes of the CLI that are kept ready at most; unset: sized to the machine; 0: none.",
+    )
+    agent_warm_minutes: float = Field(
+        default=10.0, gt=0, description="How long after its last run an agent has a process kept ready for it."
+    )
     agent_sandbox: Literal["auto", "bwrap", "off"] = Field(
         default="auto", description="auto: bubblewrap where it works; bwrap: refuse to run without it."
     )

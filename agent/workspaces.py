@@ -104,7 +104,7 @@ class Workspaces:
             step=self._step,
         )
 
-    async def identify(self, slot: Path, identity: Identity) -> None:
+    async def identify(self, slot: Path, identity: Identity) -> Path:
         """Give a checkout that was made ready for nobody yet to a run; raises WorkspaceError."""
         place = Slot(slot)
         given = place.given()
@@ -119,6 +119,7 @@ class Workspaces:
         except OSError as error:
             raise WorkspaceError(f"slot {slot.name} was tampered with ({error})", retryable=True) from error
         place.give(given.model_copy(update={"identity": identity}))
+        return place.checkout
 
     async def collect(self, slot: Path, snapshot: Snapshot, run_id: str) -> WorkspaceReport:
         """What the run in the slot changed; its unpushed work is in refs/agent-runs/<run id> from now on.

@@ -28,6 +28,7 @@ class Capacity(BaseModel):
     agents: int
     free: int
     waiting: int
+    parked: int = Field(description="Processes of the CLI that have started and wait for a run.")
 
 
 class Health(BaseModel):
@@ -63,7 +64,9 @@ class Readiness(BaseModel):
 async def health(door: TheDoor) -> Health:
     """Answer at once, from memory, and never with an error for load: a dispatcher asks every two minutes."""
     slots = door.host.runtime.slots
-    capacity = Capacity(agents=slots.capacity, free=slots.free, waiting=slots.waiting)
+    capacity = Capacity(
+        agents=slots.capacity, free=slots.free, waiting=slots.waiting, parked=door.host.runtime.warm.parked
+    )
     paused = sorted(door.host.switch.paused) or None
     hold = door.host.hold
     held = Held(until=until, reason=hold.reason) if (until := hold.until) else None

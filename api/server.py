@@ -21,12 +21,14 @@ import uvicorn
 from agent.errors import NotConfigured
 from agent.settings import AgentSettings
 from api.app import create_app
+from api.expected import JOB_MOLD, chat_mold
 from api.settings import ApiSettings
 from deployments.bootstrap import apply_register
 from deployments.host import Host
 from deployments.lifeline import watch_parent
 from deployments.logs import configure_logs
 from deployments.prefect_calls import PrefectUnavailable
+from deployments.prefect_engine import spare_the_loop, watch_children_without_threads
 from deployments.prefect_environment import prefect_home
 from deployments.prefect_server import PortInUse, listen
 from deployments.register import RegisterError, find_register, read_register
@@ -57,6 +59,7 @@ class HostProcess:
         self._settings = read_environment(HostSettings)
         self._store_settings = read_environment(StoreSettings)
         self._loop = asyncio.new_event_loop()
+        watch_children_without_threads(self._loop)
         self._status = 1  # until all went well
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -102,6 +105,7 @@ class HostProcess:
         ):
             await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
             await apply_register(host.prefect, register, end_lost_runs=self._settings.end_lost_runs)
+            host.runtime.warm.expect(hot=chat_mold(self._api_settings), spare=JOB_MOLD)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
                 Settling(host).watching(),
@@ -110,9 +114,11 @@ class HostProcess:
                 Upkeep(host.runtime.workspaces, store, self._store_settings).going_on(),
                 AgentHostWorker(AgentWork(host)).working(self._hurry),
                 AgentHostWorker(TriageWork(host)).working(self._hurry),
+                host.runtime.warm.filling(),
                 self._api(host),
             ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"
+                spare_the_loop()
                 print(f"host ready: {address} ({host.runtime.slots.capacity} agents at once)", flush=True)
                 await self._stop.wait()
 

@@ -29,11 +29,14 @@ from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Pending, Scheduled
 from prefect.states import Cancelling as CancellingState
+from pydantic import ValidationError
 
 from agent.conversation import Content
 from agent.errors import AgentBusy, AgentPaused, NotConfigured
 from agent.events import Sink, bound
+from agent.head_start import HeadStart
 from agent.models import AgentRequest, Outcome
+from agent.process import uninterrupted
 from agent.provider import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
@@ -44,6 +47,7 @@ from deployments.hold import Hold
 from deployments.in_flight import InFlight, Whereabouts
 from deployments.inline import InlineRun
 from deployments.prefect_calls import calling_prefect
+from deployments.prefect_engine import create_run, do_without_suspension
 from deployments.settings import HostSettings
 from deployments.switch import AGENTS, Priority, Switch
 from flows.agent_run import agent_run
@@ -91,6 +95,7 @@ class Host:
         self._known_deployment_id: UUID | None = None
 
     async def __aenter__(self) -> Host:
+        do_without_suspension()
         # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these.
         clients = await self._stack.enter_async_context(AsyncClientContext())
         self._stack.enter_context(SyncClientContext())
@@ -231,7 +236,7 @@ class Host:
         slots = self.runtime.slots
         if slots.free == 0 and slots.waiting >= self.settings.max_queue_depth:
             raise AgentBusy
-        slot = await slots.take(wait_seconds)
+        slot = await slots.take(wait_seconds, self.runtime.warm.preference(request))
         try:
             run = await self._start_inline(slot, request, content, tags, sink)
         except BaseException:
@@ -261,12 +266,12 @@ class Host:
         parameters = {"request": small.model_dump(mode="json")}
         claim = self.in_flight.claim
         async with calling_prefect():
-            flow_run = await self.prefect.create_flow_run(
-                agent_run, name=run_name(request), parameters=parameters, tags=tags, state=Pending(message=claim)
+            flow_run = await create_run(
+                self.prefect, await self.flow_id(), run_name(request), parameters, tags, Pending(message=claim)
             )
         context = self.context(flow_run, slot)
         with bound(sink) if sink else contextlib.nullcontext():
-            task = asyncio.create_task(self.execute(flow_run, context))
+            task = asyncio.create_task(self.execute(flow_run, context, request))
         run = InlineRun(context, task)
         self._inline.add(run)
         task.add_done_callback(lambda _: self._inline.discard(run))
@@ -274,12 +279,19 @@ class Host:
 
     def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
         """What the tasks of `flow_run` work with in `slot`."""
+        resumption = self.resumptions.pop(flow_run.id, None)
+        if flow_run.deployment_id is not None and resumption is None:  # it was given a slot before it was known
+            slot = self._better_slot(flow_run, slot)
         context = RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
-        context.resumption = self.resumptions.pop(flow_run.id, None)
+        context.resumption = resumption
         if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
             context.held_until = lambda: self.hold.until
             context.can_part = is_to_resume(flow_run)
         return context
+
+    def _better_slot(self, flow_run: FlowRun, slot: Slot) -> Slot:
+        request = read_request(flow_run)
+        return slot if request is None else self.runtime.slots.exchange(slot, self.runtime.warm.preference(request))
 
     def _note_whereabouts(self, flow_run: FlowRun, context: RunContext) -> None:
         if not context.can_part or context.resumption is not None:  # whoever has it carried on has noted it
@@ -295,14 +307,29 @@ class Host:
         for context in self._at_work:
             context.part()
 
-    async def execute(self, flow_run: FlowRun, context: RunContext) -> State[Any]:
-        """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
+    def _give_head_start(self, flow_run: FlowRun, context: RunContext, whole: AgentRequest | None) -> None:
+        """Begin with what the machine has to do for the run, beside what Prefect has to."""
+        if context.resumption is not None or context.cancellation.asked:
+            return
+        asked = whole or read_request(flow_run)
+        if asked is None:
+            return
+        request = whole or (asked if asked.input_id is None else None)
+        is_kept = (lambda: context.is_parting) if context.can_part else None
+        context.head_start = HeadStart(self.runtime, context.slot, str(flow_run.id), asked, request, is_kept)
+
+    async def execute(self, flow_run: FlowRun, context: RunContext, whole: AgentRequest | None = None) -> State[Any]:
+        """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled.
+
+        `whole` is the request as it was made, where it is at hand.
+        """
         with (
             self.in_flight.noted(flow_run.id, lambda: context.is_parting),
             self.cancelling.heard(flow_run.id, context.cancel),
         ):
             self._note_whereabouts(flow_run, context)
             self._at_work.append(context)
+            self._give_head_start(flow_run, context, whole)
             try:
                 with running(context):
                     state = await run_flow_async(
@@ -311,6 +338,7 @@ class Host:
             except Abort as error:  # Prefect does not let it run any more: somebody gave it an end, or deleted it
                 return Cancelled(message=f"ended in Prefect: {error}")
             finally:
+                await uninterrupted(context.leave_slot())
                 self._at_work.remove(context)
                 self.runtime.slots.give_back(context.slot)
             assert isinstance(state, State)
@@ -332,6 +360,14 @@ def _provider(settings: AgentSettings, hold: Hold) -> ProviderProxy | None:
 
 def _not_registered() -> NotConfigured:
     return NotConfigured(f"{DEPLOYMENT} is not registered in Prefect; start the service again to register it")
+
+
+def read_request(flow_run: FlowRun) -> AgentRequest | None:
+    """What the run was made with; None if that is no request, as the flow itself will say."""
+    try:
+        return AgentRequest.model_validate(flow_run.parameters.get("request"))
+    except ValidationError:
+        return None
 
 
 def is_to_resume(flow_run: FlowRun) -> bool:

@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from agent.errors import NotConfigured
+from agent.head_start import HeadStart
 from agent.models import Invocation, Outcome
 from agent.runtime import Runtime
 from agent.slots import Slot
@@ -30,6 +31,8 @@ class RunContext:
     checkout: Checkout | None = None
     invocation: Invocation | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
+    head_start: HeadStart | None = None
+    """What has been begun for it ahead of its tasks."""
     resumption: Resumption | None = None
     """What the run goes on with, if an earlier host has begun it."""
     note_checkout: Callable[[Checkout], None] = lambda checkout: None
@@ -54,6 +57,11 @@ class RunContext:
         """Have the run end, even if it was to be carried on."""
         self.is_parting = False
         self.cancellation.ask()
+
+    async def leave_slot(self) -> None:
+        """Have nothing of the run at work in its slot any more."""
+        if self.head_start is not None:
+            await self.head_start.close()
 
     def part(self) -> None:
         """Break the run off, to be carried on; nothing happens to one that cannot be, or is to end anyway."""

@@ -37,7 +37,10 @@ async def git_sync(request: AgentRequest) -> Checkout:
         return run.checkout
     last_attempt = (task_run.run_count or 1) > RETRIES
     allow_stale = last_attempt and not request.strict_workspace
-    checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=allow_stale)
+    if run.head_start is not None and (task_run.run_count or 1) == 1:
+        checkout = await run.head_start.checkout()
+    else:
+        checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=allow_stale)
     run.checkout = checkout
     run.note_checkout(checkout)
     logger.info("workspace %s at %s (%s)", checkout.snapshot.workspace, checkout.snapshot.commit, checkout.snapshot.ref)

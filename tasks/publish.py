@@ -28,6 +28,7 @@ async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
     Raises StoreUnavailable when it cannot be kept; an artifact that cannot be made is only a warning.
     """
     run = current_run()
+    await run.leave_slot()
     outcome = await _with_workspace(run, outcome)
     await run.store.outcomes.save(run.run_id, outcome.model_dump_json(), summarize(outcome))
     end_journal(run, outcome)

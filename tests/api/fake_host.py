@@ -134,6 +134,7 @@ class FakeHost:
                 state_dir=self.state_dir, workspaces={"infra": WorkspaceConfig(remote="/infra.git")}
             ),
             slots=Slots(self.capacity, self.state_dir),
+            warm=SimpleNamespace(parked=0),
         )
         self.runtime.enclosure = SimpleNamespace(sandbox=SimpleNamespace(bubblewrap="bwrap"))
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
