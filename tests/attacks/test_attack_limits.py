@@ -100,7 +100,7 @@ ATTACKS = [
     ),
     Attack(
         "fill the disk with files that have no name any more",
-        "for n in $(seq 40); do exec {kept}> part; rm part; head -c 8000000 /dev/zero >&$kept; sleep 0.1; done; sleep 6",
+        "for n in $(seq 40); do exec {kept}> it; rm it; head -c 8000000 /dev/zero >&$kept; sleep 0.1; done; sleep 6",
         DISK,
         breached=goes_on,
     ),
