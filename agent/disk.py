@@ -7,7 +7,7 @@ have them switched on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +19,8 @@ from agent.footprint import ENTRY_BYTES, footprint
 from agent.limits import MB
 from agent.private import Private
 from agent.relief import relieve
+
+_log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 FIRST_SECONDS = 5.0
@@ -103,8 +105,7 @@ class Disk:
             yield
         finally:
             watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            await asyncio.wait([watching])
 
     async def relieve(self, run_id: str, checkout: Path) -> list[str]:
         """Give the disk back that a run took, if it was ended for it; notes for its report. Nothing of it may run."""
@@ -113,17 +114,20 @@ class Disk:
 
 
 async def _watch(roots: tuple[Path, ...], pid: int, most: int, overdrawn: Callable[[], None]) -> None:
-    meter = Meter(most, _free(roots[0]), time.monotonic())
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        free, began = _free(roots[0]), time.monotonic()
-        if not meter.is_due(free, began):
-            continue
-        used = await asyncio.to_thread(footprint, roots, pid)
-        now = time.monotonic()
-        if meter.is_past(used, free, now, now - began):
-            overdrawn()
-            return
+    try:
+        meter = Meter(most, _free(roots[0]), time.monotonic())
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            free, began = _free(roots[0]), time.monotonic()
+            if not meter.is_due(free, began):
+                continue
+            used = await asyncio.to_thread(footprint, roots, pid)
+            now = time.monotonic()
+            if meter.is_past(used, free, now, now - began):
+                overdrawn()
+                return
+    except OSError as error:
+        _log.warning("what is taken of the disk in %s is not watched any more: %s", roots[0], error)
 
 
 def _free(path: Path) -> Free:

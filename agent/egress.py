@@ -17,8 +17,8 @@ from agent.routes import NotAllowed, Routes
 
 _log = logging.getLogger(__name__)
 
-CONNECTIONS = 256
-"""At once, of one run; what more it opens waits to be accepted."""
+CONNECTIONS = 32
+"""At once, of one run; what more it opens waits. Each takes two descriptors, and a host may have 1024 for ten runs."""
 
 HEAD_SECONDS = 30.0
 CONNECT_SECONDS = 20.0

@@ -198,7 +198,7 @@ async def test_an_agent_that_fills_the_disk_is_ended_and_the_disk_given_back(set
     await runtime.open()
     async with runtime.slots.lend() as slot:
         checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
-        async with runtime.converse(RUN, request, checkout, lambda _: None) as conversation:
+        async with runtime.converse(RUN, request, slot, checkout, lambda _: None) as conversation:
             invocation = await conversation.hold(request.prompt)
         report = await runtime.collect(slot, checkout, RUN)
         assert invocation.ending == "disk", invocation
