@@ -32,7 +32,7 @@ from prefect.states import Cancelling as CancellingState
 from pydantic import ValidationError
 
 from agent.conversation import Content
-from agent.errors import AgentBusy, AgentPaused, NotConfigured
+from agent.errors import AgentBusy, AgentPaused, DiskFull, NotConfigured
 from agent.events import Sink, bound
 from agent.head_start import HeadStart
 from agent.models import AgentRequest, Outcome
@@ -42,14 +42,20 @@ from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from agent.slots import Slot
 from agent.snapshot import Resumption
+from agent.trouble import Trouble
 from deployments.cancelling import Cancelling
+from deployments.credential_age import credential_since
+from deployments.disk import Disk
 from deployments.hold import Hold
 from deployments.in_flight import InFlight, Whereabouts
 from deployments.inline import InlineRun
+from deployments.metrics import HostMetrics
 from deployments.prefect_calls import calling_prefect
 from deployments.prefect_engine import create_run, do_without_suspension
 from deployments.settings import HostSettings
 from deployments.switch import AGENTS, Priority, Switch
+from deployments.traces import tracing
+from deployments.watching import Observer, watched
 from flows.agent_run import agent_run
 from flows.triage import triage
 from store.store import Store
@@ -77,8 +83,11 @@ class Host:
     def __init__(self, agent_settings: AgentSettings, settings: HostSettings, store: Store) -> None:
         self.settings = settings
         self.hold = Hold()
-        self._provider = _provider(agent_settings, self.hold)
+        self._provider = _provider(agent_settings, self._hear)
         self.runtime = Runtime(agent_settings, self._provider)
+        self.disk = Disk(agent_settings.state_dir, settings.min_free_disk_mb)
+        self.metrics = HostMetrics(self)
+        self.observers: list[Observer] = [self.metrics.runs]
         self.store = store
         self.nudge: Callable[[], None] = lambda: None
         self.triage_nudge: Callable[[], None] = lambda: None
@@ -96,6 +105,7 @@ class Host:
 
     async def __aenter__(self) -> Host:
         do_without_suspension()
+        await self._stack.enter_async_context(tracing(self.settings, self.observers, self.in_flight.host_id))
         # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these.
         clients = await self._stack.enter_async_context(AsyncClientContext())
         self._stack.enter_context(SyncClientContext())
@@ -103,6 +113,8 @@ class Host:
         if self._provider is not None:
             await self._stack.enter_async_context(self._provider)
         await self.runtime.open()
+        self.metrics.tell_credential(await asyncio.to_thread(credential_since, self.runtime.settings))
+        await self._stack.enter_async_context(self.metrics.watching())
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -135,7 +147,12 @@ class Host:
     @property
     def busy(self) -> bool:
         """Whether an agent that is asked for now would have to wait."""
-        return self.runtime.slots.free == 0 or self.switch.holds_agents or self.hold.until is not None
+        held = self.switch.holds_agents or self.hold.until is not None or self.disk.is_low
+        return held or self.runtime.slots.free == 0
+
+    def _hear(self, trouble: Trouble) -> None:
+        self.hold.hear(trouble)
+        self.metrics.hear(trouble)
 
     async def submit(
         self,
@@ -148,9 +165,11 @@ class Host:
     ) -> UUID:
         """Queue a run of its own for `request`, and give its id; for the same `key` it is the same run.
 
-        Raises PrefectUnavailable or StoreUnavailable.
+        Raises DiskFull, PrefectUnavailable or StoreUnavailable.
         """
         self.runtime.check_bounds(request)
+        if self.disk.is_low:
+            raise DiskFull
         small = await store_input(self.store, request)
         async with calling_prefect():
             flow_run = await self.prefect.create_flow_run_from_deployment(
@@ -227,18 +246,22 @@ class Host:
     ) -> AsyncIterator[InlineRun]:
         """A run in this process, started once it has a slot; whoever leaves before its outcome cancels it.
 
-        Raises AgentBusy when no slot came free in time, or too many wait already; AgentPaused, PrefectUnavailable,
-        StoreUnavailable.
+        Raises AgentBusy when no slot came free in time, or too many wait already; AgentPaused, DiskFull,
+        PrefectUnavailable, StoreUnavailable.
         """
         self.runtime.check_bounds(request)
         if self.switch.holds_agents:
             raise AgentPaused
+        if self.disk.is_low:
+            raise DiskFull
+        asked_at = datetime.now(UTC)
         slots = self.runtime.slots
         if slots.free == 0 and slots.waiting >= self.settings.max_queue_depth:
             raise AgentBusy
-        slot = await slots.take(wait_seconds, self.runtime.warm.preference(request))
+        with self.metrics.queue.caller():
+            slot = await slots.take(wait_seconds, self.runtime.warm.preference(request))
         try:
-            run = await self._start_inline(slot, request, content, tags, sink)
+            run = await self._start_inline(slot, request, content, tags, sink, asked_at)
         except BaseException:
             slots.give_back(slot)
             raise
@@ -260,7 +283,13 @@ class Host:
         self.cancelling.tell(run_id)
 
     async def _start_inline(
-        self, slot: Slot, request: AgentRequest, content: Content | None, tags: list[str], sink: Sink | None
+        self,
+        slot: Slot,
+        request: AgentRequest,
+        content: Content | None,
+        tags: list[str],
+        sink: Sink | None,
+        asked_at: datetime,
     ) -> InlineRun:
         small = await store_input(self.store, request, content)
         parameters = {"request": small.model_dump(mode="json")}
@@ -270,6 +299,7 @@ class Host:
                 self.prefect, await self.flow_id(), run_name(request), parameters, tags, Pending(message=claim)
             )
         context = self.context(flow_run, slot)
+        context.asked_at = asked_at
         with bound(sink) if sink else contextlib.nullcontext():
             task = asyncio.create_task(self.execute(flow_run, context, request))
         run = InlineRun(context, task)
@@ -324,6 +354,7 @@ class Host:
         `whole` is the request as it was made, where it is at hand.
         """
         with (
+            watched(self.observers, flow_run, context),
             self.in_flight.noted(flow_run.id, lambda: context.is_parting),
             self.cancelling.heard(flow_run.id, context.cancel),
         ):
@@ -342,17 +373,17 @@ class Host:
                 self._at_work.remove(context)
                 self.runtime.slots.give_back(context.slot)
             assert isinstance(state, State)
-            if not context.has_ended and not state.is_scheduled():
+            if context.ended is None and not state.is_scheduled():
                 end_journal(context, Outcome(error=state.message or CANCELLED))
             if state.is_cancelling():
                 await self.cancelling.finish(flow_run.id, state.message)
             return state
 
 
-def _provider(settings: AgentSettings, hold: Hold) -> ProviderProxy | None:
+def _provider(settings: AgentSettings, on_trouble: Callable[[Trouble], None]) -> ProviderProxy | None:
     """The way to the model; None without a credential, and then each run says which to set."""
     try:
-        return ProviderProxy(settings, on_trouble=hold.hear)
+        return ProviderProxy(settings, on_trouble=on_trouble)
     except NotConfigured as error:
         _log.warning("%s", error)
         return None

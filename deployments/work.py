@@ -28,8 +28,8 @@ class Work(ABC, Generic[Seat]):
 
     @property
     def is_held(self) -> bool:
-        """No run of it is to be taken for now."""
-        return False
+        """No run of it is to be taken for now, e.g. because there is no room on the disk."""
+        return self.host.disk.is_low
 
     @abstractmethod
     async def take(self) -> Seat:
@@ -67,8 +67,8 @@ class AgentWork(Work[Slot]):
 
     @property
     def is_held(self) -> bool:
-        """The provider refuses everybody."""
-        return self.host.hold.until is not None
+        """The provider refuses everybody, or there is no room."""
+        return self.host.hold.until is not None or super().is_held
 
     async def take(self) -> Slot:
         """A slot of the host."""

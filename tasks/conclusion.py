@@ -65,7 +65,7 @@ def end_journal(run: RunContext, outcome: Outcome) -> None:
     """Write the last event of the run, once what it came to is kept."""
     result = outcome.result
     ended = Ended(status=status_of(outcome), error=outcome.error, cost_usd=result.cost_usd if result else None)
-    run.has_ended = True
+    run.ended = outcome
     run.store.journal.append(run.run_id, ended.type, ended.model_dump_json())
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from agent.errors import NotConfigured
@@ -43,8 +44,12 @@ class RunContext:
     """The host stops, and leaves it so."""
     held_until: Callable[[], datetime | None] = lambda: None
     """Until when the provider refuses everybody, if it does, and if this run can wait for that."""
-    has_ended: bool = False
-    """The journal has its last event."""
+    asked_at: datetime | None = None
+    """When a caller who waits asked for the run."""
+    ended: Outcome | None = None
+    """What the run came to, once the journal has its last event."""
+    step: Callable[[str], AbstractContextManager[Any]] = nullcontext
+    """Entered around each attempt of each task, with the task's name."""
     outcome: asyncio.Future[Outcome] = field(default_factory=asyncio.Future)
     """Done as soon as the caller can be answered, which is before the run's bookkeeping is."""
 

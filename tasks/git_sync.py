@@ -11,6 +11,7 @@ from agent.models import AgentRequest
 from agent.snapshot import Checkout
 from tasks.context import current_run
 from tasks.policy import is_retryable
+from tasks.step import step
 
 RETRIES = 2
 
@@ -23,6 +24,7 @@ RETRIES = 2
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@step
 async def git_sync(request: AgentRequest) -> Checkout:
     """A clean checkout of the request's workspace at its newest commit.
 

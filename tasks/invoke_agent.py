@@ -21,6 +21,7 @@ from tasks.context import RunContext, current_run
 from tasks.policy import is_retryable
 from tasks.resumption import carry_on
 from tasks.sinks import to_journal, to_log
+from tasks.step import step
 
 
 @task(
@@ -31,6 +32,7 @@ from tasks.sinks import to_journal, to_log
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@step
 async def invoke_agent(request: AgentRequest, content: Content, checkout: Checkout) -> Invocation:
     """Run the agent once in `checkout`, each of its steps a line in the run's log.
 

@@ -12,6 +12,7 @@ from tasks.context import RunContext, current_run
 from tasks.policy import is_retryable
 from tasks.report import render_report
 from tasks.report_changes import render_diff
+from tasks.step import step
 
 
 @task(
@@ -22,6 +23,7 @@ from tasks.report_changes import render_diff
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@step
 async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
     """Keep the outcome, with what the agent changed in git, and leave it as an artifact.
 
