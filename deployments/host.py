@@ -10,10 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 from uuid import UUID
 
-from prefect import Flow
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -23,31 +21,29 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import AsyncClientContext, SyncClientContext
-from prefect.exceptions import Abort, ObjectNotFound
-from prefect.flow_engine import run_flow_async
-from prefect.states import Cancelled, Pending, Scheduled
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling as CancellingState
-from pydantic import ValidationError
+from prefect.states import Pending, Scheduled
 
 from agent.conversation import Content
 from agent.errors import AgentBusy, AgentPaused, DiskFull, NotConfigured
 from agent.events import Sink, bound
-from agent.head_start import HeadStart
 from agent.models import AgentRequest, Outcome
-from agent.process import uninterrupted
 from agent.provider import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from agent.slots import Slot
 from agent.snapshot import Resumption
 from agent.trouble import Trouble
+from deployments.asked import run_name
 from deployments.cancelling import Cancelling
 from deployments.credential_age import credential_since
 from deployments.disk import Disk
+from deployments.execution import Execution
 from deployments.hold import Hold
-from deployments.in_flight import InFlight, Whereabouts
+from deployments.in_flight import InFlight
 from deployments.inline import InlineRun
 from deployments.metrics import HostMetrics
 from deployments.prefect_calls import calling_prefect
@@ -55,12 +51,11 @@ from deployments.prefect_engine import create_run, do_without_suspension
 from deployments.settings import HostSettings
 from deployments.switch import AGENTS, Priority, Switch
 from deployments.traces import tracing
-from deployments.watching import Observer, watched
+from deployments.watching import Observer
 from flows.agent_run import agent_run
 from flows.triage import triage
 from store.store import Store
-from tasks.conclusion import CANCELLED, end_journal
-from tasks.context import RunContext, running
+from tasks.conclusion import CANCELLED
 from tasks.inputs import store_input
 
 WORK_POOL = AGENTS
@@ -72,9 +67,6 @@ DEPLOYMENT = "agent_run/agent-run"
 _log = logging.getLogger(__name__)
 
 _BOOKKEEPING_SECONDS = 15.0
-
-# Prefect types an async flow by its coroutine, and its engine by what that gives.
-_FLOW = cast("Flow[[AgentRequest], Any]", agent_run)
 
 
 class Host:
@@ -97,7 +89,7 @@ class Host:
         self.resumptions: dict[UUID, Resumption] = {}
         self.carried: list[tuple[FlowRun, Slot]] = []
         """Runs that an earlier host has begun, each in the slot that it had: the worker takes them first of all."""
-        self._at_work: list[RunContext] = []
+        self.execution = Execution(self)
         self._inline: set[InlineRun] = set()
         self._flow_id: UUID | None = None
         self._triage_flow_id: UUID | None = None
@@ -298,86 +290,14 @@ class Host:
             flow_run = await create_run(
                 self.prefect, await self.flow_id(), run_name(request), parameters, tags, Pending(message=claim)
             )
-        context = self.context(flow_run, slot)
+        context = self.execution.context(flow_run, slot)
         context.asked_at = asked_at
         with bound(sink) if sink else contextlib.nullcontext():
-            task = asyncio.create_task(self.execute(flow_run, context, request))
+            task = asyncio.create_task(self.execution.execute(flow_run, context, request))
         run = InlineRun(context, task)
         self._inline.add(run)
         task.add_done_callback(lambda _: self._inline.discard(run))
         return run
-
-    def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
-        """What the tasks of `flow_run` work with in `slot`."""
-        resumption = self.resumptions.pop(flow_run.id, None)
-        if flow_run.deployment_id is not None and resumption is None:  # it was given a slot before it was known
-            slot = self._better_slot(flow_run, slot)
-        context = RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
-        context.resumption = resumption
-        if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
-            context.held_until = lambda: self.hold.until
-            context.can_part = is_to_resume(flow_run)
-        return context
-
-    def _better_slot(self, flow_run: FlowRun, slot: Slot) -> Slot:
-        request = read_request(flow_run)
-        return slot if request is None else self.runtime.slots.exchange(slot, self.runtime.warm.preference(request))
-
-    def _note_whereabouts(self, flow_run: FlowRun, context: RunContext) -> None:
-        if not context.can_part or context.resumption is not None:  # whoever has it carried on has noted it
-            return
-        where = Whereabouts(slot=context.slot.index, run_count=flow_run.run_count + 1)
-        self.in_flight.write(flow_run.id, where)
-        context.note_checkout = lambda checkout: self.in_flight.write(
-            flow_run.id, where.model_copy(update={"checkout": checkout})
-        )
-
-    def part(self) -> None:
-        """The host stops: what can be carried on when it is back is left as it is, agents ended."""
-        for context in self._at_work:
-            context.part()
-
-    def _give_head_start(self, flow_run: FlowRun, context: RunContext, whole: AgentRequest | None) -> None:
-        """Begin with what the machine has to do for the run, beside what Prefect has to."""
-        if context.resumption is not None or context.cancellation.asked:
-            return
-        asked = whole or read_request(flow_run)
-        if asked is None:
-            return
-        request = whole or (asked if asked.input_id is None else None)
-        is_kept = (lambda: context.is_parting) if context.can_part else None
-        context.head_start = HeadStart(self.runtime, context.slot, str(flow_run.id), asked, request, is_kept)
-
-    async def execute(self, flow_run: FlowRun, context: RunContext, whole: AgentRequest | None = None) -> State[Any]:
-        """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled.
-
-        `whole` is the request as it was made, where it is at hand.
-        """
-        with (
-            watched(self.observers, flow_run, context),
-            self.in_flight.noted(flow_run.id, lambda: context.is_parting),
-            self.cancelling.heard(flow_run.id, context.cancel),
-        ):
-            self._note_whereabouts(flow_run, context)
-            self._at_work.append(context)
-            self._give_head_start(flow_run, context, whole)
-            try:
-                with running(context):
-                    state = await run_flow_async(
-                        _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
-                    )
-            except Abort as error:  # Prefect does not let it run any more: somebody gave it an end, or deleted it
-                return Cancelled(message=f"ended in Prefect: {error}")
-            finally:
-                await uninterrupted(context.leave_slot())
-                self._at_work.remove(context)
-                self.runtime.slots.give_back(context.slot)
-            assert isinstance(state, State)
-            if context.ended is None and not state.is_scheduled():
-                end_journal(context, Outcome(error=state.message or CANCELLED))
-            if state.is_cancelling():
-                await self.cancelling.finish(flow_run.id, state.message)
-            return state
 
 
 def _provider(settings: AgentSettings, on_trouble: Callable[[Trouble], None]) -> ProviderProxy | None:
@@ -391,23 +311,3 @@ def _provider(settings: AgentSettings, on_trouble: Callable[[Trouble], None]) ->
 
 def _not_registered() -> NotConfigured:
     return NotConfigured(f"{DEPLOYMENT} is not registered in Prefect; start the service again to register it")
-
-
-def read_request(flow_run: FlowRun) -> AgentRequest | None:
-    """What the run was made with; None if that is no request, as the flow itself will say."""
-    try:
-        return AgentRequest.model_validate(flow_run.parameters.get("request"))
-    except ValidationError:
-        return None
-
-
-def is_to_resume(flow_run: FlowRun) -> bool:
-    """Whether the run was asked for with `on_crash: resume`."""
-    request = flow_run.parameters.get("request")
-    return isinstance(request, dict) and request.get("on_crash") == "resume"
-
-
-def run_name(request: AgentRequest) -> str:
-    """A name that a person recognises in the UI."""
-    words = " ".join(request.prompt.split())
-    return f"{request.agent}: {words[:60]}{'…' if len(words) > 60 else ''}"

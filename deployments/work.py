@@ -85,11 +85,12 @@ class AgentWork(Work[Slot]):
 
     def break_off(self) -> None:
         """Agents that can be carried on are not waited for."""
-        self.host.part()
+        self.host.execution.part()
 
     async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
         """Run the agent to its end."""
-        await self.host.execute(flow_run, self.host.context(flow_run, seat))
+        execution = self.host.execution
+        await execution.execute(flow_run, execution.context(flow_run, seat))
 
     def cancel(self, run_id: UUID) -> bool:
         """Have the agent end, and what it gave be kept."""

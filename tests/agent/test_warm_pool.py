@@ -165,6 +165,7 @@ async def test_processes_that_are_killed_while_they_wait_cost_no_answer(host: Ho
     assert (await host.ask(agent="recruiter-triage")).text == "yes"
 
 
+@pytest.mark.long
 async def test_another_budget_has_a_process_of_its_own(host: Host) -> None:
     await host.full()
     assert (await host.ask(max_budget_usd=1)).text == "yes"
@@ -183,7 +184,7 @@ async def test_an_agent_that_there_is_not_is_named_and_nothing_is_made_ready_for
     "how",
     [
         'for word; do [ "$word" = --await-claim ] && { echo "unknown option --await-claim" >&2; exit 1; }; done',
-        'for word; do [ "$word" = --await-claim ] && sleep 600; done',
+        pytest.param('for word; do [ "$word" = --await-claim ] && sleep 600; done', marks=pytest.mark.long),
     ],
     ids=["refuses the flag", "falls silent"],
 )
