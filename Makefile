@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 NODE_CLIENTS := tests/clients/node
 
-.PHONY: install demo test test-long chaos lint constraints clean bench clients attack scale-test
+.PHONY: install demo test test-long chaos lint constraints clean bench clients attack scale-test docs newcomer
 
 install: .venv/.installed
 
@@ -38,7 +38,7 @@ test: lint .venv/.instructor
 
 # Every combination of what `make test` has some of.
 test-long: install
-	.ci/tools scale
+	.ci/tools scale browser
 	$(BIN)/pytest -m long $(ARGS)
 
 # Jobs, while parts of the service are killed: make chaos RUNS=200 KILLS=60 SEED=7
@@ -57,6 +57,14 @@ bench: install
 clients: install .venv/.instructor
 	if command -v npm > /dev/null; then npm ci --prefix $(NODE_CLIENTS) --ignore-scripts --no-audit --no-fund; fi
 	$(BIN)/pytest -n0 tests/clients --thorough --clients-table docs/clients.md $(ARGS)
+
+# docs/http-api.md, from the service's own OpenAPI document.
+docs: .venv/.runs
+	$(BIN)/python -m api.reference
+
+# From a fresh clone to the first answer, by the commands of the README: exit 1 if it takes too long.
+newcomer: .venv/.runs
+	$(BIN)/python -m benchmarks.newcomer
 
 # A hostile agent tries what it can, in cells and without: exit 1 if something goes through that should be held.
 attack: install

@@ -12,15 +12,16 @@ from api.app import create_app
 from api.settings import ApiSettings
 from deployments.host import Host
 from deployments.settings import HostSettings
-from store.settings import StoreSettings
-from store.store import Store
+from store.settings import default_database_url
+from store.store import open_store
 
 PAGE = Path(__file__).parents[1] / "docs" / "http-api.md"
 
 _HEAD = """# HTTP API
 
-Made by `make docs` from the service's own OpenAPI document; the service has it at `/openapi.json`, and a page to try it out at `/docs`. Routes want `Authorization: Bearer TOKEN` with
-`API_BEARER_TOKEN`, unless they are open. What they mean together is told in [jobs.md](jobs.md), [openai.md](openai.md) and [triage.md](triage.md).
+Made by `make docs` from the service's own OpenAPI document; the service has it at `/openapi.json`, and a page
+to try it out at `/docs`. Routes want `Authorization: Bearer TOKEN` with `API_BEARER_TOKEN`, unless they are open.
+What they mean together is told in [jobs.md](jobs.md), [openai.md](openai.md) and [triage.md](triage.md).
 """
 
 Document = dict[str, Any]
@@ -45,7 +46,8 @@ def _route(document: Document, method: str, path: str, operation: Document) -> s
     content = operation.get("requestBody", {}).get("content", {})
     if schema := content.get("application/json", {}).get("schema"):
         parts.append(_members(document, schema))
-    parts.append(_table("answer", [_answer(status, answer) for status, answer in operation["responses"].items()]))
+    answers = sorted(operation["responses"].items())
+    parts.append("\n".join(f"- `{status}`: {_answer(document, answer)}" for status, answer in answers))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -63,13 +65,19 @@ def _members(document: Document, schema: Document) -> str:
     return _table("member", rows) if rows else ""
 
 
-def _answer(status: str, answer: Document) -> list[str]:
-    kinds = ", ".join(f"`{kind}`" for kind in answer.get("content", {}))
-    return [f"`{status}`", kinds, "", answer.get("description", "")]
+def _answer(document: Document, answer: Document) -> str:
+    """What comes: the members of the body where it is one of ours that says them, else its meaning."""
+    schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+    members = [f"`{name}`" for name in _resolved(document, schema).get("properties", {})]
+    told = "" if answer["description"] == "Successful Response" else answer["description"]
+    if members and set(members) != {"`detail`"} and "error" not in _resolved(document, schema)["properties"]:
+        told = f"{told} {', '.join(members)}".strip()
+    kinds = " or ".join(f"`{kind}`" for kind in answer.get("content", {}) if kind != "application/json")
+    return " ".join(part for part in (told, f"({kinds})" if kinds else "") if part) or "JSON"
 
 
 def _table(first: str, rows: list[list[str]]) -> str:
-    lines = [[first, "", "", ""], ["---", "---", "---", "---"], *rows]
+    lines = [[first, "type", "default", ""], ["-", "-", "-", "-"], *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 
@@ -108,7 +116,7 @@ def describe_app() -> Document:
 
 
 async def _describe(settings: AgentSettings) -> Document:
-    async with open_store(StoreSettings(), settings.state_dir) as store:
+    async with open_store(default_database_url(settings.state_dir)) as store:
         return create_app(Host(settings, HostSettings(), store), ApiSettings()).openapi()
 
 
