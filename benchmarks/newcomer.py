@@ -114,8 +114,7 @@ def _shell(script: str, directory: Path, environment: dict[str, str]) -> str:
         ["bash", "-euc", script],
         cwd=directory,
         env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     if done.returncode != 0:

@@ -79,14 +79,14 @@ class Browser:
             time.sleep(0.1)
         return shown
 
-    def click(self, text: str) -> None:
-        """Press the last link, tab or button with these words."""
-        found = self.evaluate(
-            "(() => { const all = [...document.querySelectorAll('a, button, [role=tab]')]"
-            f".filter(one => one.innerText.trim() === {json.dumps(text)});"
-            " if (all.length) all[all.length - 1].click(); return all.length; })()"
+    def follow(self, part: str, *, last: bool = False) -> None:
+        """Go where the first link leads, or the last, that has `part` in its address."""
+        links = (
+            f"[...document.querySelectorAll('a')].map(a => a.href).filter(href => href.includes({json.dumps(part)}))"
         )
-        assert found, f"nothing to press says {text!r}"
+        found = self.evaluate(links)
+        assert found, f"no link leads to {part}"
+        self.open(found[-1 if last else 0])
 
     def type(self, text: str) -> None:
         """Type into what has the focus, and press Enter."""
@@ -97,9 +97,13 @@ class Browser:
             )
 
     def screenshot(self, path: Path) -> None:
-        """Keep what is on the screen as a PNG."""
+        """Keep what is on the screen as a PNG, once it has stood still for three seconds."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+        shots = [""]
+        while len(shots) < 4 or len(set(shots[-4:])) > 1:
+            time.sleep(1)
+            shots.append(str(self.call("Page.captureScreenshot", format="png")["data"]))
+        path.write_bytes(base64.b64decode(shots[-1]))
 
 
 @contextmanager
