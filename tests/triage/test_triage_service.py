@@ -38,7 +38,12 @@ async def test_a_triage_gives_each_item_to_an_agent_and_leaves_its_report(servic
     assert {run["work_pool_name"] for run in own} == {"agents"}
     assert {str(item["run_id"]) for item in report["items"]} == {run["id"] for run in own}
 
+    assert all(f"triage:{request['name']}" in run["tags"] for run in own)
+    assert {run["labels"]["triage_run"] for run in own} == {run_id}
+    assert f"/runs/flow-run/{run_id})" in (await artifacts(service, own[0]["id"]))["markdown"]
+
     left = await artifacts(service, run_id)
+    assert all(f"/runs/flow-run/{run['id']})" in left["markdown"] for run in own)
     assert "alpha" in left["markdown"]
     assert "| priority |" in left["markdown"]
     assert '"priority"' in str(left["table"])
