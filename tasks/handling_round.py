@@ -102,7 +102,7 @@ class Round:
         total = len(self._items) + self._done_before
         counts = Counter(report.status for report in self._reports)
         told = [f"{number} {status}" for status, number in counts.items()]
-        told += [f"{len(self._at_work)} at work"] if self._at_work else []
+        told += [f"{len(self._at_work)} handed out"] if self._at_work else []
         told += [f"{self._waiting} waiting for the next run"] if self._waiting else []
         cost = sum(report.cost_usd or 0.0 for report in self._reports)
         text = f"{len(self._reports)} of {total} items: {', '.join(told) or 'none begun'}. Cost so far ${cost:.4f}"

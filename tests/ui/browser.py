@@ -79,14 +79,22 @@ class Browser:
             time.sleep(0.1)
         return shown
 
-    def follow(self, part: str, *, last: bool = False) -> None:
-        """Go where the first link leads, or the last, that has `part` in its address."""
-        links = (
-            f"[...document.querySelectorAll('a')].map(a => a.href).filter(href => href.includes({json.dumps(part)}))"
+    def follow(self, part: str, words: str) -> None:
+        """Go where the link leads that has `part` in its address, and stands nearest to these words."""
+        address = self.evaluate(
+            """((part, words) => {
+                const far = link => {
+                    let steps = 0;
+                    for (let one = link; one && !one.innerText.includes(words); one = one.parentElement) steps += 1;
+                    return steps;
+                };
+                const links = [...document.querySelectorAll("a")].filter(link => link.href.includes(part));
+                return links.sort((one, other) => far(one) - far(other))[0]?.href;
+            })"""
+            f"({json.dumps(part)}, {json.dumps(words)})"
         )
-        found = self.evaluate(links)
-        assert found, f"no link leads to {part}"
-        self.open(found[-1 if last else 0])
+        assert address, f"no link leads to {part}"
+        self.open(address)
 
     def type(self, text: str) -> None:
         """Type into what has the focus, and press Enter."""

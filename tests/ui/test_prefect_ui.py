@@ -64,7 +64,7 @@ def look_at_a_run(browser: Browser, service: Service, url: str) -> None:
     keep(browser, "flow-run.png")
     browser.open(f"{url}?tab=Artifacts")
     browser.wait_for("What recruiter-triage answered")
-    browser.follow("/artifacts/artifact/")
+    browser.follow("/artifacts/artifact/", "What recruiter-triage answered")
     shown = browser.wait_for("Tokens out")
     assert "Changes in git" in shown
     keep(browser, "artifact.png")
@@ -84,6 +84,6 @@ def look_at_a_triage(browser: Browser, service: Service, url: str) -> None:
     browser.wait_for("recruiter-triage: 08-thank-you.json")
     browser.open(f"{url}?tab=Artifacts")
     browser.wait_for("The items of inbox")
-    browser.follow("/artifacts/artifact/", last=True)
+    browser.follow("/artifacts/artifact/", "The items of inbox")
     browser.wait_for("08-thank-you.json")
     keep(browser, "triage-report.png")
