@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 NODE_CLIENTS := tests/clients/node
 
-.PHONY: install demo test test-long chaos lint constraints clean bench clients attack
+.PHONY: install demo test test-long chaos lint constraints clean bench clients attack scale-test
 
 install: .venv/.installed
 
@@ -15,7 +15,7 @@ install: .venv/.installed
 	touch $@
 
 .venv/.installed: .venv/.runs
-	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients,bench]'
+	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients,bench,scale]'
 	touch $@
 
 # It wants older versions than the rest.
@@ -38,12 +38,17 @@ test: lint .venv/.instructor
 
 # Every combination of what `make test` has some of.
 test-long: install
-	.ci/tools
+	.ci/tools scale
 	$(BIN)/pytest -m long $(ARGS)
 
 # Jobs, while parts of the service are killed: make chaos RUNS=200 KILLS=60 SEED=7
 chaos: install
 	$(BIN)/python -m benchmarks.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+
+# Several hosts on one Prefect, PostgreSQL and Redis, while hosts go: make scale-test JOBS=200 HOSTS=3
+scale-test: install
+	.ci/tools scale
+	$(BIN)/python -m benchmarks.scale $(if $(JOBS),--jobs $(JOBS)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(SEED),--seed $(SEED))
 
 # All of BENCHMARKS.md, in some 40 minutes; one part of it: make bench ONLY=latency
 bench: install

@@ -10,6 +10,7 @@ from agent.mold import Mold
 from agent.parked import Parked
 from agent.slots import Slot
 from agent.snapshot import Snapshot
+from agent.warm_tally import WarmTally
 
 REFUSALS = 3
 """So often in a row a spare may be of no use; then the CLI is not one that knows them."""
@@ -33,6 +34,7 @@ class Berths:
 
     def __init__(self, slots: list[Slot]) -> None:
         self.all = [Berth(slot) for slot in slots]
+        self.tally = WarmTally()
         self._newest: dict[tuple[str, str | None], Snapshot] = {}
         self._refusals = 0
         self._leaving: set[asyncio.Task[None]] = set()
@@ -79,6 +81,7 @@ class Berths:
     def dismiss(self, berth: Berth) -> None:
         """End what waits there, without making anybody wait."""
         if berth.parked is not None:
+            self.tally.replacements += 1
             self.send_away(berth.parked)
             berth.parked = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +52,7 @@ class Conversation:
         self._sink = sink
         self._censor = Censor(self._redactor)
         self._final: Invocation | None = None
+        self._on_result: Callable[[Invocation], None] = lambda invocation: None
         self._started_at = datetime.now(UTC)
         self._ending: Ending = "exit"
         self._started: Started | None = None
@@ -61,12 +62,17 @@ class Conversation:
         self._printed = ""
         self._silence = asyncio.timeout(None)
 
-    async def hold(self, content: Content) -> Invocation:
+    async def hold(
+        self, content: Content, on_result: Callable[[Invocation], None] = lambda invocation: None
+    ) -> Invocation:
         """Say `content`, listen to the end, and leave nothing running.
+
+        `on_result` is told a result of ordinary size at once, as it will be if the process then exits as it should.
 
         Raises AgentUnknown before anything is said when the CLI does not know the agent. A run that is past its
         time or falls silent is ended and told by `Invocation.ending`; a cancellation ends it likewise and flies on.
         """
+        self._on_result = on_result
         try:
             await self._within_limits(content)
         except asyncio.CancelledError:
@@ -81,6 +87,11 @@ class Conversation:
     def invocation(self) -> Invocation:
         """What came of it so far, without secrets."""
         return self._final or censored(self._redactor, self._so_far())
+
+    def overdraw(self) -> None:
+        """End the run at once, without asking the CLI: it takes more of the disk with every moment."""
+        self._ending = "disk"
+        self._process.kill()
 
     def _so_far(self) -> Invocation:
         return Invocation(
@@ -139,6 +150,9 @@ class Conversation:
                     await self._process.send(command.user_message(content))
                 case {"type": "result"}:
                     self._result_line = line
+                    if len(line) <= _LARGE_CHARACTERS:
+                        so_far = self._so_far().model_copy(update={"exit_code": 0})
+                        self._on_result(censored(self._redactor, so_far))
                     return
                 case _:
                     await self._tell(read_events(message), len(line))

@@ -43,7 +43,6 @@ class Launched:
     process: AgentProcess
     private: Private
     lease: Lease | None
-    argv: list[str]
 
 
 class Launcher:
@@ -83,7 +82,8 @@ class Launcher:
                 place = self._enclosure.place(argv, environment, checkout, private, name, is_spare=is_spare)
                 process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
                 try:
-                    yield Launched(process, private, lease, argv)
+                    async with self._enclosure.way_out(process.pid, private, name):
+                        yield Launched(process, private, lease)
                 finally:
                     await process.end()
 
@@ -100,8 +100,8 @@ class Launcher:
     def _access(self, name: str, max_budget_usd: float | None) -> Iterator[tuple[dict[str, str], Lease | None]]:
         """The variables by which the CLI reaches the model, worthless once this is over."""
         if self._provider is None:
-            if self._settings.agent_network == "none":
-                raise NotConfigured("AGENT_NETWORK=none leaves no way to the model but the provider's proxy")
+            if (network := self._settings.agent_network) != "open":
+                raise NotConfigured(f"AGENT_NETWORK={network} leaves no way to the model but the provider's proxy")
             variable, value = find_credential(self._settings)
             base_url = self._settings.anthropic_base_url
             yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}, None

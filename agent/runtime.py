@@ -7,13 +7,15 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from agent.censor import censored_report
 from agent.command import build_argv
 from agent.conversation import Conversation
 from agent.definitions import agent_name
+from agent.disk import Disk
 from agent.enclosure import Enclosure
 from agent.environment import known_secrets
 from agent.errors import RequestRefused
@@ -23,6 +25,7 @@ from agent.launch import Launcher, Provider, never
 from agent.models import AgentRequest, WorkspaceReport
 from agent.mold import Mold
 from agent.private import Private
+from agent.process import AgentProcess
 from agent.redaction import Redactor
 from agent.settings import AgentSettings
 from agent.slots import Slot, Slots, default_capacity
@@ -31,6 +34,16 @@ from agent.warm_pool import WarmPool
 from agent.workspaces import Workspaces
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A started process and the agent that it is; `introduced`: it has heard all but the prompt."""
+
+    process: AgentProcess
+    private: Private
+    agent: str
+    introduced: bool
 
 
 class Runtime:
@@ -45,6 +58,7 @@ class Runtime:
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
         self.enclosure = Enclosure(settings)
+        self._disk = Disk(settings.agent_disk_mb, settings.kept_work_max_bytes)
         self._launcher = Launcher(settings, self.enclosure, provider)
         self.warm = WarmPool(settings, self.slots, self.workspaces, self._launcher)
 
@@ -95,22 +109,23 @@ class Runtime:
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
         """What the agent changed, told without secrets, its unpushed work kept as it is; raises WorkspaceError."""
+        given_back = await self._disk.relieve(run_id, checkout.path)
         report = await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
+        report = report.model_copy(update={"notes": [*report.notes, *given_back]})
         return await asyncio.to_thread(censored_report, self._redactor, report)
 
     @asynccontextmanager
-    async def converse(
+    async def opened(
         self,
         run_id: str,
         request: AgentRequest,
         slot: Slot,
         checkout: Checkout,
-        sink: Sink,
         *,
         session_id: str | None = None,
         is_kept: Callable[[], bool] | None = None,
-    ) -> AsyncIterator[Conversation]:
-        """A started CLI that waits for its prompt; at the end nothing of it is left, files or processes.
+    ) -> AsyncIterator[Opened]:
+        """A process that waits for its prompt; at the end nothing of it is left, files or processes.
 
         With a `session_id` it goes on with what the run's private directory has of that session; that directory
         stays if `is_kept` says so at the end. A run that might be kept has a process of its own making.
@@ -119,33 +134,50 @@ class Runtime:
         """
         self.check_bounds(request)
         agent = agent_name(request.agent, checkout.path)
-        mold = Mold.of(request)
-        async with AsyncExitStack() as stack:
-            parked = None
-            if session_id is None and is_kept is None:
-                parked = await self.warm.lend(slot, request, checkout, agent, run_id)
+        if session_id is None and is_kept is None:
+            parked = await self.warm.lend(slot, request, checkout, agent, run_id)
             if parked is not None:
-                stack.push_async_callback(parked.close)
-                launched = parked.launched
-            else:
-                launched = await stack.enter_async_context(
-                    self._launcher.launched(
-                        run_id,
-                        partial(build_argv, mold=mold, agent=agent, session_id=session_id),
-                        checkout,
-                        self.private(run_id).directory,
-                        max_budget_usd=request.max_budget_usd,
-                        is_kept=is_kept or never,
-                    )
-                )
-            stall_seconds = self.settings.agent_stall_seconds
-            with self.warm.demand.met(mold):
-                yield Conversation(
-                    launched.process,
-                    request,
-                    agent,
-                    stall_seconds,
-                    sink,
-                    self._redactor,
-                    introduced=parked is not None,
-                )
+                try:
+                    yield Opened(parked.launched.process, parked.launched.private, agent, introduced=True)
+                finally:
+                    await parked.close()
+                return
+        async with self._launcher.launched(
+            run_id,
+            partial(build_argv, mold=Mold.of(request), agent=agent, session_id=session_id),
+            checkout,
+            self.private(run_id).directory,
+            max_budget_usd=request.max_budget_usd,
+            is_kept=is_kept or never,
+        ) as launched:
+            yield Opened(launched.process, launched.private, agent, introduced=False)
+
+    @asynccontextmanager
+    async def conversing(
+        self, run_id: str, opened: Opened, request: AgentRequest, checkout: Checkout, sink: Sink
+    ) -> AsyncIterator[Conversation]:
+        """A conversation with an opened process, in which the agent's words go to `sink`."""
+        conversation = Conversation(
+            opened.process,
+            request,
+            opened.agent,
+            self.settings.agent_stall_seconds,
+            sink,
+            self._redactor,
+            introduced=opened.introduced,
+        )
+        disk = self._disk.watch(run_id, checkout.path, opened.private, opened.process.pid, conversation.overdraw)
+        with self.warm.demand.met(Mold.of(request)):
+            async with disk:
+                yield conversation
+
+    @asynccontextmanager
+    async def converse(
+        self, run_id: str, request: AgentRequest, slot: Slot, checkout: Checkout, sink: Sink
+    ) -> AsyncIterator[Conversation]:
+        """A conversation with a process of its own; raises what `opened` does."""
+        async with (
+            self.opened(run_id, request, slot, checkout) as opened,
+            self.conversing(run_id, opened, request, checkout, sink) as conversation,
+        ):
+            yield conversation

@@ -23,6 +23,7 @@ from agent.parked import NotClaimed, Parked
 from agent.settings import AgentSettings
 from agent.slots import Preference, Slot, Slots
 from agent.snapshot import Checkout, Identity, Snapshot
+from agent.warm_tally import WarmTally
 from agent.workspaces import Workspaces
 
 
@@ -31,14 +32,17 @@ class WarmPool:
 
     def __init__(self, settings: AgentSettings, slots: Slots, workspaces: Workspaces, launcher: Launcher) -> None:
         self.demand = Demand(settings.agent_warm_minutes * 60)
-        self.hits = 0
-        self.misses = 0
         self._workspaces = workspaces
         self._launcher = launcher
         self._berths = Berths(slots.all_free())
         most = min(slots.capacity, default_most() if settings.agent_warm is None else settings.agent_warm)
         directory = settings.state_dir / "warm"
         self._filler = Filler(self._berths, self.demand, slots, workspaces, launcher, directory, most)
+
+    @property
+    def tally(self) -> WarmTally:
+        """What became of those that were parked."""
+        return self._berths.tally
 
     @property
     def parked(self) -> int:
@@ -87,7 +91,7 @@ class WarmPool:
         berth = self._berths.of(slot)
         parked, berth.parked = berth.parked, None
         if parked is None:
-            self.misses += 1
+            self.tally.misses += 1
             return None
         try:
             if not self._fits(parked, Mold.of(request), checkout):
@@ -96,13 +100,13 @@ class WarmPool:
         except NotClaimed as refusal:
             self._berths.note_refusal(parked, str(refusal))
             self._berths.send_away(parked)
-            self.misses += 1
+            self.tally.misses += 1
             return None
         except BaseException:
             self._berths.send_away(parked)
             raise
         self._berths.note_use(parked)
-        self.hits += 1
+        self.tally.hits += 1
         return parked
 
     @asynccontextmanager

@@ -44,6 +44,9 @@ class Health(BaseModel):
     paused: list[str] | None = Field(
         default=None, description="Work pools that an operator has paused; `agents` among them: no agent starts."
     )
+    disk: Literal["low"] | None = Field(
+        default=None, description="There is too little room where the service writes: no work is taken."
+    )
 
 
 class Held(BaseModel):
@@ -71,7 +74,8 @@ async def health(door: TheDoor) -> Health:
     hold = door.host.hold
     held = Held(until=until, reason=hold.reason) if (until := hold.until) else None
     sandbox: Literal["none"] | None = None if door.host.runtime.enclosure.sandbox.bubblewrap else "none"
-    return Health(busy=door.host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused)
+    disk: Literal["low"] | None = "low" if door.host.disk.is_low else None
+    return Health(busy=door.host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused, disk=disk)
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})

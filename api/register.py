@@ -12,7 +12,7 @@ from agent.outcome import one_line
 from api.documentation import answers
 from api.door import TheDoor
 from api.errors import ApiError
-from deployments.bootstrap import apply_register
+from deployments.bootstrap import BOOTSTRAP, apply_register
 from deployments.prefect_calls import calling_prefect
 from deployments.register import RegisterError, find_register, read_register
 
@@ -36,6 +36,6 @@ async def apply(door: TheDoor) -> Applied:
         register = await asyncio.to_thread(read_register, path)
     except RegisterError as error:
         raise ApiError(422, one_line(str(error), 1000)) from None
-    async with calling_prefect(_PATIENCE_SECONDS):
+    async with door.host.store.turns.turn(BOOTSTRAP), calling_prefect(_PATIENCE_SECONDS):
         names = await apply_register(door.host.prefect, register)
     return Applied(register_path=str(path), deployments=names)

@@ -10,7 +10,10 @@ from prefect.events.actions import ChangeFlowRunState, PauseDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
+from deployments.settings import LOST_AFTER
 from deployments.streak import FAILING, STREAK
+from flows.agent_run import agent_run
+from flows.triage import triage
 
 PAUSE_FAILING = AutomationCore(
     name="Pause a schedule that keeps failing",
@@ -26,21 +29,23 @@ PAUSE_FAILING = AutomationCore(
     actions=[PauseDeployment(source="inferred")],
 )
 
-LOST_AFTER = timedelta(minutes=10)
-
 
 def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
     """Ends as Crashed the runs of which nothing was heard for that long: their host has not come back.
 
-    A host that does settles its own runs. Prefect's engine sends a heartbeat of each run every 30 seconds.
+    A host that does settles its own runs. Prefect's engine sends a heartbeat of each run every 30 seconds; of one whose
+    host died before the first, the server itself has said that it is Running. Other people's flows are left alone.
     """
     return AutomationCore(
         name="End the runs of a host that does not come back",
         description=f"Nothing was heard of the run for {within}, not even a heartbeat: it has crashed.",
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
+            after={"prefect.flow-run.heartbeat", "prefect.flow-run.Running"},
             expect={"prefect.flow-run.*"},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            match_related=ResourceSpecification(
+                {"prefect.resource.role": ["flow"], "prefect.resource.name": [agent_run.name, triage.name]}
+            ),
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
@@ -50,8 +55,8 @@ def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
     )
 
 
-async def create_automations(client: PrefectClient, *, end_lost_runs: bool) -> None:
+async def create_automations(client: PrefectClient, lost_after: timedelta | None) -> None:
     """Make sure that they are there; one that is stays as it is, switched off as well."""
-    for automation in (PAUSE_FAILING, *([end_lost()] if end_lost_runs else [])):
+    for automation in (PAUSE_FAILING, *([end_lost(lost_after)] if lost_after else [])):
         if not await client.read_automations_by_name(automation.name):
             await client.create_automation(automation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from datetime import timedelta
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -15,6 +16,9 @@ from deployments.deployment import apply_deployment, retire_deployment
 from deployments.register import Register
 from deployments.switch import AGENTS, POOLS, QUEUES
 from deployments.worker import AgentHostWorker
+
+BOOTSTRAP = "bootstrap"
+"""The turn that a host has to have for this: two at once would make things twice."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,17 +42,18 @@ async def create_work_queues(client: PrefectClient) -> None:
                 await client.create_work_queue(name, priority=priority, work_pool_name=AGENTS)
 
 
-async def apply_register(client: PrefectClient, register: Register, *, end_lost_runs: bool = False) -> list[str]:
+async def apply_register(client: PrefectClient, register: Register, lost_after: timedelta | None = None) -> list[str]:
     """Bring every deployment of a register that was read whole up to date; gives their full names.
 
-    Deployments that an earlier register had, and this one has not, are paused.
+    Deployments that an earlier register had, and this one has not, are paused. With `lost_after` an automation
+    ends runs of which nothing was heard for so long.
     """
     for pool in sorted({*POOLS} | {entry.work_pool.name for entry in register.deployments}):
         await create_work_pool(client, pool)
     await create_work_queues(client)
     names = [await apply_deployment(client, entry) for entry in register.deployments]
     await _retire_others(client, names)
-    await create_automations(client, end_lost_runs=end_lost_runs)
+    await create_automations(client, lost_after)
     return names
 
 

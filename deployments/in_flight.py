@@ -12,6 +12,13 @@ from agent.files import write
 from agent.models import Frozen
 from agent.snapshot import Checkout
 
+_CLAIM = "taken by the host "
+
+
+def is_claim(message: str | None) -> bool:
+    """Whether the message of a run's state says that some host has taken it."""
+    return message is not None and message.startswith(_CLAIM)
+
 
 class Whereabouts(Frozen):
     """Where a run is at work that is to be carried on if its host does not live to end it."""
@@ -35,7 +42,7 @@ class InFlight:
     @property
     def claim(self) -> str:
         """What the state of a run says that this host has taken and not started yet."""
-        return f"taken by the host {self.host_id}"
+        return f"{_CLAIM}{self.host_id}"
 
     @contextmanager
     def noted(self, run_id: UUID, is_kept: Callable[[], bool] = lambda: False) -> Iterator[None]:

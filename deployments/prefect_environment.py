@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from deployments.settings import HostSettings
+
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _SYSTEM = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -15,7 +17,10 @@ KEPT = frozenset((*_SYSTEM, *_CERTIFICATES, *_PROXIES))
 """What the server's process inherits beside `PREFECT_*`; its automations may call webhooks."""
 
 STORAGE_BLOCK = "local-file-system/agent-results"
-"""Where results of runs are kept: a reference that `storage_block.save_storage_block` makes good."""
+"""Where results of runs would be kept: a reference that `storage_block.save_storage_block` makes good.
+
+Hosts share it, each with a directory of its own: it is there to be named, for our flows keep their results themselves.
+"""
 
 _CLIENTS_OWN = frozenset(
     {"PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"}
@@ -85,6 +90,14 @@ _RETENTION = {
 }
 
 
+def chosen_environment(settings: HostSettings) -> dict[str, str]:
+    """What the service's own settings mean for the embedded server; an operator's own `PREFECT_*` win over it."""
+    retention = {"PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_seconds(days=settings.run_retention_days))}
+    if settings.log_format == "json":
+        return retention | {"PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("prefect_logging_json.yml"))}
+    return retention
+
+
 def process_environment(settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the whole environment of the server's process: an operator's own `PREFECT_*` win over `settings`,
     except for those that say where and for whom it serves."""
@@ -94,6 +107,20 @@ def process_environment(settings: Mapping[str, str], inherited: Mapping[str, str
     }
     fixed = ("PREFECT_HOME", "PREFECT_SERVER_API_HOST", "PREFECT_SERVER_API_PORT", "PREFECT_SERVER_API_AUTH_STRING")
     return kept | dict(settings) | operators | {name: settings[name] for name in fixed}
+
+
+_HOSTS = {
+    # the shortest Prefect allows: how soon a dead host's runs can be told from long ones
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+def shared_environment(home: Path) -> dict[str, str]:
+    """Return what a process that runs flows against an operator's own server should have, where it is not set."""
+    return {"PREFECT_HOME": str(home), "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": STORAGE_BLOCK, **_HOSTS}
 
 
 def client_environment(
@@ -111,11 +138,7 @@ def client_environment(
         # the server has no CSRF check and is our own version: two calls fewer for each client
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
-        # the shortest Prefect allows: how soon a dead host's runs can be told from long ones
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
-        "DO_NOT_TRACK": "1",
+        **_HOSTS,
     }
     if result_storage_block is not None:
         environment["PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK"] = result_storage_block

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,8 @@ from agent.events import Ended
 from agent.models import AgentResult, Outcome
 from deployments.background import meanwhile
 from deployments.host import Host
+from deployments.logs import about_run
+from deployments.lost import find_lost
 from deployments.prefect_calls import PrefectUnavailable, calling_prefect
 from deployments.resuming import Resuming
 from store.entry import Entry
@@ -40,7 +42,10 @@ _log = logging.getLogger(__name__)
 
 
 class Settling:
-    """Settles what has this host's note or claim, and is not at work in it: never another living host's runs."""
+    """Settles what has this host's note or claim, and is not at work in it: never another living host's runs.
+
+    Hosts that do not come back have their runs ended by an automation; `find_lost` has those that it cannot see.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -61,15 +66,29 @@ class Settling:
 
     async def settle(self, grace: timedelta = _GRACE) -> int:
         """Settle the runs whose state is older than `grace`, and count them; raises PrefectUnavailable."""
+        return await self._settle_all(lambda: self._left(grace))
+
+    async def settle_lost(self, after: timedelta) -> int:
+        """Settle what hosts that do not come back have left, and count it; raises PrefectUnavailable."""
+        return await self._settle_all(lambda: find_lost(self._host, after))
+
+    async def _settle_all(self, find: Callable[[], Awaitable[list[FlowRun]]]) -> int:
+        if not await find():
+            return 0
+        # looked at again in turn: what one host has given back, another may have taken by now
+        async with self._host.store.turns.turn("settling"):
+            spared = self._host.in_flight.at_work | {run.id for run, _ in self._host.carried}
+            left = {run.id: run for run in await find() if run.id not in spared}
+            settled = 0
+            for run in left.values():
+                with about_run(run.id):
+                    settled += await self._settle(run)
+            return settled
+
+    async def _left(self, grace: timedelta) -> list[FlowRun]:
         before = datetime.now(UTC) - grace
         runs = [*await self._noted(), *await self._claimed()]
-        spared = self._host.in_flight.at_work | {run.id for run, _ in self._host.carried}
-        left = {run.id: run for run in runs if run.id not in spared}
-        settled = 0
-        for flow_run in left.values():
-            if flow_run.state is None or flow_run.state.timestamp <= before:
-                settled += await self._settle(flow_run)
-        return settled
+        return [run for run in runs if run.state is None or run.state.timestamp <= before]
 
     async def _resume(self) -> None:
         resuming = Resuming(self._host)
@@ -81,6 +100,8 @@ class Settling:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
                 await self.settle()
+                if (after := self._host.settings.lost_after) is not None:
+                    await self.settle_lost(after)
             except (PrefectUnavailable, StoreUnavailable) as error:
                 _log.warning("cannot settle what was left behind: %s", error)
 
@@ -109,6 +130,8 @@ class Settling:
             ending = await self._ending(flow_run)
             async with calling_prefect(_PATIENCE_SECONDS):
                 await self._host.prefect.set_flow_run_state(flow_run.id, ending, force=True)
+            if ending.is_final():
+                self._host.metrics.settled.inc()
             _log.warning("run %s was left %s: it is %s now", flow_run.id, flow_run.state_name, ending.name)
         self._host.in_flight.forget(flow_run.id)
         return not final

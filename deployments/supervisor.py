@@ -10,10 +10,12 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Literal
 
-from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home
+from agent.errors import NotConfigured
+from deployments.patience import waiting_for
+from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home, shared_environment
 from deployments.prefect_server import PrefectServer, listen, start_server
 
 Part = Literal["prefect", "host"]
@@ -31,10 +33,18 @@ _STEADY_SECONDS = 15.0
 class Supervisor:
     """Keeps the parts running until a signal; a part that dies is started again, with growing pauses."""
 
-    def __init__(self, state_dir: Path, api: Address, environment: Mapping[str, str], only: Part | None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        api: Address,
+        environment: Mapping[str, str],
+        only: Part | None,
+        for_server: Mapping[str, str],
+    ) -> None:
         self._state_dir = state_dir
         self._api = api
         self._environment = dict(environment)
+        self._server_environment = {**for_server, **environment}
         self._runs_prefect = only != "host" and "PREFECT_API_URL" not in environment
         self._runs_host = only != "prefect"
         self._stops = 0
@@ -70,7 +80,10 @@ class Supervisor:
         return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
 
     def _start_server(self, port: int) -> None:
-        server = self._stack.enter_context(start_server(self._state_dir, port=port, inherited=self._environment))
+        with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} tells more"):
+            server = self._stack.enter_context(
+                start_server(self._state_dir, port=port, inherited=self._server_environment)
+            )
         print(f"prefect ready: {server.api_url.removesuffix('/api')}", flush=True)
         self._server = server
 
@@ -84,9 +97,10 @@ class Supervisor:
         )
 
     def _host_environment(self) -> dict[str, str]:
-        if self._server is None:
-            return self._environment
         home = prefect_home(self._state_dir)
+        if self._server is None:
+            home.mkdir(parents=True, exist_ok=True)  # Prefect makes no more than the last directory itself
+            return shared_environment(home) | self._environment
         clients = client_environment(self._server.api_url, self._server.auth_string, home, STORAGE_BLOCK)
         # Prefect's client would ask a proxy for loopback too.
         direct = {name: f"{self._environment.get(name, '')},127.0.0.1,localhost".lstrip(",") for name in _NO_PROXY}
@@ -128,9 +142,15 @@ class Supervisor:
         return int(server.api_url.rsplit(":", 1)[1].split("/", 1)[0])
 
 
-def supervise(state_dir: Path, api: Address, only: Part | None = None) -> int:
+def supervise(
+    state_dir: Path, api: Address, only: Part | None = None, for_server: Mapping[str, str] = MappingProxyType({})
+) -> int:
     """Run what `only` says, or all of it, with this process's environment; `api` is where the host will listen.
 
-    Raises PortInUse and PrefectServerFailed at the start.
+    Prefect's server gets `for_server` as well, where the environment does not say otherwise.
+
+    Raises NotConfigured, PortInUse and PrefectServerFailed at the start.
     """
-    return Supervisor(state_dir, api, os.environ, only).run()
+    if only == "host" and "PREFECT_API_URL" not in os.environ:
+        raise NotConfigured("--only host works for a Prefect server of yours: set PREFECT_API_URL to its address")
+    return Supervisor(state_dir, api, os.environ, only, for_server).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,7 +45,9 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
 
     def __init__(self, work: Work[Any], **options: Any) -> None:
         # Prefetching would start a run before its time.
-        super().__init__(work.pool, prefetch_seconds=0, **options)
+        # The name is the host's own after each start: Prefect shows one worker a host, not one a start.
+        name = f"{socket.gethostname()} {work.host.in_flight.host_id}"
+        super().__init__(work.pool, **{"name": name, "prefetch_seconds": 0, **options})
         self._work = work
         self._settings = work.host.settings
         self._nudged = asyncio.Event()

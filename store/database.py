@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, Select, Table, UpdateBase
@@ -47,6 +47,18 @@ class Database:
     async def write(self, work: Work[T], *, durable: bool = True, seconds: float = PATIENCE_SECONDS) -> T:
         """Give `work` a transaction, committed at its end; without `durable` a power cut may still undo it."""
         return await self._finish(self._writer.execution_options(durable=durable).begin(), work, seconds)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction that lasts as long as this is open, and that commits nothing."""
+        connection = self._writer.connect()
+        with reported(self.url):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await connection.start()
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     async def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         """All that `query` finds."""

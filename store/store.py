@@ -16,6 +16,7 @@ from store.inputs import Inputs
 from store.journal import Journal
 from store.migration import migrate
 from store.outcomes import Outcomes
+from store.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Store:
     journal: Journal
     idempotency: Idempotency
     handled: Handled
+    turns: Turns
 
     async def trim(self, older_than: datetime, *, records_older_than: datetime | None = None) -> Trimmed:
         """Delete journals idle since `older_than`, expired claims and, if asked, inputs and outcomes saved long ago."""
@@ -62,6 +64,7 @@ async def open_store(database_url: str, *, idempotency_hours: float = 24) -> Asy
                 journal,
                 Idempotency(database, hours=idempotency_hours),
                 Handled(database),
+                Turns(database),
             )
         finally:
             with CancelScope(shield=True):

@@ -37,14 +37,14 @@ def open_arena(directory: Path, model_url: str, settings: Mapping[str, str]) -> 
         "WORKSPACES": json.dumps({SLOW: {"remote": f"ssh://slow{directory}/stage/repository/origin.git"}}),
     }
     try:
-        with set_stage(directory / "stage", model_url, own | dict(settings), _register(directory)) as stage:
+        with set_stage(directory / "stage", model_url, own | dict(settings), write_register(directory)) as stage:
             yield Arena(stage, remote, disk)
     finally:
         disk.unmount()
 
 
-def _register(directory: Path) -> Path:
-    """The demo's deployments; nothing runs but what is asked for."""
+def write_register(directory: Path) -> Path:
+    """The demo's deployments as `prefect.yaml` in `directory`; nothing runs but what is asked for."""
     register = yaml.safe_load(REGISTER.read_text())
     for deployment in register["deployments"]:
         deployment.pop("schedules", None)

@@ -128,7 +128,7 @@ async def test_a_hot_process_answers_and_another_takes_its_place(host: Host) -> 
     assert result.structured == {"n": 1}
     assert "Answer in rhyme." in host.model.conversations[-1].system
     assert set(host.seen) == waiting
-    assert (host.runtime.warm.hits, host.runtime.warm.misses) == (1, 0)
+    assert (host.runtime.warm.tally.hits, host.runtime.warm.tally.misses) == (1, 0)
     await host.full()
     replaced = {process.pid for process in agents()}
     assert len(replaced - waiting) == 1
@@ -140,7 +140,7 @@ async def test_a_spare_becomes_any_agent_with_the_model_and_the_tools_of_its_fil
     host.push(".claude/agents/fiery.md", FIERY)
     await host.full()
     assert (await host.ask(agent="fiery")).text == "yes"
-    assert host.runtime.warm.hits == 1
+    assert host.runtime.warm.tally.hits == 1
     body = host.model.message_requests[-1].body
     assert "haiku" in body["model"]
     assert {"Read", "Bash"} <= {tool["name"] for tool in body["tools"]} <= {"Read", "Bash", "DeferredToolPlaceholder"}
@@ -164,10 +164,11 @@ async def test_processes_that_are_killed_while_they_wait_cost_no_answer(host: Ho
     assert (await host.ask(agent="recruiter-triage")).text == "yes"
 
 
+@pytest.mark.long
 async def test_another_budget_has_a_process_of_its_own(host: Host) -> None:
     await host.full()
     assert (await host.ask(max_budget_usd=1)).text == "yes"
-    assert (host.runtime.warm.hits, host.runtime.warm.misses) == (0, 1)
+    assert (host.runtime.warm.tally.hits, host.runtime.warm.tally.misses) == (0, 1)
 
 
 async def test_an_agent_that_there_is_not_is_named_and_nothing_is_made_ready_for_it(host: Host) -> None:
@@ -182,7 +183,7 @@ async def test_an_agent_that_there_is_not_is_named_and_nothing_is_made_ready_for
     "how",
     [
         'for word; do [ "$word" = --await-claim ] && { echo "unknown option --await-claim" >&2; exit 1; }; done',
-        'for word; do [ "$word" = --await-claim ] && sleep 600; done',
+        pytest.param('for word; do [ "$word" = --await-claim ] && sleep 600; done', marks=pytest.mark.long),
     ],
     ids=["refuses the flag", "falls silent"],
 )

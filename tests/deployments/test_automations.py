@@ -20,32 +20,45 @@ async def test_the_runs_of_a_host_that_does_not_come_back_are_ended(service: Any
         assert not await client.read_automations_by_name(end_lost().name)
         automation_id = await client.create_automation(short)
         try:
-            lost, living = [await running(rest) for _ in range(2)]
+            # one died before its first heartbeat, and one after
+            unheard, lost, living = [await running(rest, "agent_run") for _ in range(3)]
+            foreign = await running(rest, "of somebody else")
             await heartbeat(rest, lost)
+            await heartbeat(rest, foreign, "of somebody else")
             async with asyncio.timeout(120):
-                while (await rest.get(f"/flow_runs/{lost}")).json()["state_type"] != "CRASHED":
+                while {await state_type(rest, run_id) for run_id in (lost, unheard)} != {"CRASHED"}:
                     await heartbeat(rest, living)
                     await asyncio.sleep(1)
             found = (await rest.get(f"/flow_runs/{lost}")).json()["state"]
             assert found["message"] == "its host died and has not come back"
-            assert (await rest.get(f"/flow_runs/{living}")).json()["state_type"] == "RUNNING"
+            assert {await state_type(rest, run_id) for run_id in (living, foreign)} == {"RUNNING"}
         finally:
             await client.delete_automation(automation_id)
 
 
-async def running(rest: Any) -> str:
+async def running(rest: Any, flow: str) -> str:
     """A run that Prefect takes for one that is at work, and that no host knows."""
-    flow_id = (await rest.post("/flows/", json={"name": "lost"})).json()["id"]
-    body = {"flow_id": flow_id, "state": {"type": "RUNNING", "name": "Running"}}
-    return str((await rest.post("/flow_runs/", json=body)).json()["id"])
+    flow_id = (await rest.post("/flows/", json={"name": flow})).json()["id"]
+    run_id = str((await rest.post("/flow_runs/", json={"flow_id": flow_id})).json()["id"])
+    for type, name in (("PENDING", "Pending"), ("RUNNING", "Running")):
+        state = {"state": {"type": type, "name": name}}
+        (await rest.post(f"/flow_runs/{run_id}/set_state", json=state)).raise_for_status()
+    return run_id
 
 
-async def heartbeat(rest: Any, run_id: str) -> None:
+async def state_type(rest: Any, run_id: str) -> str:
+    return str((await rest.get(f"/flow_runs/{run_id}")).json()["state_type"])
+
+
+async def heartbeat(rest: Any, run_id: str, flow: str = "agent_run") -> None:
     """What Prefect's engine says of a run that it works on."""
     event = {
         "id": str(uuid4()),
         "occurred": datetime.now(UTC).isoformat(),
         "event": "prefect.flow-run.heartbeat",
         "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
+        "related": [
+            {"prefect.resource.id": "prefect.flow.1", "prefect.resource.role": "flow", "prefect.resource.name": flow}
+        ],
     }
     (await rest.post("/events", json=[event])).raise_for_status()

@@ -1,0 +1,2 @@
+-- Beside Prefect's own database, which the image makes.
+CREATE DATABASE agents;
