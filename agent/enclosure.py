@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
@@ -70,7 +71,7 @@ class Enclosure:
             open_files=settings.agent_open_files,
             file_mb=settings.agent_file_mb,
         )
-        self._prefix = f"cas-{zlib.crc32(str(settings.state_dir).encode()):08x}-"
+        self._prefix = run_prefix(settings.state_dir)
 
     async def open(self) -> list[int]:
         """Find control groups for cells; without cells, get hold of orphans to come, and end those that an
@@ -122,11 +123,11 @@ class Enclosure:
         """The checkout's path as its agent knows it."""
         return checkout.path if self.sandbox.bubblewrap is None else self._mounted_at(checkout)
 
-    def way_out(self, pid: int, private: Private, run_id: str) -> AbstractAsyncContextManager[None]:
+    def way_out(self, pid: int, private: Private, whose: Callable[[], str]) -> AbstractAsyncContextManager[None]:
         """What the agent of a place, started as `pid`, has of the network; nothing unless AGENT_NETWORK=allow."""
         if self._routes is None:
             return nullcontext()
-        return way_out.way_out(pid, _gate(private), self._routes, run_id)
+        return way_out.way_out(pid, _gate(private), self._routes, whose)
 
     def _plan(self, checkout: Checkout, private: Private, start_in: Path | None) -> CellPlan:
         return CellPlan(
@@ -163,3 +164,8 @@ class Enclosure:
 
 def _gate(private: Private) -> Path:
     return private.directory / "gate"
+
+
+def run_prefix(state_dir: Path) -> str:
+    """How the cookies and control groups of the runs of the host with this state begin."""
+    return f"cas-{zlib.crc32(str(state_dir).encode()):08x}-"

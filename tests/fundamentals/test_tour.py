@@ -39,6 +39,14 @@ async def test_an_openai_client_talks_to_an_agent(service: Service) -> None:
     assert completion.choices[0].message.content == "letters: 8"
 
 
+async def test_there_is_a_list_of_agents_to_ask(service: Service) -> None:
+    listed = (await service.client.get("/agents")).json()
+    assert [agent["name"] for agent in listed["agents"]] == ["beads-task-runner", "recruiter-triage", "service-upgrade"]
+    assert all(agent["description"] for agent in listed["agents"])
+    assert (await service.client.get("/agents", params={"workspace": "nowhere"})).status_code == 404
+    assert (await service.client.get("/agents", params={"ref": "nothing"})).status_code == 404
+
+
 async def test_a_job_is_accepted_at_once_and_its_result_fetched_later(service: Service) -> None:
     accepted = await service.client.post(
         "/execute", json={"agent": "beads-task-runner", "prompt": "Take the next open task and do it."}
@@ -72,11 +80,18 @@ async def test_each_run_works_in_a_clean_checkout_and_its_work_is_kept(service: 
 async def test_a_schedule_makes_runs_by_itself(service: Service) -> None:
     async with service.prefect() as prefect, asyncio.timeout(60):
         deployment = (await prefect.get("/deployments/name/agent_run/task-runner")).json()
+        [often] = deployment["schedules"]
+        schedule = f"/deployments/{deployment['id']}/schedules/{often['id']}"
+        await prefect.patch(schedule, json={"active": True})
+        await prefect.post(f"/deployments/{deployment['id']}/resume_deployment")
         query = {
             "flow_runs": {"deployment_id": {"any_": [deployment["id"]]}, "state": {"type": {"any_": ["COMPLETED"]}}}
         }
-        while not (runs := (await prefect.post("/flow_runs/filter", json=query)).json()):
-            await asyncio.sleep(0.2)
+        try:
+            while not (runs := (await prefect.post("/flow_runs/filter", json=query)).json()):
+                await asyncio.sleep(0.2)
+        finally:
+            await prefect.patch(schedule, json={"active": False})
     assert runs[0]["auto_scheduled"] is True
 
 
