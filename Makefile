@@ -15,7 +15,7 @@ install: .venv/.installed
 	touch $@
 
 .venv/.installed: .venv/.runs
-	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients,scale]'
+	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients,bench,scale]'
 	touch $@
 
 # It wants older versions than the rest.
@@ -50,7 +50,7 @@ scale-test: install
 	.ci/tools scale
 	$(BIN)/python -m benchmarks.scale $(if $(JOBS),--jobs $(JOBS)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(SEED),--seed $(SEED))
 
-# One of them: make bench ONLY=workspaces
+# All of BENCHMARKS.md, in some 40 minutes; one part of it: make bench ONLY=latency
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)
 

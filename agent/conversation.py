@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,10 @@ _PRINTED_CHARACTERS = 65_536
 
 
 class Conversation:
-    """Drives a started process through one run; `invocation` tells what came of it, whenever asked."""
+    """Drives a started process through one run; `invocation` tells what came of it, whenever asked.
+
+    One that is `introduced` has heard all but the prompt.
+    """
 
     def __init__(
         self,
@@ -37,7 +40,10 @@ class Conversation:
         stall_seconds: float,
         sink: Sink,
         redactor: Redactor | None = None,
+        *,
+        introduced: bool = False,
     ) -> None:
+        self._introduced = introduced
         self._redactor = redactor or Redactor()
         self._process = process
         self._request = request
@@ -46,6 +52,7 @@ class Conversation:
         self._sink = sink
         self._censor = Censor(self._redactor)
         self._final: Invocation | None = None
+        self._on_result: Callable[[Invocation], None] = lambda invocation: None
         self._started_at = datetime.now(UTC)
         self._ending: Ending = "exit"
         self._started: Started | None = None
@@ -55,12 +62,17 @@ class Conversation:
         self._printed = ""
         self._silence = asyncio.timeout(None)
 
-    async def hold(self, content: Content) -> Invocation:
+    async def hold(
+        self, content: Content, on_result: Callable[[Invocation], None] = lambda invocation: None
+    ) -> Invocation:
         """Say `content`, listen to the end, and leave nothing running.
+
+        `on_result` is told a result of ordinary size at once, as it will be if the process then exits as it should.
 
         Raises AgentUnknown before anything is said when the CLI does not know the agent. A run that is past its
         time or falls silent is ended and told by `Invocation.ending`; a cancellation ends it likewise and flies on.
         """
+        self._on_result = on_result
         try:
             await self._within_limits(content)
         except asyncio.CancelledError:
@@ -75,6 +87,11 @@ class Conversation:
     def invocation(self) -> Invocation:
         """What came of it so far, without secrets."""
         return self._final or censored(self._redactor, self._so_far())
+
+    def overdraw(self) -> None:
+        """End the run at once, without asking the CLI: it takes more of the disk with every moment."""
+        self._ending = "disk"
+        self._process.kill()
 
     def _so_far(self) -> Invocation:
         return Invocation(
@@ -95,7 +112,9 @@ class Conversation:
         try:
             async with limit, self._silence:
                 self._heard()
-                await self._process.send(command.initialize(self._request))
+                await self._process.send(
+                    command.user_message(content) if self._introduced else command.initialize(self._request)
+                )
                 await self._until_over(content)
         except TimeoutError:
             if not (limit.expired() or self._silence.expired()):
@@ -131,18 +150,17 @@ class Conversation:
                     await self._process.send(command.user_message(content))
                 case {"type": "result"}:
                     self._result_line = line
+                    if len(line) <= _LARGE_CHARACTERS:
+                        so_far = self._so_far().model_copy(update={"exit_code": 0})
+                        self._on_result(censored(self._redactor, so_far))
                     return
                 case _:
                     await self._tell(read_events(message), len(line))
 
     def _check_agent(self, response: dict[str, Any]) -> None:
         """An agent that the CLI does not know would be ignored without a word: refuse it ourselves."""
-        known = (response.get("response") or {}).get("agents")
-        if not isinstance(known, list):
-            return
-        names = [str(agent.get("name")) for agent in known if isinstance(agent, dict)]
-        if self._agent not in names:
-            raise AgentUnknown(self._agent, names)
+        if not command.knows_agent(response, self._agent):
+            raise AgentUnknown(self._agent, command.known_agents(response) or [])
 
     async def _tell(self, events: Sequence[Event], size: int) -> None:
         self._note(events)

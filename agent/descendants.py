@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from agent.limits import PRLIMIT
-from agent.procfs import Process, find_process, read, survey
+from agent.procfs import Process, find_process, read, survey, with_descendants
 
 COOKIE = "AGENT_RUN_COOKIE"
 # Of realtime processes, in microseconds: 13 days and more never strike, and `unlimited` is what others have.
@@ -129,7 +129,7 @@ def _find(cookie: str, prefix: bool, seen: dict[int, int] | None = None) -> dict
         if pid not in spared
         and ((seen or {}).get(pid) == process.started or _carries(pid, cookie, prefix) or _is_marked(process, cookie))
     }
-    return {pid: processes[pid] for pid in _with_descendants(roots, processes) - spared}
+    return {pid: processes[pid] for pid in with_descendants(roots, processes) - spared}
 
 
 def _ancestors(processes: dict[int, Process]) -> set[int]:
@@ -139,18 +139,6 @@ def _ancestors(processes: dict[int, Process]) -> set[int]:
         spared.add(pid)
         pid = processes[pid].parent if pid in processes else 0
     return spared
-
-
-def _with_descendants(roots: set[int], processes: dict[int, Process]) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for process in processes.values():
-        children.setdefault(process.parent, []).append(process.pid)
-    found, todo = set(roots), list(roots)
-    while todo:
-        new = [pid for pid in children.get(todo.pop(), []) if pid not in found]
-        found.update(new)
-        todo.extend(new)
-    return found
 
 
 def _kill(processes: Iterable[Process]) -> None:

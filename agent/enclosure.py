@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
+from agent import way_out
 from agent.cell import DOOR, CellPlan, enclose
 from agent.cgroups import Cgroups, Group, entered, find_cgroups
 from agent.descendants import COOKIE, become_subreaper, marked, sweep, sweep_prefix
+from agent.destinations import read_destinations
 from agent.errors import NotConfigured, SpawnFailed
 from agent.limits import Limits
 from agent.models import Frozen
 from agent.private import Private
 from agent.process import Sweep
+from agent.routes import Routes
 from agent.sandbox import Sandbox, probe_sandbox
 from agent.settings import AgentSettings
 from agent.snapshot import Checkout
+from agent.way_out import gated
 
 WORKSPACES = Path("/workspace")
 """Where checkouts of remote repositories appear in a cell: the same place in each slot, so that prompt caches hold."""
@@ -52,8 +57,12 @@ class Enclosure:
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self.sandbox: Sandbox = probe_sandbox(settings.agent_sandbox)
-        if settings.agent_network == "none" and self.sandbox.bubblewrap is None:
-            raise NotConfigured(f"AGENT_NETWORK=none needs cells, and there are none: {self.sandbox.reason}")
+        network = settings.agent_network
+        if network != "open" and self.sandbox.bubblewrap is None:
+            raise NotConfigured(f"AGENT_NETWORK={network} needs cells, and there are none: {self.sandbox.reason}")
+        if network != "allow" and settings.agent_egress_allow:
+            raise NotConfigured(f"AGENT_EGRESS_ALLOW needs AGENT_NETWORK=allow; it is {network}")
+        self._routes = Routes(read_destinations(settings.agent_egress_allow)) if network == "allow" else None
         self.cgroups = Cgroups(version=None, reason="not looked for yet")
         self._limits = Limits(
             memory_mb=settings.agent_memory_mb,
@@ -75,16 +84,28 @@ class Enclosure:
         return await sweep_prefix(self._prefix)
 
     def place(
-        self, argv: list[str], environment: dict[str, str], checkout: Checkout, private: Private, run_id: str
+        self,
+        argv: list[str],
+        environment: dict[str, str],
+        checkout: Checkout,
+        private: Private,
+        run_id: str,
+        *,
+        is_spare: bool = False,
     ) -> Place:
-        """The place of one run; `environment` is completed with what the place itself decides."""
+        """The place of one run; `environment` is completed with what the place itself decides.
+
+        A spare begins in its directory for temporary files, and is led to the checkout later.
+        """
         if self.sandbox.bubblewrap is not None:
-            plan, group = self._plan(checkout, private), self._group(run_id)
+            plan, group = self._plan(checkout, private, Path("/tmp") if is_spare else None), self._group(run_id)
+            cell = enclose(plan, argv, self.sandbox.bubblewrap)
             return Place(
-                argv=entered(enclose(plan, argv, self.sandbox.bubblewrap), group),
+                argv=entered(gated(cell, _gate(private)) if self._routes else cell, group),
                 environment=environment
                 | plan.variables()
-                | ({"ANTHROPIC_UNIX_SOCKET": str(DOOR)} if plan.door else {}),
+                | ({"ANTHROPIC_UNIX_SOCKET": str(DOOR)} if plan.door else {})
+                | (way_out.variables() if self._routes else {}),
                 directory=Path("/"),
                 cookie=None,
                 group=group,
@@ -93,14 +114,25 @@ class Enclosure:
         return Place(
             argv=marked(cookie, argv),
             environment=environment | private.variables() | {COOKIE: cookie},
-            directory=checkout.path,
+            directory=private.tmp if is_spare else checkout.path,
             cookie=cookie,
         )
 
-    def _plan(self, checkout: Checkout, private: Private) -> CellPlan:
+    def seen_at(self, checkout: Checkout) -> Path:
+        """The checkout's path as its agent knows it."""
+        return checkout.path if self.sandbox.bubblewrap is None else self._mounted_at(checkout)
+
+    def way_out(self, pid: int, private: Private, run_id: str) -> AbstractAsyncContextManager[None]:
+        """What the agent of a place, started as `pid`, has of the network; nothing unless AGENT_NETWORK=allow."""
+        if self._routes is None:
+            return nullcontext()
+        return way_out.way_out(pid, _gate(private), self._routes, run_id)
+
+    def _plan(self, checkout: Checkout, private: Private, start_in: Path | None) -> CellPlan:
         return CellPlan(
             checkout=checkout.path,
             mounted_at=self._mounted_at(checkout),
+            start_in=start_in,
             config_dir=private.config,
             tmp_dir=private.tmp,
             home_dir=private.home,
@@ -127,3 +159,7 @@ class Enclosure:
         if checkout.snapshot.workspace == "default" and own is not None and Path(own, ".git").is_dir():
             return Path(own).absolute()
         return WORKSPACES / checkout.snapshot.workspace
+
+
+def _gate(private: Private) -> Path:
+    return private.directory / "gate"

@@ -6,6 +6,7 @@
     ├── AgentUnknown        no agent of that name in the workspace
     ├── AgentBusy           no slot came free in time
     ├── AgentPaused         an operator has paused all agents
+    ├── DiskFull            there is too little room under the state directory
     ├── SpawnFailed         the CLI could not be started
     ├── WorkspaceError      git did not give us a checkout
     ├── AgentOverloaded     the provider was overloaded before the agent did anything
@@ -56,6 +57,13 @@ class AgentPaused(AgentError):
 
     def __init__(self) -> None:
         super().__init__("agents are paused by the operator; `agent-service resume` ends it")
+
+
+class DiskFull(AgentError):
+    """There is too little room under the state directory to take work."""
+
+    def __init__(self) -> None:
+        super().__init__("the service's disk is nearly full: no work is taken until there is room; try again later")
 
 
 class SpawnFailed(AgentError):

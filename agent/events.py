@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from agent.models import Frozen
+from agent.models import Frozen, Usage
 
 
 class Started(Frozen):
@@ -77,6 +77,14 @@ class ModelRetried(Frozen):
     delay_seconds: float
 
 
+class ModelAnswered(Frozen):
+    """The model has answered one call, and what that took."""
+
+    type: Literal["model_answered"] = "model_answered"
+    usage: Usage
+    by_subagent: bool = False
+
+
 class Warned(Frozen):
     """The service tells the reader something about this run."""
 
@@ -94,7 +102,17 @@ class Ended(Frozen):
 
 
 Event = Annotated[
-    Started | TextDelta | ThinkingDelta | Said | Thought | ToolCalled | ToolReturned | ModelRetried | Warned | Ended,
+    Started
+    | TextDelta
+    | ThinkingDelta
+    | Said
+    | Thought
+    | ToolCalled
+    | ToolReturned
+    | ModelRetried
+    | ModelAnswered
+    | Warned
+    | Ended,
     Field(discriminator="type"),
 ]
 

@@ -65,6 +65,11 @@ class Lease:
         """How many calls are under way."""
         return len(self._open)
 
+    def assign(self, run_id: str, max_budget_usd: float | None) -> None:
+        """Give it to a run, with what that may spend; until then it was made for nobody."""
+        self.run_id = run_id
+        self.max_budget_usd = max_budget_usd
+
     def close(self) -> None:
         """Make the token worthless from now on; calls under way may end."""
         self._closed = True

@@ -57,7 +57,7 @@ def holds(limits: Limits, *, cgroup: bool, own_user_namespace: bool, root: bool)
         _memory(limits.memory_mb, cgroup),
         _processes(limits.processes, cgroup, own_user_namespace and not root),
         _each("open files", limits.open_files, "RLIMIT_NOFILE, of each process"),
-        _each("file size", limits.file_mb, "RLIMIT_FSIZE, of each file; the sum of all files is not bounded"),
+        _each("file size", limits.file_mb, "RLIMIT_FSIZE, of each file"),
     ]
 
 

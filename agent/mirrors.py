@@ -29,6 +29,7 @@ class Mirrors:
         self.directory = settings.state_dir / "mirrors"
         self._environment = environment
         self._remotes: dict[str, tuple[float, Remote]] = {}
+        self._urls: dict[Path, str] = {}
 
     def names(self) -> list[str]:
         """The workspaces that there are, the default one first."""
@@ -68,7 +69,11 @@ class Mirrors:
         return mirrors
 
     async def _url(self, mirror: Path) -> str:
-        return await self._environment.local().text("config", "--file", str(mirror / "config"), "remote.origin.url")
+        """What the mirror mirrors; its name is made of that, so it never changes."""
+        if mirror not in self._urls:
+            git = self._environment.local()
+            self._urls[mirror] = await git.text("config", "--file", str(mirror / "config"), "remote.origin.url")
+        return self._urls[mirror]
 
     async def _find_remote(self, name: str, config: WorkspaceConfig) -> Remote:
         """The workspace's remote; while its directory is away, e.g. not mounted, what it was before."""

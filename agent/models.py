@@ -13,7 +13,7 @@ Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 OnCrash = Literal["fail", "resume"]
 
-Ending = Literal["exit", "timeout", "stalled", "cancelled"]
+Ending = Literal["exit", "timeout", "stalled", "cancelled", "disk"]
 """Why the agent's process is no longer there: by itself, or who ended it."""
 
 

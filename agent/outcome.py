@@ -61,6 +61,8 @@ def _what_is_wrong(request: AgentRequest, message: Message, invocation: Invocati
             return "agent said nothing for too long and was ended"
         case "cancelled":
             return "agent was cancelled"
+        case "disk":
+            return "agent took more of the disk than AGENT_DISK_MB lets it, and was ended"
     if not message:
         return _without_result(invocation)
     if message.get("is_error") or message.get("subtype") != "success":

@@ -122,6 +122,10 @@ class AgentProcess:
         """Return once the process has ended, however long it takes."""
         await self._exit.wait()
 
+    def kill(self) -> None:
+        """Stop it at once, without a word; to `end` it is still to be done."""
+        self._signal(signal.SIGKILL)
+
     async def end(self) -> None:
         """Make sure that nothing of it runs any more; bounded, and not stopped by cancellation."""
         await uninterrupted(self._end())

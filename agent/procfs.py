@@ -39,6 +39,19 @@ def find_process(pid: int) -> Process | None:
     return Process(pid, fields[0].decode(), parent, group, session, started=int(fields[19]))
 
 
+def with_descendants(roots: set[int], processes: dict[int, Process]) -> set[int]:
+    """These, and whatever came of them, of a survey."""
+    children: dict[int, list[int]] = {}
+    for process in processes.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    found, todo = set(roots), list(roots)
+    while todo:
+        new = [pid for pid in children.get(todo.pop(), []) if pid not in found]
+        found.update(new)
+        todo.extend(new)
+    return found
+
+
 def read(pid: int, name: str) -> bytes:
     """A file of /proc/PID; nothing if the process is gone, or not ours to look into."""
     try:

@@ -6,38 +6,44 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from agent.censor import censored_report
-from agent.command import build_argv, without_repository_code
+from agent.command import build_argv
 from agent.conversation import Conversation
 from agent.definitions import agent_name
+from agent.disk import Disk
 from agent.enclosure import Enclosure
-from agent.environment import build_environment, known_secrets
-from agent.errors import NotConfigured, RequestRefused
+from agent.environment import known_secrets
+from agent.errors import RequestRefused
 from agent.events import Sink
 from agent.files import remove
-from agent.installation import find_cli, find_credential
-from agent.lease import Lease
+from agent.launch import Launcher, Provider, never
 from agent.models import AgentRequest, WorkspaceReport
-from agent.private import Private, private_directory
+from agent.mold import Mold
+from agent.private import Private
 from agent.process import AgentProcess
 from agent.redaction import Redactor
 from agent.settings import AgentSettings
 from agent.slots import Slot, Slots, default_capacity
 from agent.snapshot import Checkout, Identity
+from agent.warm_pool import WarmPool
 from agent.workspaces import Workspaces
 
 _log = logging.getLogger(__name__)
 
 
-class Provider(Protocol):
-    """Who lends a run the right to call the model."""
+@dataclass(frozen=True)
+class Opened:
+    """A started process and the agent that it is; `introduced`: it has heard all but the prompt."""
 
-    def lease(self, run_id: str, max_budget_usd: float | None = None) -> Lease:
-        """A token for one run, and where to use it."""
+    process: AgentProcess
+    private: Private
+    agent: str
+    introduced: bool
 
 
 class Runtime:
@@ -48,11 +54,13 @@ class Runtime:
 
     def __init__(self, settings: AgentSettings, provider: Provider | None = None, secrets: Iterable[str] = ()) -> None:
         self.settings = settings
-        self._provider = provider
         self._redactor = Redactor([*secrets, *known_secrets(settings, os.environ)])
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
         self.enclosure = Enclosure(settings)
+        self._disk = Disk(settings.agent_disk_mb, settings.kept_work_max_bytes)
+        self._launcher = Launcher(settings, self.enclosure, provider)
+        self.warm = WarmPool(settings, self.slots, self.workspaces, self._launcher)
 
     async def open(self) -> None:
         """End what an earlier host on this state directory left behind; the log says what holds agents here."""
@@ -70,7 +78,8 @@ class Runtime:
         await asyncio.to_thread(self._clear, spared)
 
     def _clear(self, spared: Collection[str]) -> None:
-        for directory in (self.settings.state_dir / "runs").glob("*"):
+        state_dir = self.settings.state_dir
+        for directory in (*(state_dir / "runs").glob("*"), *(state_dir / "warm").glob("*")):
             if directory.name not in spared:
                 with contextlib.suppress(OSError):
                     remove(directory)
@@ -95,71 +104,80 @@ class Runtime:
         """The slot's checkout at the newest commit of what the request names; raises WorkspaceError."""
         snapshot = await self.workspaces.sync(request.workspace, request.ref, allow_stale=allow_stale)
         identity = Identity(agent=request.agent, run_id=run_id)
-        path = await self.workspaces.prepare(slot.directory, snapshot, identity)
+        path = await self.warm.prepare(slot, request, snapshot, identity)
         return Checkout(path=path, snapshot=snapshot, read_paths=tuple(self.workspaces.read_paths(snapshot)))
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
         """What the agent changed, told without secrets, its unpushed work kept as it is; raises WorkspaceError."""
+        given_back = await self._disk.relieve(run_id, checkout.path)
         report = await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
+        report = report.model_copy(update={"notes": [*report.notes, *given_back]})
         return await asyncio.to_thread(censored_report, self._redactor, report)
 
     @asynccontextmanager
-    async def converse(
+    async def opened(
         self,
         run_id: str,
         request: AgentRequest,
+        slot: Slot,
         checkout: Checkout,
-        sink: Sink,
         *,
         session_id: str | None = None,
-        is_kept: Callable[[], bool] = lambda: False,
-    ) -> AsyncIterator[Conversation]:
-        """A started CLI that waits for its prompt; at the end nothing of it is left, files or processes.
+        is_kept: Callable[[], bool] | None = None,
+    ) -> AsyncIterator[Opened]:
+        """A process that waits for its prompt; at the end nothing of it is left, files or processes.
 
         With a `session_id` it goes on with what the run's private directory has of that session; that directory
-        stays if `is_kept` says so at the end.
+        stays if `is_kept` says so at the end. A run that might be kept has a process of its own making.
 
         Raises NotConfigured, RequestRefused or SpawnFailed.
         """
         self.check_bounds(request)
-        cli = find_cli(self.settings)
         agent = agent_name(request.agent, checkout.path)
-        directory = self.private(run_id).directory
-        async with private_directory(directory, self.settings.agent_config_template, is_kept) as private:
-            argv = build_argv(cli, request, agent, session_id)
-            with self._access(run_id, request) as access:
-                if not self._trusts(checkout):
-                    argv += without_repository_code(access.get("ANTHROPIC_BASE_URL"))
-                environment = self._environment(access)
-                place = self.enclosure.place(argv, environment, checkout, private, run_id)
-                process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
-                stall_seconds = self.settings.agent_stall_seconds
+        if session_id is None and is_kept is None:
+            parked = await self.warm.lend(slot, request, checkout, agent, run_id)
+            if parked is not None:
                 try:
-                    yield Conversation(process, request, agent, stall_seconds, sink, self._redactor)
+                    yield Opened(parked.launched.process, parked.launched.private, agent, introduced=True)
                 finally:
-                    await process.end()
+                    await parked.close()
+                return
+        async with self._launcher.launched(
+            run_id,
+            partial(build_argv, mold=Mold.of(request), agent=agent, session_id=session_id),
+            checkout,
+            self.private(run_id).directory,
+            max_budget_usd=request.max_budget_usd,
+            is_kept=is_kept or never,
+        ) as launched:
+            yield Opened(launched.process, launched.private, agent, introduced=False)
 
-    def _trusts(self, checkout: Checkout) -> bool:
-        """Whether what the checkout brings along may run before the model has read a word."""
-        policy = self.settings.agent_repo_code
-        return policy == "on" or (policy == "trusted" and checkout.snapshot.is_own_ref)
+    @asynccontextmanager
+    async def conversing(
+        self, run_id: str, opened: Opened, request: AgentRequest, checkout: Checkout, sink: Sink
+    ) -> AsyncIterator[Conversation]:
+        """A conversation with an opened process, in which the agent's words go to `sink`."""
+        conversation = Conversation(
+            opened.process,
+            request,
+            opened.agent,
+            self.settings.agent_stall_seconds,
+            sink,
+            self._redactor,
+            introduced=opened.introduced,
+        )
+        disk = self._disk.watch(run_id, checkout.path, opened.private, opened.process.pid, conversation.overdraw)
+        with self.warm.demand.met(Mold.of(request)):
+            async with disk:
+                yield conversation
 
-    @contextmanager
-    def _access(self, run_id: str, request: AgentRequest) -> Iterator[dict[str, str]]:
-        """The variables by which the CLI reaches the model, worthless once this is over."""
-        if self._provider is None:
-            if self.settings.agent_network == "none":
-                raise NotConfigured("AGENT_NETWORK=none leaves no way to the model but the provider's proxy")
-            variable, value = find_credential(self.settings)
-            base_url = self.settings.anthropic_base_url
-            yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}
-            return
-        lease = self._provider.lease(run_id, request.max_budget_usd)
-        try:
-            yield lease.variables()
-        finally:
-            lease.cut()
-
-    def _environment(self, access: dict[str, str]) -> dict[str, str]:
-        allow = self.settings.agent_env_allow
-        return build_environment(os.environ, allow, access, self.settings.agent_model_retries)
+    @asynccontextmanager
+    async def converse(
+        self, run_id: str, request: AgentRequest, slot: Slot, checkout: Checkout, sink: Sink
+    ) -> AsyncIterator[Conversation]:
+        """A conversation with a process of its own; raises what `opened` does."""
+        async with (
+            self.opened(run_id, request, slot, checkout) as opened,
+            self.conversing(run_id, opened, request, checkout, sink) as conversation,
+        ):
+            yield conversation

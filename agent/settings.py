@@ -66,7 +66,7 @@ class AgentSettings(Frozen):
     @property
     def provider_socket(self) -> Path | None:
         """Where agents without a network find the way to the model."""
-        return self.state_dir / "provider.sock" if self.agent_network == "none" else None
+        return self.state_dir / "provider.sock" if self.agent_network != "open" else None
 
     state_dir: Path = Field(
         default_factory=default_state_dir, description="Everything the service writes lies under it."
@@ -77,13 +77,27 @@ class AgentSettings(Frozen):
     agent_capacity: int | None = Field(
         default=None, ge=1, le=1000, description="Agents at once on this host; unset: sized to the machine."
     )
+    agent_warm: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="Processes of the CLI that are kept ready at most; unset: sized to the machine; 0: none.",
+    )
+    agent_warm_minutes: float = Field(
+        default=10.0, gt=0, description="How long after its last run an agent has a process kept ready for it."
+    )
     agent_sandbox: Literal["auto", "bwrap", "off"] = Field(
         default="auto", description="auto: bubblewrap where it works; bwrap: refuse to run without it."
     )
-    agent_network: Literal["open", "none"] = Field(
+    agent_network: Literal["open", "allow", "none"] = Field(
         default="open",
         description="none: agents have no route to anywhere, this machine included, but for their model calls; "
-        "needs bubblewrap.",
+        "allow: and, by a proxy, to what AGENT_EGRESS_ALLOW lists. Both need bubblewrap.",
+    )
+    agent_egress_allow: Names = Field(
+        default=[],
+        description="What agents reach with AGENT_NETWORK=allow: `example.com`, `*.example.com:8443`, `*`; where "
+        "an address is not public, the address as well: `10.1.2.3:443`, `10.0.0.0/8`. No port: 80 and 443.",
     )
     agent_repo_code: Literal["trusted", "on", "off"] = Field(
         default="trusted",
@@ -111,6 +125,12 @@ class AgentSettings(Frozen):
     )
     agent_file_mb: int | None = Field(
         default=4096, ge=1, description="In a cell: the largest file that an agent can write, in megabytes."
+    )
+    agent_disk_mb: int | None = Field(
+        default=20_480,
+        ge=64,
+        description="What an agent's checkout, home and temporary files may take of the disk together, in megabytes; "
+        "a run that takes more is ended.",
     )
     agent_config_template: Path | None = Field(
         default=None, description="A CLI config directory that each run starts from (agents, settings, MCP)."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,6 +33,10 @@ class Slot(Frozen):
     directory: Path
 
 
+Preference = Callable[[Slot], int]
+"""How well a slot suits; of equals the first is taken."""
+
+
 class Slots:
     """Lends slots in the order they were asked for."""
 
@@ -40,6 +44,8 @@ class Slots:
         self.capacity = capacity
         self._free = [Slot(index=index, directory=directory / str(index)) for index in range(capacity)]
         self._line: deque[asyncio.Future[Slot]] = deque()
+        self.returned: Callable[[], None] = lambda: None
+        """Told when a slot is free again."""
 
     @property
     def free(self) -> int:
@@ -60,10 +66,15 @@ class Slots:
         finally:
             self.give_back(slot)
 
-    async def take(self, wait_seconds: float | None = None) -> Slot:
-        """A slot that the taker gives back; raises AgentBusy if none came free within `wait_seconds`."""
+    async def take(self, wait_seconds: float | None = None, prefer: Preference | None = None) -> Slot:
+        """A slot that the taker gives back, the best of the free ones.
+
+        Raises AgentBusy if none came free within `wait_seconds`.
+        """
         if self._free and not self._line:
-            return self._free.pop(0)
+            slot = max(self._free, key=prefer) if prefer else self._free[0]
+            self._free.remove(slot)
+            return slot
         place: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
         self._line.append(place)
         try:
@@ -82,6 +93,22 @@ class Slots:
             self._free.remove(found)
         return found
 
+    def exchange(self, slot: Slot, prefer: Preference) -> Slot:
+        """A free slot for the one that was taken, if one suits better."""
+        best = max([slot, *self._free], key=prefer)
+        if best != slot:
+            self._free.remove(best)
+            self.give_back(slot)
+        return best
+
+    def is_free(self, slot: Slot) -> bool:
+        """Whether nobody has it."""
+        return slot in self._free
+
+    def all_free(self) -> list[Slot]:
+        """The slots that nobody has."""
+        return list(self._free)
+
     def give_back(self, slot: Slot) -> None:
         """End the use of `slot`: the first in line has it next."""
         while self._line:
@@ -91,6 +118,7 @@ class Slots:
                 return
         self._free.append(slot)
         self._free.sort(key=lambda one: one.index)
+        self.returned()
 
     def _leave(self, place: asyncio.Future[Slot]) -> None:
         """A slot that was given at the very moment its taker left goes to the next one."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.events import (
     Event,
+    ModelAnswered,
     ModelRetried,
     Said,
     Started,
@@ -17,6 +18,7 @@ from agent.events import (
     ToolCalled,
     ToolReturned,
 )
+from agent.models import Usage
 
 Message = dict[str, Any]
 
@@ -65,6 +67,8 @@ def read_events(message: Message) -> list[Event]:
             return [started]
         case {"type": "system", "subtype": "api_retry"}:
             return [_retried(message)]
+        case {"type": "stream_event", "event": {"type": "message_delta", "usage": dict(usage)}}:
+            return [ModelAnswered(usage=_usage(usage), by_subagent=message.get("parent_tool_use_id") is not None)]
         case {"type": "stream_event", "parent_tool_use_id": None, "event": {"delta": dict(delta)}}:
             return _delta(delta)
         case {"type": "assistant", "message": {"content": list(blocks)} as spoken}:
@@ -94,6 +98,11 @@ def _delta(delta: Message) -> list[Event]:
         case {"type": "thinking_delta", "thinking": str(text)}:
             return [ThinkingDelta(text=text)]
     return []
+
+
+def _usage(counts: Message) -> Usage:
+    known = {name: count for name, count in counts.items() if name in Usage.model_fields and isinstance(count, int)}
+    return Usage(**known)
 
 
 def _assistant_block(block: Message, own: bool) -> list[Event]:

@@ -13,7 +13,7 @@ from agent.checkout import Preparation
 from agent.clone import describe_clone
 from agent.collecting import Collector
 from agent.errors import WorkspaceError
-from agent.files import explained
+from agent.files import explained, remove
 from agent.git import GitError
 from agent.git_environment import GitEnvironment
 from agent.kept import Kept, drop_kept, kept_ref, list_kept, restore_kept
@@ -104,7 +104,7 @@ class Workspaces:
             step=self._step,
         )
 
-    async def identify(self, slot: Path, identity: Identity) -> None:
+    async def identify(self, slot: Path, identity: Identity) -> Path:
         """Give a checkout that was made ready for nobody yet to a run; raises WorkspaceError."""
         place = Slot(slot)
         given = place.given()
@@ -119,6 +119,7 @@ class Workspaces:
         except OSError as error:
             raise WorkspaceError(f"slot {slot.name} was tampered with ({error})", retryable=True) from error
         place.give(given.model_copy(update={"identity": identity}))
+        return place.checkout
 
     async def collect(self, slot: Path, snapshot: Snapshot, run_id: str) -> WorkspaceReport:
         """What the run in the slot changed; its unpushed work is in refs/agent-runs/<run id> from now on.
@@ -177,6 +178,12 @@ class Workspaces:
             dropped += old
         await asyncio.to_thread(drop_set_aside, self.settings.state_dir, limit)
         return dropped
+
+    async def vacate(self, slot: Path) -> None:
+        """Remove a slot that nobody uses any more, once its uncollected work is kept; raises WorkspaceError."""
+        with explained("vacating the slot"):
+            await self._collect_orphan(Slot(slot))
+            await asyncio.to_thread(remove, slot)
 
     def _complete(self, identity: Identity) -> Identity:
         return identity.model_copy(

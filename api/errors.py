@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
-from agent.errors import AgentBusy, AgentError, RequestRefused
+from agent.errors import AgentBusy, AgentError, DiskFull, RequestRefused
 from agent.outcome import one_line
 from api.parameter import parameter
 from deployments.prefect_calls import PrefectUnavailable
@@ -24,6 +24,7 @@ from store.errors import StoreError
 
 EXECUTION_FAILED = "execution failed"
 RETRY_SOON = {"retry-after": "5"}
+RETRY_LATER = {"retry-after": "60"}
 _SHOWN_CHARACTERS = 300
 
 _CODES = {
@@ -120,6 +121,8 @@ def explain(error: Exception, *, openai: bool) -> ApiError:
             return ApiError(400 if openai else 422, one_line(str(error)))
         case AgentBusy():
             return _busy(openai=openai)
+        case DiskFull():
+            return unavailable(str(error), code="disk_full", headers=RETRY_LATER)
         case AgentError() | PrefectUnavailable() | StoreError():
             return unavailable(str(error), headers=RETRY_SOON)
     return ApiError(500, "internal error; the service's log has the reason under this request's x-request-id")

@@ -28,6 +28,7 @@ class Capacity(BaseModel):
     agents: int
     free: int
     waiting: int
+    parked: int = Field(description="Processes of the CLI that have started and wait for a run.")
 
 
 class Health(BaseModel):
@@ -42,6 +43,9 @@ class Health(BaseModel):
     held: Held | None = Field(default=None, description="Jobs wait until then, and why.")
     paused: list[str] | None = Field(
         default=None, description="Work pools that an operator has paused; `agents` among them: no agent starts."
+    )
+    disk: Literal["low"] | None = Field(
+        default=None, description="There is too little room where the service writes: no work is taken."
     )
 
 
@@ -63,12 +67,15 @@ class Readiness(BaseModel):
 async def health(door: TheDoor) -> Health:
     """Answer at once, from memory, and never with an error for load: a dispatcher asks every two minutes."""
     slots = door.host.runtime.slots
-    capacity = Capacity(agents=slots.capacity, free=slots.free, waiting=slots.waiting)
+    capacity = Capacity(
+        agents=slots.capacity, free=slots.free, waiting=slots.waiting, parked=door.host.runtime.warm.parked
+    )
     paused = sorted(door.host.switch.paused) or None
     hold = door.host.hold
     held = Held(until=until, reason=hold.reason) if (until := hold.until) else None
     sandbox: Literal["none"] | None = None if door.host.runtime.enclosure.sandbox.bubblewrap else "none"
-    return Health(busy=door.host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused)
+    disk: Literal["low"] | None = "low" if door.host.disk.is_low else None
+    return Health(busy=door.host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused, disk=disk)
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})

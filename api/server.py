@@ -15,18 +15,24 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import uvicorn
 
+from agent.environment import known_secrets
 from agent.errors import NotConfigured
 from agent.settings import AgentSettings
 from api.app import create_app
+from api.expected import JOB_MOLD, chat_mold
 from api.settings import ApiSettings
 from deployments.bootstrap import BOOTSTRAP, apply_register
 from deployments.host import Host
+from deployments.leftovers import Leftovers
 from deployments.lifeline import watch_parent
 from deployments.logs import configure_logs
+from deployments.patience import opening, waiting_for
 from deployments.prefect_calls import PrefectUnavailable
+from deployments.prefect_engine import spare_the_loop, watch_children_without_threads
 from deployments.prefect_environment import prefect_home
 from deployments.prefect_server import PortInUse, listen
 from deployments.register import RegisterError, find_register, read_register
@@ -57,9 +63,18 @@ class HostProcess:
         self._settings = read_environment(HostSettings)
         self._store_settings = read_environment(StoreSettings)
         self._loop = asyncio.new_event_loop()
+        watch_children_without_threads(self._loop)
         self._status = 1  # until all went well
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+
+    def configure_logs(self) -> None:
+        """Write the log as the settings say, without the secrets that they have."""
+        own = (self._api_settings.api_bearer_token, self._settings.traces_headers)
+        secrets = [secret.get_secret_value() for secret in own if secret is not None]
+        secrets += known_secrets(self._agent_settings, os.environ)
+        secrets.append(urlsplit(self._store_settings.database_url or "").password or "")
+        configure_logs(self._settings.log_level, self._settings.log_format, secrets)
 
     def wait(self) -> int:
         """Run until all is over, and give the exit status."""
@@ -97,25 +112,39 @@ class HostProcess:
     async def _serve(self) -> None:
         register = read_register(find_register(Path.cwd()))
         async with (
-            self._open_store() as store,
-            Host(self._agent_settings, self._settings, store) as host,
+            opening(self._open_store(), "host", "its store") as store,
+            opening(Host(self._agent_settings, self._settings, store), "host", "an earlier one's rest to end") as host,
         ):
-            async with store.turns.turn(BOOTSTRAP):
-                await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
-                await apply_register(host.prefect, register, self._settings.lost_after)
+            with waiting_for("host", "Prefect to take the register"):
+                async with store.turns.turn(BOOTSTRAP):
+                    await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
+                    await apply_register(host.prefect, register, self._settings.lost_after)
+            host.runtime.warm.expect(hot=chat_mold(self._api_settings), spare=JOB_MOLD)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
                 Settling(host).watching(),
                 host.switch.watching(),
                 host.cancelling.watching(),
-                Upkeep(host.runtime.workspaces, store, self._store_settings).going_on(),
+                self._upkeep(host).going_on(),
                 AgentHostWorker(AgentWork(host)).working(self._hurry),
                 AgentHostWorker(TriageWork(host)).working(self._hurry),
+                host.runtime.warm.filling(),
                 self._api(host),
             ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"
+                spare_the_loop()
                 print(f"host ready: {address} ({host.runtime.slots.capacity} agents at once)", flush=True)
                 await self._stop.wait()
+
+    def _upkeep(self, host: Host) -> Upkeep:
+        return Upkeep(
+            workspaces=host.runtime.workspaces,
+            store=host.store,
+            settings=self._store_settings,
+            run_retention_days=self._settings.run_retention_days,
+            leftovers=Leftovers(host.runtime.workspaces, host.in_flight, host.runtime.slots.capacity),
+            is_disk_low=lambda: host.disk.is_low,
+        )
 
     def _open_store(self) -> AbstractAsyncContextManager[Store]:
         settings = self._store_settings
@@ -148,12 +177,12 @@ class HostProcess:
 
 def main() -> NoReturn:
     """Serve until SIGTERM or SIGINT, or until the parent that started this has gone."""
-    configure_logs()
     try:
         process = HostProcess()
     except SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(CANNOT_START)
+    process.configure_logs()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: process.stop())
     watch_parent(process.stop_at_once)

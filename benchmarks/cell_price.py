@@ -106,7 +106,7 @@ async def cold_start(runtime: Runtime, slot: Slot, run_id: str) -> float:
 
     checkout = await runtime.prepare(slot, request, run_id, allow_stale=False)
     began = time.perf_counter()
-    async with runtime.converse(run_id, request, checkout, listen) as conversation:
+    async with runtime.converse(run_id, request, slot, checkout, listen) as conversation:
         await conversation.hold(request.prompt)
     await runtime.collect(slot, checkout, run_id)
     return 1000 * (said[0] - began)

@@ -1,7 +1,7 @@
 """Sixteen chat completions at once: the service, the bare CLI with as many at a time, and Prefect's stock SQLite.
 
-`python -m benchmarks.chat_burst` prints all three, and exits with 1 when the service takes more than 1.6 times what the
-bare CLI takes, or leaves a caller without an answer.
+`python -m benchmarks.chat_burst` measures all three, and exits with 1 when the service takes more than 1.6 times what
+the bare CLI takes, or leaves a caller without an answer.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import httpx
 
 from agent.installation import find_cli
 from agent.settings import AgentSettings
+from benchmarks.figures import Comparison, Figure
+from benchmarks.register import TITLES
+from benchmarks.report import Findings, publish
 from benchmarks.stock import stock_prefect
 from demo.model import OfflineModel
 from demo.repository import create_repository, git
@@ -27,10 +30,14 @@ CAPACITY = 8
 BOUND = 1.6
 PROMPT = 'offline-model: {"text": "pong"}'
 STOCK_LIMIT_SECONDS = 180.0
+TEXT = """\
+Sixteen callers at once where eight agents have room: on the embedded Prefect server as we set it up, and on Prefect's
+SQLite server as it comes, both beside the bare CLI."""
 
 
 def main() -> int:
-    """Measure, print, and judge; gives the exit status."""
+    """Measure, and publish; gives the exit status."""
+    found = Findings()
     callers = int(os.environ.get("CALLERS", CALLERS))
     with tempfile.TemporaryDirectory() as scratch, OfflineModel(record=False) as model:
         directory = Path(scratch)
@@ -43,18 +50,26 @@ def main() -> int:
             with set_stage(directory / "stock", model.url, settings) as stage:
                 asyncio.run(burst(stage, 1))
                 stock, stock_answered, stock_unavailable = asyncio.run(burst(stage, callers))
-    print(f"{callers} chat completions at once, {CAPACITY} agents at a time, on {os.cpu_count()} cores\n")
-    print(f"{'':34}{'seconds':>8}{'ratio':>7}{'answered':>10}{'503':>5}")
-    rows = {
-        "bare claude -p": (bare, callers, 0),
-        "the service, embedded server": (ours, answered, unavailable),
-        "the service, stock Prefect SQLite": (stock, stock_answered, stock_unavailable),
-    }
-    for name, (seconds, good, refused) in rows.items():
-        print(f"{name:34}{seconds:8.1f}{seconds / bare:7.2f}{good:10}{refused:5}")
-    held = answered == callers and ours / bare <= BOUND
-    print(f"\nbound: all answered, ratio at most {BOUND}: {'held' if held else 'NOT HELD'}")
-    return 0 if held else 1
+    rival = f"claude -p, {CAPACITY} at a time"
+    found.comparisons = [
+        Comparison(
+            name=f"{callers} answers, {answered} of them 200, {unavailable} 503",
+            rival_name=rival,
+            ours=[ours],
+            rival=[bare],
+            unit="s",
+            at_most=BOUND,
+        ),
+        Comparison(
+            name=f"on Prefect's stock SQLite server: {stock_answered} of them 200, {stock_unavailable} 503",
+            rival_name=rival,
+            ours=[stock],
+            rival=[bare],
+            unit="s",
+        ),
+    ]
+    found.figures = [Figure(name="callers without an answer", values=[callers - answered], unit="", at_most=0)]
+    return publish(found.part("chat_burst", TITLES["chat_burst"], TEXT))
 
 
 async def burst(stage: Stage, callers: int) -> tuple[float, int, int]:

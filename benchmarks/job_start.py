@@ -1,188 +1,101 @@
 """How soon a job starts: ours, and a deployment on Prefect's stock process worker.
 
-`python -m benchmarks.job_start` prints, for both, the seconds from the accepted request to the run's first line (the
-time of its state Running, as Prefect has it) and to the start of the agent's process, and exits with 1 when ours is not
-at least 8 times sooner. JOBS sets how many of ours are measured; of the rival's, fewer.
+`python -m benchmarks.job_start` measures both, in turn, from the accepted request to the run's first line (the time of
+its state Running, as Prefect has it) and to the agent's process, and exits with 1 when ours is not at least 8 times
+sooner. JOBS sets how many of each are measured.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 
-from benchmarks.stock import end, stock_environment, stock_prefect
-from demo.model import OfflineModel
-from demo.stage import Stage, set_stage
+from benchmarks.asking import at_rest, client_of
+from benchmarks.figures import Comparison
+from benchmarks.jobs import RUN_SECONDS, prefect_of, run_job
+from benchmarks.register import TITLES
+from benchmarks.report import Findings, publish
+from benchmarks.rivals.stock_worker import run_stock_job, stock_worker
+from benchmarks.scene import open_scene
+from benchmarks.stock import stock_prefect
+from demo.stage import Stage
 
-BOUND = 8.0
-JOBS = 9
-RIVALS = 4
-RUN_SECONDS = 120.0
-RIVAL = """
-import subprocess, time
-from pathlib import Path
-from prefect import flow
+BOUND = 1 / 8
+JOBS = 5
+RIVALS = {"the stock worker": None, "the stock worker, polling each second": "1"}
+TEXT = """\
+A job from its acceptance to the run's first line, and to its agent's process: one that is started for it, or one
+that was parked and begins. The rival is a deployment on `prefect worker start`, which looks for work every ten
+seconds unless it is told to look each second, and starts an interpreter for each run."""
 
-@flow
-def job(stamp: str) -> None:
-    Path(stamp).write_text(str(time.time()))  # where the agent's process would be started
-    subprocess.run(["true"], check=True)
-"""
-DEPLOY = """
-from pathlib import Path
-from prefect import flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
-
-with get_client(sync_client=True) as client:
-    client.create_work_pool(WorkPoolCreate(name="stock", type="process"))
-flow.from_source(str(Path.cwd()), "rival.py:job").deploy("stock", work_pool_name="stock", print_next_steps=False)
-"""
-
-
-@dataclass
-class Start:
-    """Of one job, in seconds from its acceptance."""
-
-    first_line: float
-    process: float
+Start = tuple[float, float]
+"""Milliseconds to the first line, and to the agent's process."""
 
 
 def main() -> int:
-    """Measure, print, and judge; gives the exit status."""
+    """Measure, and publish; gives the exit status."""
+    found = Findings()
     jobs = int(os.environ.get("JOBS", JOBS))
-    with tempfile.TemporaryDirectory() as scratch, OfflineModel(record=False) as model:
-        directory = Path(scratch)
-        with set_stage(directory / "ours", model.url) as stage:
-            ours = asyncio.run(our_starts(stage, jobs))
-        rows = {"ours": ours}
-        for name, query in {"stock worker": None, "stock worker, polling each second": "1"}.items():
-            rows[name] = rival_starts(directory / name.replace(" ", "-"), query, min(jobs, RIVALS))
-    print(f"{'seconds to':36}{'first line':>24}{'agent process':>26}{'jobs':>6}")
-    for name, starts in rows.items():
-        columns = [spread([start.first_line for start in starts]), spread([start.process for start in starts])]
-        print(f"{name:36}{columns[0]:>24}{columns[1]:>26}{len(starts):6}")
-    ratios = [ratio(rows, "stock worker", part) for part in ("first_line", "process")]
-    held = min(ratios) >= BOUND
-    print(f"\ntimes sooner than the stock worker: first line {ratios[0]:.1f}, agent process {ratios[1]:.1f}")
-    print(f"bound: at least {BOUND:.0f}: {'held' if held else 'NOT HELD'}")
-    return 0 if held else 1
+    with open_scene() as scene:
+        for rival, query in RIVALS.items():
+            directory = scene.directory / rival.replace(" ", "-")
+            with (
+                stock_prefect(directory) as url,
+                stock_worker(directory, url, query),
+                httpx.Client(base_url=url, timeout=30, trust_env=False) as prefect,
+            ):
+                pairs = [pair(scene.stage, prefect, directory / f"stamp-{number}") for number in range(jobs + 1)][1:]
+            found.comparisons += compare(rival, pairs, BOUND if query is None else None)
+    return publish(found.part("job_start", TITLES["job_start"], TEXT))
 
 
-def ratio(rows: dict[str, list[Start]], rival: str, part: str) -> float:
-    """How many times sooner ours is, by medians."""
-    ours, theirs = (statistics.median(getattr(start, part) for start in rows[name]) for name in ("ours", rival))
-    return float(theirs / ours)
+def pair(stage: Stage, prefect: httpx.Client, stamp: Path) -> tuple[Start, Start]:
+    """A job of ours, and then one of the rival's."""
+    return asyncio.run(our_start(stage)), run_stock_job(prefect, stamp)
 
 
-def spread(values: list[float]) -> str:
-    """Median, and the range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}..{max(values):.2f})"
+def compare(rival: str, pairs: list[tuple[Start, Start]], bound: float | None) -> list[Comparison]:
+    """Ours over the rival's, by both measures."""
+    return [
+        Comparison(
+            name=name,
+            rival_name=rival,
+            ours=[ours[measure] for ours, _ in pairs],
+            rival=[theirs[measure] for _, theirs in pairs],
+            at_most=bound,
+        )
+        for measure, name in enumerate(("a job's first line", "a job's agent"))
+    ]
 
 
-async def our_starts(stage: Stage, jobs: int) -> list[Start]:
-    """Jobs one after the other, after one that is not counted: it fetches the repository."""
-    headers = {"Authorization": f"Bearer {stage.token}"}
-    body = {"agent": "recruiter-triage", "prompt": 'offline-model: {"text": "pong"}'}
-    user, password = stage.prefect_auth.split(":", 1)
-    starts = []
-    async with (
-        httpx.AsyncClient(base_url=stage.url, headers=headers, timeout=RUN_SECONDS) as client,
-        httpx.AsyncClient(base_url=f"{stage.prefect_url}/api", auth=(user, password)) as prefect,
-    ):
-        for _ in range(jobs + 1):
-            accepted = time.time()
-            begun = asyncio.create_task(agent_begun(stage, accepted))
-            job_id = (await client.post("/execute", json=body)).raise_for_status().json()["job_id"]
-            job = (await client.get(f"/jobs/{job_id}", params={"wait": RUN_SECONDS})).raise_for_status().json()
-            if job["status"] != "completed":
-                raise RuntimeError(f"a job ended as {job['status']}: {job}")
-            run = (await prefect.get(f"/flow_runs/{job_id}")).raise_for_status().json()
-            starts.append(Start(moment(run["start_time"]) - accepted, await begun - accepted))
-            await asyncio.sleep(0.3)
-    return starts[1:]
+async def our_start(stage: Stage) -> Start:
+    """One job of ours, the service at rest."""
+    await at_rest(stage)
+    async with client_of(stage) as client, prefect_of(stage) as prefect:
+        coming_up = asyncio.create_task(process_begun(stage, time.time()))
+        job = await run_job(client, prefect)
+        begun = coming_up.result() if coming_up.done() else job.agent_begun
+        coming_up.cancel()
+    return job.begun, min(begun, job.agent_begun)
 
 
-async def agent_begun(stage: Stage, since: float) -> float:
-    """When the first process of the CLI came up after that moment."""
+async def process_begun(stage: Stage, since: float) -> float:
+    """When the first process of the CLI came up after that moment, in milliseconds."""
     service = psutil.Process(stage.process.pid)
     async with asyncio.timeout(RUN_SECONDS):
         while True:
             for process in service.children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     if process.name() == "claude" and process.create_time() >= since - 0.02:
-                        return process.create_time()
+                        return 1000 * (process.create_time() - since)
             await asyncio.sleep(0.02)
-
-
-def rival_starts(directory: Path, query_seconds: str | None, jobs: int) -> list[Start]:
-    """The same on the stock worker, its first job not counted either."""
-    with (
-        stock_prefect(directory) as url,
-        stock_worker(directory, url, query_seconds),
-        httpx.Client(base_url=url, timeout=30) as prefect,
-    ):
-        return [rival_start(prefect, directory / f"stamp-{number}") for number in range(jobs + 1)][1:]
-
-
-@contextmanager
-def stock_worker(directory: Path, url: str, query_seconds: str | None) -> Iterator[None]:
-    """A process worker with one deployment."""
-    work = directory / "work"
-    work.mkdir()
-    (work / "rival.py").write_text(RIVAL)
-    environment = dict(stock_environment(directory)) | {"PREFECT_API_URL": url}
-    if query_seconds is not None:
-        environment["PREFECT_WORKER_QUERY_SECONDS"] = query_seconds
-    deploy = [sys.executable, "-c", DEPLOY]
-    subprocess.run(deploy, cwd=work, env=environment, check=True, capture_output=True, timeout=RUN_SECONDS)
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "stock"]
-    with (directory / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
-            command, cwd=work, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-        )
-    try:
-        yield
-    finally:
-        end(worker)
-
-
-def rival_start(prefect: httpx.Client, stamp: Path) -> Start:
-    """One run of the deployment, from its creation to its end."""
-    deployment = prefect.get("/deployments/name/job/stock").raise_for_status().json()["id"]
-    accepted = time.time()
-    body = {"parameters": {"stamp": str(stamp)}, "state": {"type": "SCHEDULED"}}
-    run: dict[str, Any] = (
-        prefect.post(f"/deployments/{deployment}/create_flow_run", json=body).raise_for_status().json()
-    )
-    until = time.monotonic() + RUN_SECONDS
-    while run["state_type"] not in ("COMPLETED", "FAILED", "CRASHED"):
-        if time.monotonic() > until:
-            raise RuntimeError(f"the stock worker did not end its run: {json.dumps(run)[:500]}")
-        time.sleep(0.1)
-        run = prefect.get(f"/flow_runs/{run['id']}").raise_for_status().json()
-    return Start(moment(run["start_time"]) - accepted, float(stamp.read_text()) - accepted)
-
-
-def moment(text: str) -> float:
-    """Seconds since 1970."""
-    return datetime.fromisoformat(text).timestamp()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import http.client
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -17,19 +16,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from agent.lease import Lease
 from agent.provider import ProviderProxy
 from agent.settings import AgentSettings
+from benchmarks.figures import Comparison, Figure
+from benchmarks.register import TITLES
+from benchmarks.report import Findings, publish
 
 CHUNKS = 50
 WARM_UP = 20
 # As long as the CLI's first request of a run.
 PROMPT = "x" * 43_000
 
+TEXT = "The same streamed call of the offline model, directly and through the proxy that has the key, in turn."
+
 Timings = dict[str, list[float]]
 
 
-def main() -> None:
+def main() -> int:
     """Run the model and the client as processes of their own, and the proxy in this one, as a host does."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.provider_proxy", description=__doc__)
     parser.add_argument("--calls", type=int, default=200, help="measured calls each way, one after the other")
@@ -37,12 +40,17 @@ def main() -> None:
     options = parser.parse_args()
     if options.client:
         print(json.dumps(call_in_turn(options.client, options.calls)))
-    else:
-        asyncio.run(measure(options.calls))
+        return 0
+    found = Findings()
+    found.comparisons, found.figures = asyncio.run(measure(options.calls))
+    return publish(found.part("provider_proxy", TITLES["provider_proxy"], TEXT))
 
 
-async def measure(calls: int) -> None:
-    """Print both ways side by side."""
+Found = tuple[list[Comparison], list[Figure]]
+
+
+async def measure(calls: int) -> Found:
+    """Both ways side by side."""
     with TemporaryDirectory() as directory:
         port_file = Path(directory, "port")
         model = await asyncio.create_subprocess_exec(
@@ -53,13 +61,13 @@ async def measure(calls: int) -> None:
         try:
             while not port_file.exists():
                 await asyncio.sleep(0.01)
-            await measure_against(f"http://127.0.0.1:{port_file.read_text().strip()}", calls)
+            return await measure_against(f"http://127.0.0.1:{port_file.read_text().strip()}", calls)
         finally:
             model.kill()
             await model.wait()
 
 
-async def measure_against(url: str, calls: int) -> None:
+async def measure_against(url: str, calls: int) -> Found:
     """Call the model directly and through a proxy, in turn, and report."""
     settings = AgentSettings.model_validate({"anthropic_base_url": url, "anthropic_api_key": "sk-benchmark"})
     async with ProviderProxy(settings) as proxy:
@@ -71,18 +79,21 @@ async def measure_against(url: str, calls: int) -> None:
             stdout=subprocess.PIPE,
         )
         printed, _ = await client.communicate()
-        report(json.loads(printed), lease, time.process_time() - before)
+        return report(json.loads(printed), 1000 * (time.process_time() - before) / len(lease.calls))
 
 
-def report(ways: list[Timings], lease: Lease, cpu_seconds: float) -> None:
-    """A table in milliseconds; minima next to medians, for machines that are busy with other things."""
-    print(f"{len(ways[0]['first'])} calls each way, {CHUNKS} chunks an answer, ms")
-    print(f"{'':14}{'directly':>20}{'through the proxy':>20}{'more':>16}")
-    for name in ("first", "whole"):
-        for word, of in (("median", statistics.median), ("minimum", min)):
-            direct, through = (of(way[name]) for way in ways)
-            print(f"{name:6}{word:8}{direct:20.2f}{through:20.2f}{through - direct:16.2f}")
-    print(f"CPU of the proxy: {1000 * cpu_seconds / len(lease.calls):.2f} ms a call")
+def report(ways: list[Timings], cpu_milliseconds: float) -> Found:
+    """What both ways took, pair by pair."""
+    comparisons = [
+        Comparison(
+            name=f"a model call through the proxy: {words}",
+            rival_name="the same call without it",
+            ours=ways[1][name],
+            rival=ways[0][name],
+        )
+        for name, words in (("first", "its first byte"), ("whole", f"the whole of its {CHUNKS} chunks"))
+    ]
+    return comparisons, [Figure(name="the proxy's CPU for a call", values=[cpu_milliseconds])]
 
 
 def call_in_turn(ways: list[list[str]], calls: int) -> list[Timings]:
@@ -116,4 +127,4 @@ def call(connection: http.client.HTTPConnection, key: str) -> tuple[float, float
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

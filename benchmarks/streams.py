@@ -1,6 +1,6 @@
 """Streamed chat completions: how soon the first word comes, and whether 200 at once all come to their end.
 
-`python -m benchmarks.streams` prints both, and exits with 1 when
+`python -m benchmarks.streams` measures both, and exits with 1 when
 
 - the first content is with its client later than after 1.25 times what the CLI itself took to say it, in the same run;
 - a stream is not complete, its words are out of order, or the streams have less than two chunks each on average;
@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -28,6 +27,9 @@ import psutil
 
 from agent.installation import find_cli
 from agent.settings import AgentSettings
+from benchmarks.figures import Comparison, Figure
+from benchmarks.register import TITLES
+from benchmarks.report import Findings, publish
 from demo.model import OfflineModel
 from demo.stage import Stage, set_stage
 
@@ -46,6 +48,10 @@ deployments:
     work_pool: {name: agents}
 """
 
+TEXT = """\
+How much later a caller has the first word than the CLI has said it, and whether two hundred streams at once all come to
+their end: a busy host joins what waits for a caller into fewer chunks."""
+
 STAMPING_CLI = """\
 #!{python}
 import os, sys, subprocess, time
@@ -62,42 +68,45 @@ sys.exit(child.wait())
 
 
 def main() -> int:
-    """Measure, print, and judge; gives the exit status."""
+    """Measure, and publish; gives the exit status."""
+    found = Findings()
     count = int(os.environ.get("STREAMS", STREAMS))
     with tempfile.TemporaryDirectory() as scratch, OfflineModel(record=False) as model:
         register = Path(scratch) / "prefect.yaml"
         register.write_text(REGISTER)
-        is_soon = report_first_words(first_words(Path(scratch), model.url, register))
-        is_whole = report_crowd(crowded(Path(scratch), model.url, register, count))
-    held = is_soon and is_whole
-    print(f"\nbounds: ratio {RATIO_BOUND}, all complete, {GROWTH_BOUND_MIB:.0f} MiB: {'held' if held else 'NOT HELD'}")
-    return 0 if held else 1
-
-
-def report_first_words(told: list[tuple[float, float]]) -> bool:
-    """Print both sides of each run, and whether they are near enough."""
-    ratio = statistics.median(ours / cli for cli, ours in told)
-    more = statistics.median(ours - cli for cli, ours in told)
-    print(f"first content, {len(told)} runs, one after the other; ms since the request was sent")
-    print(f"{'':22}{'median':>8}{'minimum':>9}")
-    for name, times in zip(("the CLI says it", "the client has it"), zip(*told, strict=True), strict=True):
-        print(f"{name:22}{1000 * statistics.median(times):8.0f}{1000 * min(times):9.0f}")
-    print(f"{'ratio':22}{ratio:8.3f}  ({1000 * more:.1f} ms later)\n", flush=True)
-    return ratio <= RATIO_BOUND
-
-
-def report_crowd(crowd: Crowd) -> bool:
-    """Print what became of the streams, and whether all is well."""
-    cores = os.cpu_count()
-    print(f"{crowd.count} streams at once, {crowd.capacity} agents at a time, {cores} cores: {crowd.seconds:.0f} s")
-    print(f"{'complete, in order':22}{crowd.complete:8}")
-    print(f"{'chunks a stream':22}{crowd.chunks / crowd.count:8.1f} of {WORDS} words: a busy host joins what waits")
-    memory = f"{crowd.before_mib:8.0f} before, {crowd.peak_mib:.0f} at most, {crowd.after_mib:.0f} after"
-    print(f"{'host memory, MiB':22}{memory}")
+        told = first_words(Path(scratch), model.url, register)
+        crowd = crowded(Path(scratch), model.url, register, count)
+    found.comparisons = [
+        Comparison(
+            name="first content at the client",
+            rival_name="when the CLI said it, in the same run",
+            ours=[1000 * ours for _, ours in told],
+            rival=[1000 * cli for cli, _ in told],
+            at_most=RATIO_BOUND,
+        )
+    ]
+    found.figures = figures_of(crowd)
     for fault in crowd.faults[:5]:
         print(f"  {fault}")
-    whole = crowd.complete == crowd.count and crowd.chunks >= 2 * crowd.count
-    return whole and crowd.peak_mib - crowd.before_mib <= GROWTH_BOUND_MIB
+    return publish(found.part("streams", TITLES["streams"], TEXT))
+
+
+def figures_of(crowd: Crowd) -> list[Figure]:
+    """What became of many streams at once, and what that took."""
+    few = max(0.0, 2 - crowd.chunks / crowd.count)
+    name = f"{crowd.count} streams at once, {crowd.capacity} agents at a time"
+    return [
+        Figure(name=f"{name}: until the last has ended", values=[crowd.seconds], unit="s"),
+        Figure(name="not complete, or out of order", values=[len(crowd.faults)], unit="streams", at_most=0),
+        Figure(name=f"chunks a stream, of {WORDS} words", values=[crowd.chunks / crowd.count], unit=""),
+        Figure(name="chunks less than two a stream", values=[few], unit="", at_most=0),
+        Figure(
+            name="the host's memory grew by, at most",
+            values=[crowd.peak_mib - crowd.before_mib],
+            unit="MiB",
+            at_most=GROWTH_BOUND_MIB,
+        ),
+    ]
 
 
 def first_words(scratch: Path, model_url: str, register: Path) -> list[tuple[float, float]]:

@@ -1,25 +1,54 @@
-"""`agent-service cancel`: ends a job, and waits until nothing of it is left."""
+"""`agent-service cancel`: ends jobs, and waits until nothing of them is left."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
+import httpx
+import typer
+
+from agent.printable import printable
+from cli.completion import complete_running_job
+from cli.ending import print_json
+from cli.job_ids import whole_id
 from cli.service import ServiceRefused, reach_service
+
+HELP = (
+    "End jobs, whether they wait or are at work, and wait until nothing of them runs any more.\n\n"
+    "A job that is over stays as it is. Exits with 0 once all are over, 4 if the service is not there or refuses."
+)
 
 _LOOK_SECONDS = 0.2
 _PATIENCE_SECONDS = 60.0
 
 
-def cancel_job(job_id: str) -> int:
-    """Have the running service end the job, and print what it came to; gives the exit status."""
+def cancel(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB...", help="Their ids, or the beginnings of them.", autocompletion=complete_running_job
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the jobs as a JSON list.")] = False,
+) -> None:
+    """End jobs; HELP is what its user reads."""
     with reach_service() as service:
-        job: dict[str, Any] = service.post(f"/jobs/{job_id}/cancel").json()
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while job["status"] == "running":
-            if time.monotonic() > deadline:
-                raise ServiceRefused(f"the job {job_id} was told to end, and still runs")
-            time.sleep(_LOOK_SECONDS)
-            job = service.get(f"/jobs/{job_id}").json()
-    print(f"{job['state']}: {job.get('error') or job['status']}")
-    return 0
+        asked = [whole_id(service, job) for job in jobs]
+        told = [service.post(f"/jobs/{job_id}/cancel").json() for job_id in asked]
+        ended = [_ended(service, job) for job in told]
+    if as_json:
+        print_json(ended)
+        return
+    for job in ended:
+        print(f"{job['state']}: {printable(job.get('error') or job['status'], one_line=True)}")
+
+
+def _ended(service: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while job["status"] == "running":
+        if time.monotonic() > deadline:
+            raise ServiceRefused(f"the job {job['job_id']} was told to end, and still runs")
+        time.sleep(_LOOK_SECONDS)
+        job = service.get(f"/jobs/{job['job_id']}").json()
+    return job

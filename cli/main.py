@@ -12,17 +12,17 @@ import typer
 from agent.errors import AgentError
 from agent.settings import AgentSettings
 from api.settings import ApiSettings
-from cli import switch
-from cli.cancel import cancel_job
+from cli import cancel, doctor, jobs, run, switch, watch
 from cli.demo import show_demo
+from cli.exit_status import EPILOG, REFUSED
 from cli.kept import kept
 from cli.register import apply_register
-from cli.run import run_agent
 from cli.service import ServiceRefused
 from cli.triage import plan_triage, run_triage
 from deployments.backup import BackupFailed, back_up
+from deployments.prefect_environment import chosen_environment
 from deployments.prefect_server import PortInUse, PrefectServerFailed
-from deployments.settings import SettingsError, read_environment
+from deployments.settings import HostSettings, SettingsError, read_environment
 from deployments.supervisor import supervise
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, help="Run headless Claude Code agents for other programs.")
@@ -40,18 +40,16 @@ class Part(StrEnum):
 def up(only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None) -> None:
     """Start the service on this machine: Prefect's server, the API, and the agents' host."""
     settings, api = read_environment(AgentSettings), read_environment(ApiSettings)
-    raise typer.Exit(supervise(settings.state_dir, (api.api_host, api.api_port), only.value if only else None))
+    for_server = chosen_environment(read_environment(HostSettings))
+    address = (api.api_host, api.api_port)
+    raise typer.Exit(supervise(settings.state_dir, address, only.value if only else None, for_server))
 
 
-@app.command()
-def run(
-    agent: Annotated[str, typer.Argument(help="The agent's name, or the path of its definition.")],
-    prompt: Annotated[str, typer.Argument(help="What it is to do.")],
-    budget: Annotated[float, typer.Option(help="The most it may cost, in US dollars.")] = 5.0,
-    timeout: Annotated[int, typer.Option(help="How long it may take, in seconds.")] = 2700,
-) -> None:
-    """Have the running service run an agent, and print its answer."""
-    raise typer.Exit(run_agent(agent, prompt, budget, timeout))
+app.command(help=run.HELP, epilog=EPILOG)(run.run)
+app.command(help=watch.HELP, epilog=EPILOG)(watch.watch)
+app.command(help=jobs.HELP)(jobs.jobs)
+app.command(help=cancel.HELP)(cancel.cancel)
+app.command(help=doctor.HELP)(doctor.doctor)
 
 
 @app.command()
@@ -68,23 +66,20 @@ def triage(
 
 
 @app.command()
-def cancel(job_id: Annotated[str, typer.Argument(help="The job's id, which is its flow run's.")]) -> None:
-    """End a job, whether it waits or is at work."""
-    raise typer.Exit(cancel_job(job_id))
-
-
-@app.command()
 def pause(
     cancel: Annotated[bool, typer.Option("--cancel", help="Also end the agents that are at work.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is paused as JSON.")] = False,
 ) -> None:
     """Start no agent any more, on any host, until `resume`; jobs may still be queued."""
-    raise typer.Exit(switch.pause(cancel=cancel))
+    raise typer.Exit(switch.pause(cancel=cancel, as_json=as_json))
 
 
 @app.command()
-def resume() -> None:
-    """Start agents again after `pause`."""
-    raise typer.Exit(switch.resume())
+def resume(
+    as_json: Annotated[bool, typer.Option("--json", help="Print what is still paused as JSON.")] = False,
+) -> None:
+    """Start agents again after `pause`; of what each schedule has missed meanwhile, one run is made up for."""
+    raise typer.Exit(switch.resume(as_json=as_json))
 
 
 @app.command()
@@ -110,7 +105,10 @@ def main() -> None:
     """Run the command; what an operator can mend is one line on stderr."""
     try:
         app()
-    except (AgentError, BackupFailed, PortInUse, PrefectServerFailed, ServiceRefused, SettingsError) as error:
+    except ServiceRefused as error:
+        print(f"agent-service: {error}", file=sys.stderr)
+        sys.exit(REFUSED)
+    except (AgentError, BackupFailed, PortInUse, PrefectServerFailed, SettingsError) as error:
         print(f"agent-service: {error}", file=sys.stderr)
         sys.exit(1)
 

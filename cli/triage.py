@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.triage_report import TriageReport
-from cli.run import EXIT_STATUS
+from cli.exit_status import OF_JOB
 from cli.service import reach_service
 
 _LOOK_SECONDS = 0.5
@@ -35,7 +35,7 @@ def run_triage(name: str, *, again: bool, as_json: bool) -> int:
     if job["status"] != "completed":
         cause = job.get("error") or (job.get("structured") or {}).get("notes") or job["status"]
         print(f"agent-service: the triage ended as {job['status']}: {cause}", file=sys.stderr)
-    return EXIT_STATUS[job["status"]]
+    return OF_JOB[job["status"]]
 
 
 def plan_triage(name: str, *, again: bool, as_json: bool) -> int:

@@ -10,10 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 from uuid import UUID
 
-from prefect import Flow
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -23,15 +21,14 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import AsyncClientContext, SyncClientContext
-from prefect.exceptions import Abort, ObjectNotFound
-from prefect.flow_engine import run_flow_async
-from prefect.states import Cancelled, Pending, Scheduled
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling as CancellingState
+from prefect.states import Pending, Scheduled
 
 from agent.conversation import Content
-from agent.errors import AgentBusy, AgentPaused, NotConfigured
+from agent.errors import AgentBusy, AgentPaused, DiskFull, NotConfigured
 from agent.events import Sink, bound
 from agent.models import AgentRequest, Outcome
 from agent.provider import ProviderProxy
@@ -39,18 +36,26 @@ from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from agent.slots import Slot
 from agent.snapshot import Resumption
+from agent.trouble import Trouble
+from deployments.asked import run_name
 from deployments.cancelling import Cancelling
+from deployments.credential_age import credential_since
+from deployments.disk import Disk
+from deployments.execution import Execution
 from deployments.hold import Hold
-from deployments.in_flight import InFlight, Whereabouts
+from deployments.in_flight import InFlight
 from deployments.inline import InlineRun
+from deployments.metrics import HostMetrics
 from deployments.prefect_calls import calling_prefect
+from deployments.prefect_engine import create_run, do_without_suspension
 from deployments.settings import HostSettings
 from deployments.switch import AGENTS, Priority, Switch
+from deployments.traces import tracing
+from deployments.watching import Observer
 from flows.agent_run import agent_run
 from flows.triage import triage
 from store.store import Store
-from tasks.conclusion import CANCELLED, end_journal
-from tasks.context import RunContext, running
+from tasks.conclusion import CANCELLED
 from tasks.inputs import store_input
 
 WORK_POOL = AGENTS
@@ -63,9 +68,6 @@ _log = logging.getLogger(__name__)
 
 _BOOKKEEPING_SECONDS = 15.0
 
-# Prefect types an async flow by its coroutine, and its engine by what that gives.
-_FLOW = cast("Flow[[AgentRequest], Any]", agent_run)
-
 
 class Host:
     """Runs agents: for callers who wait, at once in this process; for the rest, through the work pool."""
@@ -73,8 +75,11 @@ class Host:
     def __init__(self, agent_settings: AgentSettings, settings: HostSettings, store: Store) -> None:
         self.settings = settings
         self.hold = Hold()
-        self._provider = _provider(agent_settings, self.hold)
+        self._provider = _provider(agent_settings, self._hear)
         self.runtime = Runtime(agent_settings, self._provider)
+        self.disk = Disk(agent_settings.state_dir, settings.min_free_disk_mb)
+        self.metrics = HostMetrics(self)
+        self.observers: list[Observer] = [self.metrics.runs]
         self.store = store
         self.nudge: Callable[[], None] = lambda: None
         self.triage_nudge: Callable[[], None] = lambda: None
@@ -84,13 +89,15 @@ class Host:
         self.resumptions: dict[UUID, Resumption] = {}
         self.carried: list[tuple[FlowRun, Slot]] = []
         """Runs that an earlier host has begun, each in the slot that it had: the worker takes them first of all."""
-        self._at_work: list[RunContext] = []
+        self.execution = Execution(self)
         self._inline: set[InlineRun] = set()
         self._flow_id: UUID | None = None
         self._triage_flow_id: UUID | None = None
         self._known_deployment_id: UUID | None = None
 
     async def __aenter__(self) -> Host:
+        do_without_suspension()
+        await self._stack.enter_async_context(tracing(self.settings, self.observers, self.in_flight.host_id))
         # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these.
         clients = await self._stack.enter_async_context(AsyncClientContext())
         self._stack.enter_context(SyncClientContext())
@@ -98,6 +105,8 @@ class Host:
         if self._provider is not None:
             await self._stack.enter_async_context(self._provider)
         await self.runtime.open()
+        self.metrics.tell_credential(await asyncio.to_thread(credential_since, self.runtime.settings))
+        await self._stack.enter_async_context(self.metrics.watching())
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
@@ -130,7 +139,12 @@ class Host:
     @property
     def busy(self) -> bool:
         """Whether an agent that is asked for now would have to wait."""
-        return self.runtime.slots.free == 0 or self.switch.holds_agents or self.hold.until is not None
+        held = self.switch.holds_agents or self.hold.until is not None or self.disk.is_low
+        return held or self.runtime.slots.free == 0
+
+    def _hear(self, trouble: Trouble) -> None:
+        self.hold.hear(trouble)
+        self.metrics.hear(trouble)
 
     async def submit(
         self,
@@ -143,9 +157,11 @@ class Host:
     ) -> UUID:
         """Queue a run of its own for `request`, and give its id; for the same `key` it is the same run.
 
-        Raises PrefectUnavailable or StoreUnavailable.
+        Raises DiskFull, PrefectUnavailable or StoreUnavailable.
         """
         self.runtime.check_bounds(request)
+        if self.disk.is_low:
+            raise DiskFull
         small = await store_input(self.store, request)
         async with calling_prefect():
             flow_run = await self.prefect.create_flow_run_from_deployment(
@@ -222,18 +238,22 @@ class Host:
     ) -> AsyncIterator[InlineRun]:
         """A run in this process, started once it has a slot; whoever leaves before its outcome cancels it.
 
-        Raises AgentBusy when no slot came free in time, or too many wait already; AgentPaused, PrefectUnavailable,
-        StoreUnavailable.
+        Raises AgentBusy when no slot came free in time, or too many wait already; AgentPaused, DiskFull,
+        PrefectUnavailable, StoreUnavailable.
         """
         self.runtime.check_bounds(request)
         if self.switch.holds_agents:
             raise AgentPaused
+        if self.disk.is_low:
+            raise DiskFull
+        asked_at = datetime.now(UTC)
         slots = self.runtime.slots
         if slots.free == 0 and slots.waiting >= self.settings.max_queue_depth:
             raise AgentBusy
-        slot = await slots.take(wait_seconds)
+        with self.metrics.queue.caller():
+            slot = await slots.take(wait_seconds, self.runtime.warm.preference(request))
         try:
-            run = await self._start_inline(slot, request, content, tags, sink)
+            run = await self._start_inline(slot, request, content, tags, sink, asked_at)
         except BaseException:
             slots.give_back(slot)
             raise
@@ -255,76 +275,35 @@ class Host:
         self.cancelling.tell(run_id)
 
     async def _start_inline(
-        self, slot: Slot, request: AgentRequest, content: Content | None, tags: list[str], sink: Sink | None
+        self,
+        slot: Slot,
+        request: AgentRequest,
+        content: Content | None,
+        tags: list[str],
+        sink: Sink | None,
+        asked_at: datetime,
     ) -> InlineRun:
         small = await store_input(self.store, request, content)
         parameters = {"request": small.model_dump(mode="json")}
         claim = self.in_flight.claim
         async with calling_prefect():
-            flow_run = await self.prefect.create_flow_run(
-                agent_run, name=run_name(request), parameters=parameters, tags=tags, state=Pending(message=claim)
+            flow_run = await create_run(
+                self.prefect, await self.flow_id(), run_name(request), parameters, tags, Pending(message=claim)
             )
-        context = self.context(flow_run, slot)
+        context = self.execution.context(flow_run, slot)
+        context.asked_at = asked_at
         with bound(sink) if sink else contextlib.nullcontext():
-            task = asyncio.create_task(self.execute(flow_run, context))
+            task = asyncio.create_task(self.execution.execute(flow_run, context, request))
         run = InlineRun(context, task)
         self._inline.add(run)
         task.add_done_callback(lambda _: self._inline.discard(run))
         return run
 
-    def context(self, flow_run: FlowRun, slot: Slot) -> RunContext:
-        """What the tasks of `flow_run` work with in `slot`."""
-        context = RunContext(run_id=flow_run.id, runtime=self.runtime, store=self.store, slot=slot)
-        context.resumption = self.resumptions.pop(flow_run.id, None)
-        if flow_run.deployment_id is not None:  # nobody waits for it: it can be put off
-            context.held_until = lambda: self.hold.until
-            context.can_part = is_to_resume(flow_run)
-        return context
 
-    def _note_whereabouts(self, flow_run: FlowRun, context: RunContext) -> None:
-        if not context.can_part or context.resumption is not None:  # whoever has it carried on has noted it
-            return
-        where = Whereabouts(slot=context.slot.index, run_count=flow_run.run_count + 1)
-        self.in_flight.write(flow_run.id, where)
-        context.note_checkout = lambda checkout: self.in_flight.write(
-            flow_run.id, where.model_copy(update={"checkout": checkout})
-        )
-
-    def part(self) -> None:
-        """The host stops: what can be carried on when it is back is left as it is, agents ended."""
-        for context in self._at_work:
-            context.part()
-
-    async def execute(self, flow_run: FlowRun, context: RunContext) -> State[Any]:
-        """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled."""
-        with (
-            self.in_flight.noted(flow_run.id, lambda: context.is_parting),
-            self.cancelling.heard(flow_run.id, context.cancel),
-        ):
-            self._note_whereabouts(flow_run, context)
-            self._at_work.append(context)
-            try:
-                with running(context):
-                    state = await run_flow_async(
-                        _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
-                    )
-            except Abort as error:  # Prefect does not let it run any more: somebody gave it an end, or deleted it
-                return Cancelled(message=f"ended in Prefect: {error}")
-            finally:
-                self._at_work.remove(context)
-                self.runtime.slots.give_back(context.slot)
-            assert isinstance(state, State)
-            if not context.has_ended and not state.is_scheduled():
-                end_journal(context, Outcome(error=state.message or CANCELLED))
-            if state.is_cancelling():
-                await self.cancelling.finish(flow_run.id, state.message)
-            return state
-
-
-def _provider(settings: AgentSettings, hold: Hold) -> ProviderProxy | None:
+def _provider(settings: AgentSettings, on_trouble: Callable[[Trouble], None]) -> ProviderProxy | None:
     """The way to the model; None without a credential, and then each run says which to set."""
     try:
-        return ProviderProxy(settings, on_trouble=hold.hear)
+        return ProviderProxy(settings, on_trouble=on_trouble)
     except NotConfigured as error:
         _log.warning("%s", error)
         return None
@@ -332,15 +311,3 @@ def _provider(settings: AgentSettings, hold: Hold) -> ProviderProxy | None:
 
 def _not_registered() -> NotConfigured:
     return NotConfigured(f"{DEPLOYMENT} is not registered in Prefect; start the service again to register it")
-
-
-def is_to_resume(flow_run: FlowRun) -> bool:
-    """Whether the run was asked for with `on_crash: resume`."""
-    request = flow_run.parameters.get("request")
-    return isinstance(request, dict) and request.get("on_crash") == "resume"
-
-
-def run_name(request: AgentRequest) -> str:
-    """A name that a person recognises in the UI."""
-    words = " ".join(request.prompt.split())
-    return f"{request.agent}: {words[:60]}{'…' if len(words) > 60 else ''}"

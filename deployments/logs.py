@@ -4,25 +4,62 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+from uuid import UUID
 
 from agent.printable import printable
+from agent.redaction import Redactor
+from deployments.log_format import JsonFormatter, TextFormatter
 
-_QUIET = ("httpx", "httpcore", "websockets", "alembic", "aiosqlite")
+Format = Literal["text", "json"]
+
+_QUIET = {
+    **dict.fromkeys(("httpx", "httpcore", "websockets", "alembic", "aiosqlite"), logging.WARNING),
+    # each attempt to reach a collector that is away would be a warning
+    "opentelemetry": logging.ERROR,
+}
+# Prefect gives these handlers of their own, with a format of its own.
+_CAPTURED = ("uvicorn", "fastapi", "prefect._internal")
+
+_run_id: ContextVar[UUID | None] = ContextVar("about_run", default=None)
 
 
-def configure_logs(level: str = "info") -> None:
-    """Write what the service logs as lines on stderr; what its libraries say only from warnings on."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", force=True
-    )
+def configure_logs(level: str = "info", form: Format = "text", secrets: Iterable[str] = ()) -> None:
+    """Write what the service logs as lines on stderr, without `secrets`; its libraries only from warnings on."""
+    redactor = Redactor(secrets)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(redactor) if form == "json" else TextFormatter(redactor))
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # for Prefect's handlers as well, which write the logs of runs
     logging.setLogRecordFactory(PrintableRecord)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
+    for name in _CAPTURED:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+
+
+@contextmanager
+def about_run(run_id: UUID) -> Iterator[None]:
+    """While this is open, what is logged says that it is about that run."""
+    token = _run_id.set(run_id)
+    try:
+        yield
+    finally:
+        _run_id.reset(token)
 
 
 class PrintableRecord(logging.LogRecord):
     """What strangers have written does nothing to a terminal, and begins no line that looks like one of ours."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        if (run_id := _run_id.get()) is not None:
+            self.run_id = run_id
 
     def getMessage(self) -> str:
         """The message, its further lines set in."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from deployments.settings import HostSettings
+
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _SYSTEM = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -86,6 +88,14 @@ _RETENTION = {
         {"prefect.flow-run.heartbeat": _seconds(days=1)}
     ),
 }
+
+
+def chosen_environment(settings: HostSettings) -> dict[str, str]:
+    """What the service's own settings mean for the embedded server; an operator's own `PREFECT_*` win over it."""
+    retention = {"PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_seconds(days=settings.run_retention_days))}
+    if settings.log_format == "json":
+        return retention | {"PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("prefect_logging_json.yml"))}
+    return retention
 
 
 def process_environment(settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:

@@ -108,7 +108,7 @@ def _spawn(state_dir: Path, listener: socket.socket, host: str, inherited: Mappi
     log = home / "server.log"
     if log.exists():
         log.replace(home / "server.log.1")  # a server that is started again may have said why it ended
-    with log.open("wb") as output:
+    with log.open("ab") as output:  # it may be cut while it is written
         process = subprocess.Popen(
             # -P and `home`: neither code nor a prefect.toml of the caller's directory is picked up
             [sys.executable, "-P", "-m", "deployments.prefect_server", "--embedded", str(listener.fileno())],

@@ -11,7 +11,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import AwaitingRetry, Pending
 
 from agent.snapshot import Resumption
-from deployments.host import Host, is_to_resume
+from deployments.asked import is_to_resume
+from deployments.host import Host
 from deployments.prefect_calls import calling_prefect
 
 MOST_TIMES = 10

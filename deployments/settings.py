@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from agent.models import Frozen
@@ -54,11 +54,33 @@ class HostSettings(Frozen):
     triage_lease_seconds: float = Field(
         default=60.0, gt=0, description="How soon another triage takes over the items of one whose host has died."
     )
+    min_free_disk_mb: int = Field(
+        default=500,
+        ge=0,
+        description="With less room than this under STATE_DIR, in megabytes, no work is taken. 0: never refused.",
+    )
+    run_retention_days: int = Field(
+        default=90,
+        ge=1,
+        description="How many days after its end a run is kept in the embedded Prefect server, with its logs and "
+        "artifacts, and here its input and outcome. A server of yours has settings of its own.",
+    )
     secrets_dir: Path | None = Field(
         default=None, description="Where named secrets lie, one file each; unset: `secrets` under STATE_DIR."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="What the service writes to its own log."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="json: each line of the log is one object; the embedded Prefect server's, too."
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        description="Where traces of runs go, as OTLP over HTTP, e.g. http://localhost:4318/v1/traces; needs the extra "
+        "`traces`. Unset: none.",
+    )
+    traces_headers: SecretStr | None = Field(
+        default=None, description="Headers of these requests, as NAME=VALUE,NAME=VALUE."
     )
 
     @property

@@ -20,6 +20,7 @@ from agent.events import Ended
 from agent.models import AgentResult, Outcome
 from deployments.background import meanwhile
 from deployments.host import Host
+from deployments.logs import about_run
 from deployments.lost import find_lost
 from deployments.prefect_calls import PrefectUnavailable, calling_prefect
 from deployments.resuming import Resuming
@@ -78,7 +79,11 @@ class Settling:
         async with self._host.store.turns.turn("settling"):
             spared = self._host.in_flight.at_work | {run.id for run, _ in self._host.carried}
             left = {run.id: run for run in await find() if run.id not in spared}
-            return sum([await self._settle(run) for run in left.values()])
+            settled = 0
+            for run in left.values():
+                with about_run(run.id):
+                    settled += await self._settle(run)
+            return settled
 
     async def _left(self, grace: timedelta) -> list[FlowRun]:
         before = datetime.now(UTC) - grace
@@ -125,6 +130,8 @@ class Settling:
             ending = await self._ending(flow_run)
             async with calling_prefect(_PATIENCE_SECONDS):
                 await self._host.prefect.set_flow_run_state(flow_run.id, ending, force=True)
+            if ending.is_final():
+                self._host.metrics.settled.inc()
             _log.warning("run %s was left %s: it is %s now", flow_run.id, flow_run.state_name, ending.name)
         self._host.in_flight.forget(flow_run.id)
         return not final

@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Literal
 
 from agent.errors import NotConfigured
+from deployments.patience import waiting_for
 from deployments.prefect_environment import STORAGE_BLOCK, client_environment, prefect_home, shared_environment
 from deployments.prefect_server import PrefectServer, listen, start_server
 
@@ -32,10 +33,18 @@ _STEADY_SECONDS = 15.0
 class Supervisor:
     """Keeps the parts running until a signal; a part that dies is started again, with growing pauses."""
 
-    def __init__(self, state_dir: Path, api: Address, environment: Mapping[str, str], only: Part | None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        api: Address,
+        environment: Mapping[str, str],
+        only: Part | None,
+        for_server: Mapping[str, str],
+    ) -> None:
         self._state_dir = state_dir
         self._api = api
         self._environment = dict(environment)
+        self._server_environment = {**for_server, **environment}
         self._runs_prefect = only != "host" and "PREFECT_API_URL" not in environment
         self._runs_host = only != "prefect"
         self._stops = 0
@@ -71,7 +80,10 @@ class Supervisor:
         return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
 
     def _start_server(self, port: int) -> None:
-        server = self._stack.enter_context(start_server(self._state_dir, port=port, inherited=self._environment))
+        with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} tells more"):
+            server = self._stack.enter_context(
+                start_server(self._state_dir, port=port, inherited=self._server_environment)
+            )
         print(f"prefect ready: {server.api_url.removesuffix('/api')}", flush=True)
         self._server = server
 
@@ -130,11 +142,15 @@ class Supervisor:
         return int(server.api_url.rsplit(":", 1)[1].split("/", 1)[0])
 
 
-def supervise(state_dir: Path, api: Address, only: Part | None = None) -> int:
+def supervise(
+    state_dir: Path, api: Address, only: Part | None = None, for_server: Mapping[str, str] = MappingProxyType({})
+) -> int:
     """Run what `only` says, or all of it, with this process's environment; `api` is where the host will listen.
+
+    Prefect's server gets `for_server` as well, where the environment does not say otherwise.
 
     Raises NotConfigured, PortInUse and PrefectServerFailed at the start.
     """
     if only == "host" and "PREFECT_API_URL" not in os.environ:
         raise NotConfigured("--only host works for a Prefect server of yours: set PREFECT_API_URL to its address")
-    return Supervisor(state_dir, api, os.environ, only).run()
+    return Supervisor(state_dir, api, os.environ, only, for_server).run()

@@ -18,6 +18,7 @@ from prefect.flow_engine import run_flow_async
 from agent.files import remove
 from agent.triage import TriageRequest
 from deployments.host import Host
+from deployments.logs import about_run
 from deployments.switch import TRIAGE
 from deployments.triage_agents import TriageAgents
 from deployments.work import Work
@@ -72,6 +73,7 @@ class TriageWork(Work[None]):
         self._running.append(context)
         try:
             with (
+                about_run(flow_run.id),
                 self.host.in_flight.noted(flow_run.id),
                 self.host.cancelling.heard(flow_run.id, context.cancellation.ask),
                 triaging(context),

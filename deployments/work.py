@@ -28,8 +28,8 @@ class Work(ABC, Generic[Seat]):
 
     @property
     def is_held(self) -> bool:
-        """No run of it is to be taken for now."""
-        return False
+        """No run of it is to be taken for now, e.g. because there is no room on the disk."""
+        return self.host.disk.is_low
 
     @abstractmethod
     async def take(self) -> Seat:
@@ -67,8 +67,8 @@ class AgentWork(Work[Slot]):
 
     @property
     def is_held(self) -> bool:
-        """The provider refuses everybody."""
-        return self.host.hold.until is not None
+        """The provider refuses everybody, or there is no room."""
+        return self.host.hold.until is not None or super().is_held
 
     async def take(self) -> Slot:
         """A slot of the host."""
@@ -85,11 +85,12 @@ class AgentWork(Work[Slot]):
 
     def break_off(self) -> None:
         """Agents that can be carried on are not waited for."""
-        self.host.part()
+        self.host.execution.part()
 
     async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
         """Run the agent to its end."""
-        await self.host.execute(flow_run, self.host.context(flow_run, seat))
+        execution = self.host.execution
+        await execution.execute(flow_run, execution.context(flow_run, seat))
 
     def cancel(self, run_id: UUID) -> bool:
         """Have the agent end, and what it gave be kept."""

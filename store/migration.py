@@ -22,8 +22,13 @@ ADVISORY_LOCK = 0x5354_4F52_45  # any number, as long as it is always this one
 async def migrate(database: Database) -> None:
     """Make or upgrade the tables, once, however many processes ask at the same time."""
     async with _alone(database):
-        if await database.read(lambda connection: connection.run_sync(_revision)) != REVISION:
+        if await find_revision(database) != REVISION:
             await database.write(lambda connection: connection.run_sync(_upgrade), seconds=UPGRADE_SECONDS)
+
+
+async def find_revision(database: Database) -> str | None:
+    """The migration that the tables are at; None: there are none yet."""
+    return await database.read(lambda connection: connection.run_sync(_revision))
 
 
 @asynccontextmanager

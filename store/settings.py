@@ -25,7 +25,7 @@ class StoreSettings(BaseModel):
     record_retention_days: int | None = Field(
         default=None,
         ge=1,
-        description="how many days a run's input and outcome are kept; unset: as long as the database",
+        description="how many days a run's input and outcome are kept; unset: RUN_RETENTION_DAYS",
     )
     idempotency_hours: float = Field(default=24, gt=0, description="how many hours an Idempotency-Key is remembered")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Literal
 
 from prefect import State
@@ -10,7 +11,7 @@ from prefect.states import AwaitingRetry
 
 from agent.errors import AgentError, EndedBadly
 from agent.events import Ended
-from agent.models import AgentRequest, AgentResult, Outcome
+from agent.models import AgentRequest, AgentResult, Invocation, Outcome
 from agent.outcome import judge
 from tasks.context import RunContext, current_run
 
@@ -21,6 +22,16 @@ CANCELLED = "cancelled"
 def conclude(result: AgentResult) -> Outcome:
     """Tell the good ending; for whoever cancelled a moment before, it comes too late."""
     return _tell(Outcome(result=result, error=CANCELLED if current_run().is_cancelled else None))
+
+
+def conclude_early(run: RunContext, request: AgentRequest, invocation: Invocation) -> None:
+    """Tell whoever waits a good ending as soon as it is said, while the process still exits.
+
+    What is kept of the run is what it comes to then. An answer that has to satisfy a schema is looked at first.
+    """
+    if request.json_schema is None and not run.cancellation.asked and not run.outcome.done():
+        with suppress(EndedBadly):
+            run.outcome.set_result(Outcome(result=judge(request, invocation)))
 
 
 def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.CancelledError) -> Outcome:
@@ -54,7 +65,7 @@ def end_journal(run: RunContext, outcome: Outcome) -> None:
     """Write the last event of the run, once what it came to is kept."""
     result = outcome.result
     ended = Ended(status=status_of(outcome), error=outcome.error, cost_usd=result.cost_usd if result else None)
-    run.has_ended = True
+    run.ended = outcome
     run.store.journal.append(run.run_id, ended.type, ended.model_dump_json())
 
 

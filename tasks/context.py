@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from agent.errors import NotConfigured
+from agent.head_start import HeadStart
 from agent.models import Invocation, Outcome
 from agent.runtime import Runtime
 from agent.slots import Slot
@@ -30,6 +32,8 @@ class RunContext:
     checkout: Checkout | None = None
     invocation: Invocation | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
+    head_start: HeadStart | None = None
+    """What has been begun for it ahead of its tasks."""
     resumption: Resumption | None = None
     """What the run goes on with, if an earlier host has begun it."""
     note_checkout: Callable[[Checkout], None] = lambda checkout: None
@@ -40,8 +44,12 @@ class RunContext:
     """The host stops, and leaves it so."""
     held_until: Callable[[], datetime | None] = lambda: None
     """Until when the provider refuses everybody, if it does, and if this run can wait for that."""
-    has_ended: bool = False
-    """The journal has its last event."""
+    asked_at: datetime | None = None
+    """When a caller who waits asked for the run."""
+    ended: Outcome | None = None
+    """What the run came to, once the journal has its last event."""
+    step: Callable[[str], AbstractContextManager[Any]] = nullcontext
+    """Entered around each attempt of each task, with the task's name."""
     outcome: asyncio.Future[Outcome] = field(default_factory=asyncio.Future)
     """Done as soon as the caller can be answered, which is before the run's bookkeeping is."""
 
@@ -54,6 +62,11 @@ class RunContext:
         """Have the run end, even if it was to be carried on."""
         self.is_parting = False
         self.cancellation.ask()
+
+    async def leave_slot(self) -> None:
+        """Have nothing of the run at work in its slot any more."""
+        if self.head_start is not None:
+            await self.head_start.close()
 
     def part(self) -> None:
         """Break the run off, to be carried on; nothing happens to one that cannot be, or is to end anyway."""

@@ -11,9 +11,11 @@ from referencing import Registry
 from agent.errors import AgentFailed
 from agent.models import AgentRequest, AgentResult, Invocation
 from agent.outcome import judge, one_line
+from tasks.step import step
 
 
 @task(name="extract_result", cache_policy=NO_CACHE, persist_result=False)
+@step
 async def extract_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
     """The agent's answer, its cost and what it changed; raises AgentFailed or AgentTimedOut for a bad ending."""
     result = judge(request, invocation)

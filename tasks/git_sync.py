@@ -11,6 +11,7 @@ from agent.models import AgentRequest
 from agent.snapshot import Checkout
 from tasks.context import current_run
 from tasks.policy import is_retryable
+from tasks.step import step
 
 RETRIES = 2
 
@@ -23,6 +24,7 @@ RETRIES = 2
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@step
 async def git_sync(request: AgentRequest) -> Checkout:
     """A clean checkout of the request's workspace at its newest commit.
 
@@ -37,7 +39,10 @@ async def git_sync(request: AgentRequest) -> Checkout:
         return run.checkout
     last_attempt = (task_run.run_count or 1) > RETRIES
     allow_stale = last_attempt and not request.strict_workspace
-    checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=allow_stale)
+    if run.head_start is not None and (task_run.run_count or 1) == 1:
+        checkout = await run.head_start.checkout()
+    else:
+        checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=allow_stale)
     run.checkout = checkout
     run.note_checkout(checkout)
     logger.info("workspace %s at %s (%s)", checkout.snapshot.workspace, checkout.snapshot.commit, checkout.snapshot.ref)

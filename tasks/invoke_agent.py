@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
@@ -10,11 +14,14 @@ from agent.conversation import Content
 from agent.events import bound, emit
 from agent.models import AgentRequest, Invocation
 from agent.outcome import judge_overload
+from agent.runtime import Opened
 from agent.snapshot import Checkout
-from tasks.context import current_run
+from tasks.conclusion import conclude_early
+from tasks.context import RunContext, current_run
 from tasks.policy import is_retryable
 from tasks.resumption import carry_on
 from tasks.sinks import to_journal, to_log
+from tasks.step import step
 
 
 @task(
@@ -25,6 +32,7 @@ from tasks.sinks import to_journal, to_log
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@step
 async def invoke_agent(request: AgentRequest, content: Content, checkout: Checkout) -> Invocation:
     """Run the agent once in `checkout`, each of its steps a line in the run's log.
 
@@ -33,17 +41,32 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
     """
     run = current_run()
     with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)):
-        async with run.runtime.converse(
-            str(run.run_id),
-            request,
-            checkout,
-            emit,
-            session_id=run.resumption.session_id if run.resumption else None,
-            is_kept=lambda: run.is_parting,
-        ) as conversation:
+        async with (
+            _opened(run, request, checkout) as opened,
+            run.runtime.conversing(str(run.run_id), opened, request, checkout, emit) as conversation,
+        ):
+            said = carry_on(content) if run.resumption else content
             try:
-                await conversation.hold(carry_on(content) if run.resumption else content)
+                await conversation.hold(said, on_result=partial(conclude_early, run, request))
             finally:
                 run.invocation = conversation.invocation
     judge_overload(request, run.invocation)
     return run.invocation
+
+
+@asynccontextmanager
+async def _opened(run: RunContext, request: AgentRequest, checkout: Checkout) -> AsyncIterator[Opened]:
+    """The process that was started ahead of the first attempt, or one that is started now."""
+    ahead = await run.head_start.opened(checkout) if run.head_start is not None else None
+    if ahead is not None:
+        yield ahead
+        return
+    async with run.runtime.opened(
+        str(run.run_id),
+        request,
+        run.slot,
+        checkout,
+        session_id=run.resumption.session_id if run.resumption else None,
+        is_kept=(lambda: run.is_parting) if run.can_part else None,
+    ) as opened:
+        yield opened

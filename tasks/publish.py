@@ -12,6 +12,7 @@ from tasks.context import RunContext, current_run
 from tasks.policy import is_retryable
 from tasks.report import render_report
 from tasks.report_changes import render_diff
+from tasks.step import step
 
 
 @task(
@@ -22,12 +23,14 @@ from tasks.report_changes import render_diff
     cache_policy=NO_CACHE,
     persist_result=False,
 )
+@step
 async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
     """Keep the outcome, with what the agent changed in git, and leave it as an artifact.
 
     Raises StoreUnavailable when it cannot be kept; an artifact that cannot be made is only a warning.
     """
     run = current_run()
+    await run.leave_slot()
     outcome = await _with_workspace(run, outcome)
     await run.store.outcomes.save(run.run_id, outcome.model_dump_json(), summarize(outcome))
     end_journal(run, outcome)

@@ -38,6 +38,7 @@ def stage(
     directory = tmp_path_factory.mktemp("stage")
     settings = {
         "AGENT_CAPACITY": "4",
+        "AGENT_WARM": "0",  # each process is a second of the suite's time
         "AGENT_MODEL_RETRIES": "1",
         "GIT_SSH_COMMAND": str(flaky.program),
         "WORKSPACES": json.dumps({"flaky": {"remote": f"ssh://flaky{directory}/repository/origin.git"}}),
@@ -49,7 +50,7 @@ def stage(
 @pytest.fixture(scope="session")
 def arena(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """A service that may be hurt, with room for one agent."""
-    settings = {"AGENT_CAPACITY": "1", "TRIAGE_LEASE_SECONDS": "2"}
+    settings = {"AGENT_CAPACITY": "1", "AGENT_WARM": "0", "TRIAGE_LEASE_SECONDS": "2"}
     with open_arena(tmp_path_factory.mktemp("arena"), offline_model.url, settings) as arena:
         yield arena
 

@@ -15,7 +15,7 @@ from benchmarks.chaos.work import Caller, Job
 from demo.model import OfflineModel
 
 RECOVERY_BOUND_SECONDS = 10.0
-END_SECONDS = 240.0
+PATIENCE_SECONDS = 240.0
 AT_ONCE = 8
 
 
@@ -38,7 +38,7 @@ class Chaos:
             queueing = asyncio.create_task(self._queue())
             await self._strike()
             await queueing
-            await asyncio.gather(*(self._caller.watch(job, END_SECONDS) for job in self._caller.jobs))
+            await self._caller.watch_all(PATIENCE_SECONDS)
             await asyncio.sleep(1)
             found = await broken(self._stage, self._caller, self._model)
         return found + self._report()
@@ -66,7 +66,7 @@ class Chaos:
             print(f"{self._faults.kills:4} {kind:8} {len(hit)} at work, whole after {back - started:.1f} s", flush=True)
 
     async def _at_work(self) -> list[Job]:
-        open_jobs = [job for job in self._caller.jobs if job.answer.get("status", "running") == "running"]
+        open_jobs = self._caller.open_jobs
         await asyncio.gather(*(self._caller.look(job) for job in open_jobs))
         return [job for job in open_jobs if job.answer.get("state") == "Running"]
 

@@ -29,6 +29,8 @@ async def broken(stage: Stage, caller: Caller, model: OfflineModel) -> list[str]
     health = (await caller.client.get("/health")).json()
     if health["capacity"]["free"] != health["capacity"]["agents"] or health["capacity"]["waiting"]:
         found.append(f"not every slot is free: {health['capacity']}")
+    if len(parked(stage)) > health["capacity"]["agents"]:
+        found.append(f"more is parked than there are slots: {parked(stage)}")
     found += [f"an agent's process is alive: {line}" for line in agents_alive(stage)]
     for place in ("runs", "host/runs"):
         directory = stage.state_dir / place
@@ -71,18 +73,23 @@ def _of_agents(jobs: list[Job], model: OfflineModel) -> list[str]:
 
 def agents_alive(stage: Stage) -> list[str]:
     """What runs with a run's cookie, or in a cell over this service's state."""
-    own = Path("/proc/self/ns/mnt").readlink()
+    own, waiting = Path("/proc/self/ns/mnt").readlink(), parked(stage)
     signs = (str(stage.state_dir), f" {DISK_NAME} ")
     found = []
     for process in psutil.process_iter():
         proc = Path("/proc", str(process.pid))
         with contextlib.suppress(psutil.Error, OSError):
-            in_cell = (proc / "ns/mnt").readlink() != own and any(
-                sign in (proc / "mountinfo").read_text() for sign in signs
-            )
-            if in_cell or COOKIE in process.environ():
+            mounts = (proc / "mountinfo").read_text()
+            in_cell = (proc / "ns/mnt").readlink() != own and any(sign in mounts for sign in signs)
+            cookie = process.environ().get(COOKIE, "")
+            if (in_cell or cookie) and not any(name in mounts or cookie.endswith(name) for name in waiting):
                 found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
     return found
+
+
+def parked(stage: Stage) -> list[str]:
+    """The names of processes that wait for a run, in cells or not."""
+    return [path.name for place in ("warm", "host/warm") for path in (stage.state_dir / place).glob("warm-*")]
 
 
 def prefect(stage: Stage) -> httpx.AsyncClient:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -61,6 +62,24 @@ class Caller:
                 while job.answer.get("status", "running") == "running":
                     await self.look(job)
                     await asyncio.sleep(LOOK_SECONDS)
+
+    async def watch_all(self, patience_seconds: float) -> None:
+        """Look at all jobs, in turn, until they are over or none has ended for so long.
+
+        Not all at once: a hundred who ask ten times a second would be the service's load.
+        """
+        last_end = time.monotonic()
+        while (open_jobs := self.open_jobs) and time.monotonic() - last_end < patience_seconds:
+            for job in open_jobs:
+                await self.look(job)
+            if len(self.open_jobs) < len(open_jobs):
+                last_end = time.monotonic()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    @property
+    def open_jobs(self) -> list[Job]:
+        """Those that are not known to be over."""
+        return [job for job in self.jobs if job.answer.get("status", "running") == "running"]
 
     async def look(self, job: Job) -> None:
         """Read the job once, if the service answers."""

@@ -12,6 +12,7 @@ from agent.environment import build_environment
 from agent.events import Event
 from agent.installation import find_cli
 from agent.models import AgentRequest, Invocation
+from agent.mold import Mold
 from agent.private import Private
 from agent.process import AgentProcess
 from agent.settings import AgentSettings
@@ -58,7 +59,7 @@ class Bench:
             path.mkdir(parents=True, exist_ok=True)
         access = {"ANTHROPIC_API_KEY": "offline", "ANTHROPIC_BASE_URL": self.model.url}
         environment = build_environment(os.environ, [], access, model_retries=1) | private.variables()
-        argv = build_argv(self.cli, request, request.agent)
+        argv = build_argv(self.cli, Mold.of(request), request.agent)
         self.process = await AgentProcess.start(argv, environment, self.checkout)
         return Conversation(self.process, request, request.agent, self.stall_seconds, self.events.append)
 

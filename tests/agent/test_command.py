@@ -2,11 +2,12 @@ from pathlib import Path
 
 from agent.command import build_argv, initialize, user_message
 from agent.models import AgentRequest
+from agent.mold import Mold
 
 
 def build(**fields: object) -> list[str]:
     request = AgentRequest.model_validate({"prompt": "--version", "agent": "tester", **fields})
-    return build_argv(Path("/bin/claude"), request, "tester")
+    return build_argv(Path("/bin/claude"), Mold.of(request), "tester")
 
 
 def test_nothing_that_the_caller_wrote_but_names_is_on_the_command_line() -> None:

@@ -56,7 +56,7 @@ async def answer(settings: AgentSettings, **fields: Any) -> set[str]:
     await runtime.open()
     async with runtime.slots.lend() as slot:
         checkout = await runtime.prepare(slot, request, "run", allow_stale=False)
-        async with runtime.converse("run", request, checkout, lambda event: None) as conversation:
+        async with runtime.converse("run", request, slot, checkout, lambda event: None) as conversation:
             result = judge(request, await conversation.hold(request.prompt))
     found = set((result.text or result.error or "").split())
     assert "looked" in found, result

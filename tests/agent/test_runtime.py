@@ -63,7 +63,7 @@ async def run(settings: AgentSettings, prompt: str, **fields: object) -> tuple[s
     await runtime.open()
     async with runtime.slots.lend() as slot:
         checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
-        async with runtime.converse(RUN, request, checkout, events.append) as conversation:
+        async with runtime.converse(RUN, request, slot, checkout, events.append) as conversation:
             result = judge(request, await conversation.hold(request.prompt))
         report = await runtime.collect(slot, checkout, RUN)
         assert report.commit == checkout.snapshot.commit

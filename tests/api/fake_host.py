@@ -20,10 +20,13 @@ from agent.events import Event, Sink
 from agent.models import AgentRequest, AgentResult, Outcome, Usage
 from agent.settings import AgentSettings, WorkspaceConfig
 from agent.slots import Slots
+from agent.warm_tally import WarmTally
 from api.app import create_app
 from api.settings import ApiSettings
+from deployments.disk import Disk
 from deployments.hold import Hold
 from deployments.host import Host
+from deployments.metrics import HostMetrics
 from deployments.settings import HostSettings
 from store.errors import InputMissing
 
@@ -134,16 +137,23 @@ class FakeHost:
                 state_dir=self.state_dir, workspaces={"infra": WorkspaceConfig(remote="/infra.git")}
             ),
             slots=Slots(self.capacity, self.state_dir),
+            warm=SimpleNamespace(parked=0, tally=WarmTally()),
         )
-        self.runtime.enclosure = SimpleNamespace(sandbox=SimpleNamespace(bubblewrap="bwrap"))
+        self.runtime.enclosure = SimpleNamespace(
+            sandbox=SimpleNamespace(bubblewrap="bwrap", kind="bwrap", version="0.8.0"),
+            cgroups=SimpleNamespace(version=2),
+        )
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
         self.prefect = FakePrefect()
         self.hold = Hold()
         self.switch = SimpleNamespace(paused=frozenset[str]())
+        self.disk_free = 10**12
+        self.disk = Disk(self.state_dir, self.settings.min_free_disk_mb, lambda _: self.disk_free)
+        self.metrics = HostMetrics(cast(Any, self))
 
     @property
     def busy(self) -> bool:
-        return self.runtime.slots.free == 0
+        return self.runtime.slots.free == 0 or self.disk.is_low
 
     async def submit(self, request: AgentRequest, *, tags: list[str], **_options: object) -> UUID:
         if self.failure:

@@ -15,7 +15,11 @@ async def test_health_is_open_and_says_that_an_agent_is_free(host: FakeHost) -> 
     async with client_of(host, token=None) as client:
         answer = await client.get("/health")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "busy": False, "capacity": {"agents": 2, "free": 2, "waiting": 0}}
+    assert answer.json() == {
+        "status": "ok",
+        "busy": False,
+        "capacity": {"agents": 2, "free": 2, "waiting": 0, "parked": 0},
+    }
 
 
 async def test_health_under_load_is_busy_and_still_200(client: httpx.AsyncClient, host: FakeHost) -> None:
@@ -26,7 +30,11 @@ async def test_health_under_load_is_busy_and_still_200(client: httpx.AsyncClient
     await asyncio.sleep(0)
     answer = await client.get("/health")
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok", "busy": True, "capacity": {"agents": 2, "free": 0, "waiting": 3}}
+    assert answer.json() == {
+        "status": "ok",
+        "busy": True,
+        "capacity": {"agents": 2, "free": 0, "waiting": 3, "parked": 0},
+    }
     for task in line:
         task.cancel()
 

@@ -278,7 +278,7 @@ async def one_run(
         run_id = f"run-{secrets.token_hex(4)}"
         async with runtime.slots.lend() as slot:
             checkout = await runtime.prepare(slot, request, run_id, allow_stale=False)
-            async with runtime.converse(run_id, request, checkout, siege.events.append) as conversation:
+            async with runtime.converse(run_id, request, slot, checkout, siege.events.append) as conversation:
                 siege.lease = next(reversed(provider._leases.values()))
                 siege.invocation = await (hold or _to_its_end)(conversation, request, checkout)
             siege.lease_answers = await _answers(provider, siege.lease.token)

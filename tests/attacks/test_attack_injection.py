@@ -12,6 +12,7 @@ from siege import Arena, Attack, Deed, Siege, World, bash, one_run, prompt
 
 from agent.command import build_argv
 from agent.models import AgentRequest
+from agent.mold import Mold
 from demo.stage import Stage
 
 CLASS = "injection"
@@ -40,7 +41,7 @@ def refused(words: str, **fields: Any) -> Attack:
             request = AgentRequest.model_validate({"prompt": "hi", "agent": "service-upgrade", **fields})
         except ValidationError:
             return False
-        argv = build_argv(siege.arena.root, request, request.agent)
+        argv = build_argv(siege.arena.root, Mold.of(request), request.agent)
         return any(argv.count(str(value)) for value in fields.values())
 
     return Attack(words, "", NAMES, "held", breached)

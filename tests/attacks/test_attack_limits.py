@@ -11,6 +11,8 @@ CLASS = "limits"
 
 EACH = "without a control group each process alone is bounded, and not the sum"
 
+DISK = "a run past AGENT_DISK_MB is ended"
+
 FORKS = """
 import os, signal, sys
 children = []
@@ -85,8 +87,13 @@ ATTACKS = [
     ),
     Attack(
         "fill the disk with many files",
-        "for n in 1 2 3; do head -c 8000000 /dev/zero > part-$n; done",
-        accepted="their sum is not bounded: give STATE_DIR a file system or a quota of its own",
+        "for n in $(seq 40); do head -c 8000000 /dev/zero > part-$n; sleep 0.1; done",
+        DISK,
+    ),
+    Attack(
+        "fill the disk with files that have no name any more",
+        "for n in $(seq 40); do exec {kept}> part; rm part; head -c 8000000 /dev/zero >&$kept; sleep 0.1; done",
+        DISK,
     ),
     Attack("leave a core dump", "test $(ulimit -Hc) != 0", "RLIMIT_CORE of 0", "either"),
     Attack(
@@ -106,12 +113,16 @@ ATTACKS = [
 ]
 
 
-ALONE = ("start processes past AGENT_PROCESSES", "take much memory by many processes")
+ALONE = (
+    *("start processes past AGENT_PROCESSES", "take much memory by many processes"),
+    *("fill the disk with many files", "fill the disk with files that have no name any more"),
+)
 
 
 async def lay_siege(arena: Arena, world: World) -> Siege:
     """With limits that are cheap to meet; who takes all that a run has ends the run with it, and is tried alone."""
     limits = {"agent_memory_mb": 1024, "agent_processes": 250, "agent_open_files": 512, "agent_file_mb": 8}
+    limits["agent_disk_mb"] = 128 if world == "cell" else 20_480
     siege = await besiege(arena, world, [attack for attack in ATTACKS if attack.name not in ALONE], **limits)
     for attack in (attack for attack in ATTACKS if attack.name in ALONE):
         alone = Siege(arena, world)

@@ -1,12 +1,16 @@
-"""A hostile agent looks for a way out where it has been given none: AGENT_NETWORK=none."""
+"""A hostile agent looks for a way out where it has been given none, or by a list: AGENT_NETWORK=none and allow."""
 
+import json
 import socket
+from urllib.parse import urlsplit
 
-from siege import Arena, Attack, Siege, World, besiege
+from siege import Arena, Attack, Deed, Siege, World, besiege
 
 CLASS = "network"
 
 NO_ROUTE = "a network namespace with nothing in it"
+LISTED = "the proxy goes to what AGENT_EGRESS_ALLOW lists"
+PUBLIC = "a name leads to public addresses alone"
 DOOR = "the proxy passes on what a run needs, and nothing else"
 
 
@@ -35,7 +39,7 @@ def through_the_door(path: str, token: str, refusal: int) -> str:
     )
 
 
-ATTACKS = [
+WITHOUT = [
     Attack("reach what listens on this machine's loopback", connects("NEIGHBOUR"), NO_ROUTE),
     Attack("reach the provider's proxy by its port", connects("ANTHROPIC_BASE_URL"), NO_ROUTE),
     Attack(
@@ -82,14 +86,59 @@ ATTACKS = [
 ]
 
 
+def tunnels_to(*places: str) -> str:
+    """Asks the proxy for each of them; PORT is where this machine's neighbour listens."""
+    return python(
+        'port = urllib.parse.urlsplit(os.environ["NEIGHBOUR"]).port\n'
+        f"for place in {json.dumps(places)}:\n"
+        ' place = place.replace("PORT", str(port))\n'
+        ' proxy = socket.create_connection(("127.0.0.1", 3128), timeout=10)\n'
+        ' proxy.sendall(f"CONNECT {place} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n".encode())\n'
+        " answer = proxy.recv(1000)\n print(place, answer)\n"
+        ' if b" 403 " not in answer: sys.exit(0)\n'
+        'print("all refused")'
+    )
+
+
+def is_let_through(siege: Siege, deed: Deed) -> bool:
+    return siege.world == "cell" and "all refused" not in deed.output
+
+
+BY_LIST = [
+    Attack("go round the proxy to this machine", connects("NEIGHBOUR"), NO_ROUTE),
+    *(
+        Attack(name, tunnels_to(*places), held_by, "either", is_let_through)
+        for name, places, held_by in (
+            ("ask the proxy for a host that is not listed", ("example.org:443", "example.com.evil.test:443"), LISTED),
+            ("ask the proxy for another port of a listed host", ("example.com:22", "127.0.0.1:1"), LISTED),
+            ("ask the proxy for a port of the service that is listed", ("127.0.0.1:PORT",), "its own ports are known"),
+            (
+                "ask the proxy for this machine by other spellings",
+                ("localhost:PORT", "2130706433:PORT", "0x7f.1:PORT", "[::ffff:127.0.0.1]:PORT", "[::1]:443", "0:443"),
+                LISTED,
+            ),
+            ("ask the proxy for a cloud's metadata", ("169.254.169.254:80", "[::ffff:169.254.169.254]:80"), LISTED),
+            ("ask the proxy for a listed name that leads to this machine", ("localhost:443",), PUBLIC),
+        )
+    ),
+]
+
+ATTACKS = [*WITHOUT, *BY_LIST]
+
+
 async def lay_siege(arena: Arena, world: World) -> Siege:
-    """In a cell without a network; without cells there is no such thing, and AGENT_NETWORK=none refuses to start."""
-    network = "none" if world == "cell" else "open"
+    """In a cell without a network, then in one with a list; without cells there are neither."""
+    in_cell = world == "cell"
     with socket.socket(socket.AF_UNIX) as neighbour:
         neighbour.bind(f"\0{arena.mark}")
         neighbour.listen()
         words = f"export NEIGHBOUR={arena.model.url}"
-        return await besiege(arena, world, ATTACKS, words=words, agent_network=network)
+        siege = await besiege(arena, world, WITHOUT, words=words, agent_network="none" if in_cell else "open")
+        listed = ["example.com", "localhost:443", f"127.0.0.1:{urlsplit(arena.model.url).port}"]
+        given = {"agent_network": "allow", "agent_egress_allow": listed} if in_cell else {}
+        by_list = await besiege(arena, world, BY_LIST, words=words, **given)
+        siege.deeds |= by_list.deeds
+        return siege
 
 
 def test_is_held(verdict: bool, expected: bool) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import workspaces
-from benchmarks.__main__ import NAMES, UNKNOWN, main
+from benchmarks.__main__ import UNKNOWN, main
+from benchmarks.register import TITLES
+from benchmarks.report import Place
 from benchmarks.workspaces import Measure, judge, measure_size
 
 ROOT = Path(__file__).parents[2]
@@ -36,14 +38,24 @@ def test_a_benchmark_past_its_bound_says_so() -> None:
 
 
 def test_benchmarks_are_known_by_the_names_of_their_modules(capsys: pytest.CaptureFixture[str]) -> None:
-    assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in NAMES)
+    assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in TITLES)
     assert main(["nothing"]) == UNKNOWN
-    assert f"there are: {', '.join(NAMES)}" in capsys.readouterr().err
+    assert f"there are: {', '.join(TITLES)}" in capsys.readouterr().err
 
 
-def test_one_that_fails_fails_them_all(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_one_that_fails_fails_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path / "results", tmp_path / "images", tmp_path / "PAGE.md")
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert main(["workspaces"]) == 1
+    assert main(["workspaces"], place) == 1
     assert capfd.readouterr().err == "failed: workspaces\n"
     monkeypatch.setattr(sys, "executable", "/bin/true")
-    assert main(["workspaces"]) == 0
+    assert main(["workspaces"], place) == 0
+
+
+def test_what_one_without_figures_prints_is_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(tmp_path / "results", tmp_path / "images", tmp_path / "PAGE.md")
+    monkeypatch.setattr(sys, "executable", "/bin/echo")
+    assert main(["streams"], place) == 0
+    assert "```\n-m benchmarks.streams\n```" in place.document.read_text()

@@ -11,20 +11,23 @@ from prefect.settings.models.root import _get_settings_accessors
 from agent.errors import NotConfigured
 from deployments.prefect_environment import (
     auth_string,
+    chosen_environment,
     client_environment,
     http_origin,
     process_environment,
     server_environment,
     shared_environment,
 )
+from deployments.settings import HostSettings
 from deployments.supervisor import supervise
 
 STATE = Path("/var/lib/service")
 SERVER = server_environment(STATE, "127.0.0.1", 4200, "admin:secret")
+CHOSEN = chosen_environment(HostSettings(log_format="json", run_retention_days=3))
 CLIENT = client_environment("http://127.0.0.1:4200/api", "admin:secret", STATE / "client", "local-file-system/results")
 
 
-@pytest.mark.parametrize("name", sorted(SERVER.keys() | CLIENT.keys()))
+@pytest.mark.parametrize("name", sorted(SERVER.keys() | CHOSEN.keys() | CLIENT.keys()))
 def test_each_variable_is_one_that_prefect_reads(name: str) -> None:
     assert name == "DO_NOT_TRACK" or name in _get_settings_accessors(Settings)
 
@@ -45,6 +48,13 @@ def test_the_server_inherits_no_secret_of_the_service() -> None:
     secrets = {"API_BEARER_TOKEN": "t", "ANTHROPIC_API_KEY": "k", "DATABASE_URL": "d", "GH_TOKEN": "g"}
     environment = process_environment(SERVER, {"PATH": "/bin", **secrets})
     assert environment == {"PATH": "/bin", **SERVER}
+
+
+def test_the_services_settings_reach_the_server_unless_an_operator_said_otherwise() -> None:
+    retention = "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"
+    assert process_environment(SERVER, CHOSEN)[retention] == "259200"
+    assert process_environment(SERVER, {**CHOSEN, retention: "7200"})[retention] == "7200"
+    assert Path(CHOSEN["PREFECT_LOGGING_SETTINGS_PATH"]).is_file()
 
 
 def test_an_operators_own_settings_win_but_for_where_and_for_whom_it_serves() -> None:

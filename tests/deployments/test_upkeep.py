@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -77,3 +78,38 @@ async def test_it_keeps_what_is_not_old_and_goes_on_when_something_fails(
         await Upkeep(workspaces, store, AT_ONCE).once()
     assert "the disk is gone" in caplog.text
     assert await store.journal.read(run_id) == []
+
+
+async def test_outcomes_go_a_day_after_their_runs_unless_a_setting_says_otherwise(
+    settings: AgentSettings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[timedelta] = []
+
+    async def trim(self: Store, older_than: datetime, *, records_older_than: datetime) -> None:
+        asked.append(datetime.now(UTC) - records_older_than)
+
+    monkeypatch.setattr(Store, "trim", trim)
+    workspaces = Workspaces(settings)
+    await Upkeep(workspaces, store, StoreSettings(), run_retention_days=30).once()
+    await Upkeep(workspaces, store, StoreSettings(record_retention_days=5), run_retention_days=30).once()
+    assert [round(age / timedelta(days=1)) for age in asked] == [31, 5]
+
+
+async def test_a_full_disk_does_not_wait_hours_for_room_to_be_made(
+    settings: AgentSettings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployments.upkeep._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("deployments.upkeep._WHEN_LOW_SECONDS", 0.05)
+    low, done = False, asyncio.Queue[None]()
+
+    async def once(self: Upkeep) -> None:
+        done.put_nowait(None)
+
+    monkeypatch.setattr(Upkeep, "once", once)
+    upkeep = Upkeep(Workspaces(settings), store, StoreSettings(), is_disk_low=lambda: low)
+    async with upkeep.going_on(first_seconds=0), asyncio.timeout(10):
+        await done.get()
+        await asyncio.sleep(0.2)
+        assert done.empty()
+        low = True
+        await done.get()

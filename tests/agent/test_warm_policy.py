@@ -1,0 +1,145 @@
+"""What is made ready, and which slot a run gets: policy, without processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.demand import MOST, Demand
+from agent.errors import AgentUnknown
+from agent.models import AgentRequest
+from agent.mold import Mold
+from agent.slots import Slots
+from agent.wishes import Wish, wishes
+
+CHAT = Mold(agent="chat", max_budget_usd=2, model="sonnet")
+JOB = Mold(agent="upgrade", max_budget_usd=5)
+ANY = Mold(agent="any", max_budget_usd=5)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def demand(clock: Clock) -> Demand:
+    return Demand(600, clock)
+
+
+def test_what_was_at_work_lately_is_known_newest_first_and_how_often_at_once(demand: Demand, clock: Clock) -> None:
+    with demand.met(CHAT), demand.met(CHAT):
+        clock.now = 10
+    with demand.met(JOB):
+        assert demand.lately() == {JOB: 1, CHAT: 2}
+    assert list(demand.lately()) == [JOB, CHAT]
+    clock.now = 605
+    assert demand.lately() == {JOB: 1, CHAT: 2}
+    clock.now = 611
+    assert demand.lately() == {}
+
+
+def test_what_is_at_work_for_hours_is_not_forgotten(demand: Demand, clock: Clock) -> None:
+    with demand.met(JOB):
+        clock.now = 7200
+        assert demand.lately() == {JOB: 1}
+    assert demand.lately() == {JOB: 1}
+
+
+def test_what_is_expected_stands_behind_what_was_asked_for(demand: Demand) -> None:
+    demand.standing = [CHAT]
+    assert demand.lately() == {CHAT: 1}
+    with demand.met(JOB):
+        assert list(demand.lately()) == [JOB, CHAT]
+
+
+def test_an_agent_that_there_is_not_is_not_made_ready(demand: Demand) -> None:
+    with pytest.raises(AgentUnknown), demand.met(JOB):
+        raise AgentUnknown("upgrade", [])
+    assert demand.lately() == {}
+
+
+def test_callers_cannot_have_more_remembered_than_some(demand: Demand) -> None:
+    for number in range(1000):
+        with demand.met(JOB.model_copy(update={"max_turns": number})):
+            pass
+    assert len(demand.lately()) == MOST
+
+
+def hot(mold: Mold) -> Wish:
+    return Wish(mold=mold, hot=True)
+
+
+SPARE = Wish(mold=ANY, hot=False)
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted"),
+    [
+        (0, []),
+        (1, [hot(JOB)]),
+        (2, [hot(JOB), SPARE]),
+        (3, [hot(JOB), hot(CHAT), SPARE]),
+        (4, [hot(JOB), hot(CHAT), SPARE, hot(CHAT)]),
+        (9, [hot(JOB), hot(CHAT), SPARE, hot(CHAT), hot(CHAT)]),
+    ],
+)
+def test_each_has_one_before_any_has_two_and_one_is_for_whoever_comes(most: int, wanted: list[Wish]) -> None:
+    assert wishes({JOB: 1, CHAT: 3}, ANY, most) == wanted
+
+
+def test_without_spares_there_is_room_for_another() -> None:
+    assert wishes({JOB: 1, CHAT: 1}, None, 2) == [hot(JOB), hot(CHAT)]
+
+
+@pytest.mark.parametrize(
+    ("change", "fits_hot", "fits_spare"),
+    [
+        ({}, True, True),
+        ({"prompt": "other", "instructions": "x", "timeout_seconds": 7, "json_schema": {}}, True, True),
+        ({"model": "haiku"}, True, True),
+        ({"agent": "other"}, False, True),
+        ({"ref": "next"}, False, True),
+        ({"max_budget_usd": 4.0}, False, False),
+        ({"max_turns": 3}, False, False),
+        ({"effort": "high"}, False, False),
+        ({"workspace": "other"}, False, False),
+    ],
+    ids=str,
+)
+def test_a_process_is_for_what_it_can_still_be_told(
+    change: dict[str, object], fits_hot: bool, fits_spare: bool
+) -> None:
+    wanted = Mold.of(AgentRequest.model_validate({"prompt": "hi", "agent": "upgrade", **change}))
+    assert JOB.suits(wanted) == fits_hot
+    assert ANY.suits_any_agent(wanted) == fits_spare
+
+
+def test_one_that_was_started_with_a_model_is_not_for_whoever_leaves_it_to_the_agents_file() -> None:
+    assert not CHAT.suits(CHAT.model_copy(update={"model": None}))
+    assert CHAT.suits(CHAT.model_copy(update={"model": "opus"}))
+
+
+async def test_of_the_free_slots_the_best_is_taken_and_a_worse_one_can_be_exchanged() -> None:
+    slots = Slots(3, Path("/slots"))
+    assert (await slots.take(prefer=lambda slot: slot.index == 1)).index == 1
+    given = await slots.take()
+    assert given.index == 0
+    assert slots.exchange(given, lambda slot: slot.index).index == 2
+    assert [slot.index for slot in slots.all_free()] == [0]
+    assert slots.exchange(given, lambda slot: 0) == given
+
+
+async def test_a_slot_that_is_free_again_is_told() -> None:
+    slots, told = Slots(1, Path("/slots")), []
+    slots.returned = lambda: told.append(slots.free)
+    slots.give_back(await slots.take())
+    assert told == [1]
