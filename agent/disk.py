@@ -7,16 +7,20 @@ have them switched on.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from agent.footprint import footprint
+from agent.footprint import ENTRY_BYTES, footprint
 from agent.limits import MB
 from agent.private import Private
 from agent.relief import relieve
+
+_log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.5
 FIRST_SECONDS = 5.0
@@ -29,10 +33,21 @@ RESERVE_BYTES = 1024 * MB
 """With less than this left on the disk, a run may add a quarter of it and no more, whatever its bound is."""
 
 
+class Free(NamedTuple):
+    """What is left of a disk: blocks, and inodes in the bytes that each stands for; either runs out."""
+
+    blocks: int
+    inodes: int
+
+    def fallen_to(self, now: Free) -> int:
+        """How much has gone, of what went more."""
+        return max(self.blocks - now.blocks, self.inodes - now.inodes)
+
+
 class Meter:
     """Decides when to count one run's files, and whether they are too many; knows no disk."""
 
-    def __init__(self, most: int, free: int, now: float) -> None:
+    def __init__(self, most: int, free: Free, now: float) -> None:
         self._most = most
         self._free_at_first = self._free = free
         self._first: float | None = None
@@ -40,23 +55,25 @@ class Meter:
         self._not_before = now
         self._at_latest = now + FIRST_SECONDS
 
-    def is_due(self, free: int, now: float) -> bool:
+    def is_due(self, free: Free, now: float) -> bool:
         """Whether the run may have come past its bound, by what went from the disk since its files were counted."""
         if now < self._not_before:
             return False
-        fallen = self._free - free
-        is_short = free < RESERVE_BYTES and fallen > RESERVE_BYTES // 16
+        fallen = self._free.fallen_to(free)
+        is_short = min(free) < RESERVE_BYTES and fallen > RESERVE_BYTES // 16
         return is_short or fallen > (self._most - self._used) / 2 or now >= self._at_latest
 
-    def is_past(self, used: float, free: int, now: float, took: float) -> bool:
+    def is_past(self, used: float, free: Free, now: float, took: float) -> bool:
         """Take note of a count that took so long, and judge it."""
-        grown = used - self._first if self._first is not None else max(0, min(used, self._free_at_first - free))
+        grown = (
+            used - self._first if self._first is not None else max(0, min(used, self._free_at_first.fallen_to(free)))
+        )
         if self._first is None:
             self._first = used - grown
         self._used, self._free = used, free
         self._not_before = now + PAUSES * took
         self._at_latest = now + max(OFTEN_SECONDS, LONG_PAUSES * took)
-        return used > self._most or (free < RESERVE_BYTES and grown > RESERVE_BYTES // 4)
+        return used > self._most or (min(free) < RESERVE_BYTES and grown > RESERVE_BYTES // 4)
 
 
 class Disk:
@@ -97,24 +114,27 @@ class Disk:
 
 
 async def _watch(roots: tuple[Path, ...], pid: int, most: int, overdrawn: Callable[[], None]) -> None:
-    meter = Meter(most, _free(roots[0]), time.monotonic())
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        free, began = _free(roots[0]), time.monotonic()
-        if not meter.is_due(free, began):
-            continue
-        used = await asyncio.to_thread(footprint, roots, pid)
-        now = time.monotonic()
-        if meter.is_past(used, free, now, now - began):
-            overdrawn()
-            return
+    try:
+        meter = Meter(most, _free(roots[0]), time.monotonic())
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            free, began = _free(roots[0]), time.monotonic()
+            if not meter.is_due(free, began):
+                continue
+            used = await asyncio.to_thread(footprint, roots, pid)
+            now = time.monotonic()
+            if meter.is_past(used, free, now, now - began):
+                overdrawn()
+                return
+    except OSError as error:
+        _log.warning("what is taken of the disk in %s is not watched any more: %s", roots[0], error)
 
 
-def _free(path: Path) -> int:
-    """What is left of the disk; where names run out sooner than bytes, in the bytes that these stand for."""
+def _free(path: Path) -> Free:
     try:
         found = os.statvfs(path)
     except OSError:  # the agent took its checkout away
         found = os.statvfs(path.parent)
-    names = found.f_favail * 4096 if found.f_files else found.f_bavail * found.f_frsize
-    return min(found.f_bavail * found.f_frsize, names)
+    blocks = found.f_bavail * found.f_frsize
+    # some file systems have as many inodes as they have room for, and count none
+    return Free(blocks, found.f_favail * ENTRY_BYTES if found.f_files else blocks)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import h11
@@ -17,8 +17,8 @@ from agent.routes import NotAllowed, Routes
 
 _log = logging.getLogger(__name__)
 
-CONNECTIONS = 256
-"""At once, of one run; what more it opens waits to be accepted."""
+CONNECTIONS = 32
+"""At once, of one run; what more it opens waits. Each takes two descriptors, and a host may have 1024 for ten runs."""
 
 HEAD_SECONDS = 30.0
 CONNECT_SECONDS = 20.0
@@ -31,10 +31,10 @@ TOLD = 100
 class Egress:
     """Serves the connections that come to `listener`, until it is closed; what then is open is cut."""
 
-    def __init__(self, listener: socket.socket, routes: Routes, run_id: str) -> None:
+    def __init__(self, listener: socket.socket, routes: Routes, whose: Callable[[], str]) -> None:
         self._listener = listener
         self._routes = routes
-        self._run_id = run_id
+        self._whose = whose
         self._refused: set[Destination] = set()
         self._calls: set[asyncio.Task[None]] = set()
         # names are looked up by threads of its own, so that an agent can only keep its own lookups waiting
@@ -59,7 +59,7 @@ class Egress:
             try:
                 connection, _ = await loop.sock_accept(self._listener)
             except OSError as error:  # out of descriptors: the agent's connections wait
-                _log.warning("run %s: no connection can be accepted: %s", self._run_id, error.strerror)
+                _log.warning("run %s: no connection can be accepted: %s", self._whose(), error.strerror)
                 room.release()
                 await asyncio.sleep(1)
                 continue
@@ -108,7 +108,7 @@ class Egress:
         if refusal.destination in self._refused or len(self._refused) >= TOLD:
             return
         self._refused.add(refusal.destination)
-        _log.warning("run %s: %s", self._run_id, refusal)
+        _log.warning("run %s: %s", self._whose(), refusal)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
@@ -122,11 +123,11 @@ class Enclosure:
         """The checkout's path as its agent knows it."""
         return checkout.path if self.sandbox.bubblewrap is None else self._mounted_at(checkout)
 
-    def way_out(self, pid: int, private: Private, run_id: str) -> AbstractAsyncContextManager[None]:
+    def way_out(self, pid: int, private: Private, whose: Callable[[], str]) -> AbstractAsyncContextManager[None]:
         """What the agent of a place, started as `pid`, has of the network; nothing unless AGENT_NETWORK=allow."""
         if self._routes is None:
             return nullcontext()
-        return way_out.way_out(pid, _gate(private), self._routes, run_id)
+        return way_out.way_out(pid, _gate(private), self._routes, whose)
 
     def _plan(self, checkout: Checkout, private: Private, start_in: Path | None) -> CellPlan:
         return CellPlan(

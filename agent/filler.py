@@ -66,6 +66,7 @@ class Filler:
         self._most = most
         self._put_off: dict[Wish, float] = {}
         self._refreshed_at = 0.0
+        self._told = ""
         self._changed = asyncio.Event()
         slots.returned = self._changed.set
 
@@ -79,13 +80,19 @@ class Filler:
                 if await self._add_one():
                     continue
             except Exception as error:
-                expected = isinstance(error, AgentError)
-                _log.warning("no process is made ready for a while: %s", error, exc_info=not expected)
+                self._tell(error)
                 await asyncio.sleep(PAUSE_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._changed.wait()
             await asyncio.sleep(CALM_SECONDS)
+
+    def _tell(self, error: Exception) -> None:
+        """Say once why there are none."""
+        if str(error) != self._told:
+            self._told = str(error)
+            expected = isinstance(error, AgentError)
+            _log.warning("no process is made ready for a while: %s", error, exc_info=not expected)
 
     async def _refresh(self) -> None:
         """See what moved before it is too old for a run, so that no run has to."""

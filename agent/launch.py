@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -82,7 +83,9 @@ class Launcher:
                 place = self._enclosure.place(argv, environment, checkout, private, name, is_spare=is_spare)
                 process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
                 try:
-                    async with self._enclosure.way_out(process.pid, private, name):
+                    # a process that waits is given its run later
+                    whose = partial(getattr, lease, "run_id", name)
+                    async with self._enclosure.way_out(process.pid, private, whose):
                         yield Launched(process, private, lease)
                 finally:
                     await process.end()

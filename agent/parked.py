@@ -92,7 +92,7 @@ class Parked:
     async def close(self) -> None:
         """End it, and take away what it had."""
         self._rousing.cancel()
-        await asyncio.wait({self._rousing})
+        await asyncio.gather(self._rousing, return_exceptions=True)
         await self._stack.aclose()
 
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -43,8 +43,10 @@ def gated(argv: list[str], gate: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def way_out(pid: int, gate: Path, routes: Routes, run_id: str) -> AsyncIterator[None]:
+async def way_out(pid: int, gate: Path, routes: Routes, whose: Callable[[], str]) -> AsyncIterator[None]:
     """Open for the cell of the bubblewrap `pid`; its agent starts once there is a way out, and not before.
+
+    `whose` names the run when something is refused.
 
     Raises SpawnFailed.
     """
@@ -53,7 +55,7 @@ async def way_out(pid: int, gate: Path, routes: Routes, run_id: str) -> AsyncIte
     if listener is None:  # the cell could not be built, and says why itself
         yield
         return
-    egress = Egress(listener, routes, run_id)
+    egress = Egress(listener, routes, whose)
     try:
         _open(gate)
         yield

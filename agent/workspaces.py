@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from agent.agent_list import AgentDefinition, list_agents
 from agent.checkout import Preparation
 from agent.clone import describe_clone
 from agent.collecting import Collector
@@ -144,6 +145,11 @@ class Workspaces:
             place.give(given.model_copy(update={"collected": True}))
             self._step("collected")
         return report
+
+    async def agents(self, snapshot: Snapshot) -> list[AgentDefinition]:
+        """The agents that a run from there can be asked of; raises WorkspaceError."""
+        with explained("listing the agents"):
+            return await list_agents((await self._mirrors.of_snapshot(snapshot)).git, snapshot.commit)
 
     def read_paths(self, snapshot: Snapshot) -> list[Path]:
         """What an agent must be able to read, and must not be able to write, for its checkout to work."""

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from api import chat, health, job_actions, job_events, job_list, jobs, metrics, models, register, switch, triage
+from api import agents, chat, health, job_actions, job_events, job_list, jobs, metrics, models, register, switch, triage
 from api.admission import Admission
 from api.authentication import OPEN_PATHS, Authentication
 from api.body_limit import BodyLimit
@@ -34,7 +34,20 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
         calls=Calls(settings.caller_grace_seconds),
         catalogue=Catalogue(settings),
     )
-    for room in (health, metrics, jobs, job_actions, job_events, job_list, chat, models, triage, switch, register):
+    for room in (
+        health,
+        agents,
+        metrics,
+        jobs,
+        job_actions,
+        job_events,
+        job_list,
+        chat,
+        models,
+        triage,
+        switch,
+        register,
+    ):
         app.include_router(room.router)
     document(app, host.runtime.settings)
     bodies.install(app)

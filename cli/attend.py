@@ -9,8 +9,9 @@ import httpx
 
 from agent.events import Event
 from cli import exit_status
-from cli.ending import print_answer, print_json, show_beginning, show_ending
+from cli.ending import print_answer, print_json, show_ending
 from cli.follower import Follower, Quiet
+from cli.insisting import insist
 from cli.service import ServiceRefused
 from cli.tally import Tally
 from cli.view import View, open_view
@@ -39,10 +40,7 @@ class Attendance:
 
         `ready` is called once interruptions are heard. Raises ServiceRefused.
         """
-        job = self._read()
-        if not self._quiet:
-            show_beginning(job)
-        with open_view(job, self._tally, quiet=self._quiet) as view:
+        with open_view(self._read(), self._tally, quiet=self._quiet) as view:
             if not self._follow(view, interrupted, ready):
                 return exit_status.INTERRUPTED
             job = self._read(wait_seconds=LAST_SECONDS)
@@ -81,5 +79,6 @@ class Attendance:
             view.tell("" if self._tally.has_started else why_it_waits(self._service, self._job_id))
 
     def _read(self, wait_seconds: int = 0) -> Job:
-        job: Job = self._service.get(f"/jobs/{self._job_id}", params={"wait": wait_seconds}).json()
+        answer = insist(lambda: self._service.get(f"/jobs/{self._job_id}", params={"wait": wait_seconds}))
+        job: Job = answer.json()
         return job

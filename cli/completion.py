@@ -15,8 +15,11 @@ RECENT = 100
 
 
 def complete_agent(incomplete: str) -> list[str]:
-    """Agents that the newest jobs were for."""
-    return sorted({job["agent"] for job in _recent() if job["agent"] and job["agent"].startswith(incomplete)})
+    """The agents of the workspace that jobs are for unless they say otherwise."""
+    with _nothing_if_away(), reach_service(PATIENCE_SECONDS) as service:
+        names = [str(agent["name"]) for agent in service.get("/agents").json()["agents"]]
+        return [name for name in names if name.startswith(incomplete)]
+    return []
 
 
 def complete_job(incomplete: str) -> list[tuple[str, str]]:

@@ -10,14 +10,12 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from agent.events import Ended, Event
+from cli.insisting import AWAY_SECONDS, is_passing, trouble_of
 from cli.messages import Message, read_messages
 from cli.service import ServiceRefused
 
 SILENCE_SECONDS = 15.0
 """The service says something every two seconds, if only that it is there."""
-
-AWAY_SECONDS = 300.0
-PASSING = frozenset({502, 503, 504})
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
@@ -55,12 +53,10 @@ class Follower:
                 for heard in self._listen():
                     pause_seconds, away_since = self._first_pause_seconds, time.monotonic()
                     yield heard
-            except httpx.TransportError as error:
-                trouble = f"no answer ({type(error).__name__})"
-            except ServiceRefused as refusal:
-                if refusal.status_code not in PASSING:
+            except (httpx.TransportError, ServiceRefused) as error:
+                if not is_passing(error):
                     raise
-                trouble = str(refusal)
+                trouble = trouble_of(error)
             if self._is_over:
                 return
             if time.monotonic() - away_since > self._away_seconds:

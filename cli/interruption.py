@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from cli.insisting import insist
 from cli.view import View
 
 
@@ -26,7 +27,10 @@ class Cancelling:
             return False
         view.note("asking the service to cancel the job; Ctrl-C again leaves at once")
         try:
-            self._service.post(f"/jobs/{self._job_id}/cancel")
+            insist(
+                lambda: self._service.post(f"/jobs/{self._job_id}/cancel"),
+                lambda trouble: view.tell(f"cannot be cancelled yet: {trouble}; trying again"),
+            )
         except KeyboardInterrupt:
             return self(view)
         view.tell("is being cancelled")

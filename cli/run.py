@@ -15,7 +15,7 @@ import typer
 from agent.models import Effort, OnCrash
 from cli.attend import Attendance
 from cli.completion import complete_agent, complete_workspace
-from cli.ending import print_json
+from cli.ending import print_json, show_beginning
 from cli.interruption import Cancelling, held_signals
 from cli.service import reach_service
 
@@ -87,6 +87,8 @@ def run(
         if detach:
             print_json(job) if as_json else print(job["job_id"])
             return
+        if not quiet:
+            show_beginning(job)
         attendance = Attendance(service, job["job_id"], budget_usd=budget, as_json=as_json, quiet=quiet)
         status = attendance.stay(Cancelling(service, job["job_id"]), ready=release)
     raise typer.Exit(status)

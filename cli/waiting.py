@@ -31,5 +31,7 @@ def _what_keeps_jobs(health: dict[str, Any]) -> str:
     if health.get("held"):
         until = datetime.fromisoformat(health["held"]["until"]).astimezone()
         return f"waits until {until:%H:%M}: {health['held']['reason']}"
+    if health.get("disk"):
+        return "waits: too little room is left where the service writes"
     capacity = health["capacity"]
     return f"waits: {capacity['agents']} of {capacity['agents']} agents at work" if capacity["free"] == 0 else ""

@@ -8,6 +8,7 @@ import typer
 
 from cli.attend import Attendance
 from cli.completion import complete_job
+from cli.ending import show_beginning
 from cli.job_ids import newest_id, whole_id
 from cli.service import reach_service
 from cli.view import View
@@ -29,6 +30,9 @@ def watch(
     """Watch a job; HELP is what its user reads."""
     with reach_service() as service:
         job_id = whole_id(service, job) if job else newest_id(service)
+        found = service.get(f"/jobs/{job_id}").json()
+        if not quiet:
+            show_beginning(found)
         attendance = Attendance(service, job_id, budget_usd=None, as_json=as_json, quiet=quiet)
         status = attendance.stay(_leave)
     raise typer.Exit(status)

@@ -72,15 +72,16 @@ class HostState(Collector):
         yield _gauge("disk_low", "1 while no work is taken because there is too little room.", disk.is_low)
 
     def _warm(self) -> Iterator[Metric]:
-        tally = self._host.runtime.warm.tally
+        warm = self._host.runtime.warm
+        yield _gauge("warm_parked", "Processes of the CLI that have started and wait for a run.", warm.parked)
         starts = CounterMetricFamily(
-            f"{_PREFIX}warm_starts", "Runs by whether a parked CLI was ready for them.", labels=["result"]
+            f"{_PREFIX}warm_starts", "Runs by whether a parked process could be theirs.", labels=["result"]
         )
-        starts.add_metric(["hit"], tally.hits)
-        starts.add_metric(["miss"], tally.misses)
+        starts.add_metric(["hit"], warm.tally.hits)
+        starts.add_metric(["miss"], warm.tally.misses)
         yield starts
-        text = "Parked CLIs that were ended without a run and started anew."
-        yield CounterMetricFamily(f"{_PREFIX}warm_replacements", text, value=tally.replacements)
+        text = "Parked processes that were ended without a run."
+        yield CounterMetricFamily(f"{_PREFIX}warm_replacements", text, value=warm.tally.replacements)
 
     def _sandbox(self) -> Metric:
         enclosure = self._host.runtime.enclosure

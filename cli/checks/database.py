@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent.mounts import is_there
 from cli.checks.finding import Finding, broken, ok
 from cli.checks.world import World
 from store.address import parse_address, shown
@@ -19,7 +20,7 @@ async def check_database(world: World) -> list[Finding]:
     address = world.store.database_url or default_database_url(world.agent.state_dir)
     try:
         url = parse_address(address)
-        if url.drivername == "sqlite" and url.database and not Path(url.database).exists():
+        if url.drivername == "sqlite" and url.database and not is_there(Path(url.database)):
             return [_to_be_made(Path(url.database))]
         database = Database(address)
         try:
@@ -41,7 +42,7 @@ async def check_database(world: World) -> list[Finding]:
 
 
 def _to_be_made(path: Path) -> Finding:
-    place = next(parent for parent in path.parents if parent.exists())
+    place = next(parent for parent in path.parents if is_there(parent))
     if not place.is_dir():
         return broken("database", f"{path}: {place} is no directory", "correct DATABASE_URL")
     return ok("database", f"{path} is made by the first start")

@@ -73,5 +73,7 @@ async def _ours(client: httpx.AsyncClient, world: World, url: str, health: dict[
         held = health["held"]
         text = f"the service at {url} starts no agent until {held['until']}: {held['reason']}"
         return warning("api", text, "wait, or give it another credential and start it again")
+    if health.get("disk"):
+        return warning("api", f"the service at {url} takes no work: too little room is left", "df -h, and free some")
     capacity = health["capacity"]
     return ok("api", f"the service runs at {url}: {capacity['free']} of {capacity['agents']} agents are free")

@@ -13,7 +13,7 @@ from cli.checks.door import check_api, check_token
 from cli.checks.finding import Finding, broken, skipped
 from cli.checks.prefect import check_prefect
 from cli.checks.repositories import check_repositories
-from cli.checks.sight import check_environment, check_missing, check_paths, check_template
+from cli.checks.sight import check_environment, check_missing, check_network, check_paths, check_template
 from cli.checks.state import check_state
 from cli.checks.world import World
 from store.settings import default_database_url
@@ -46,6 +46,7 @@ def checks(world: World) -> list[Check]:
         Check("api", check_api),
         Check("agent env", check_environment),
         Check("agent paths", check_paths),
+        Check("agent network", check_network),
         Check("agent config", check_template),
         Check("not seen", check_missing),
     ]

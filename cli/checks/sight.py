@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from agent.destinations import read_destinations
 from agent.environment import ALWAYS
+from agent.errors import NotConfigured
+from agent.mounts import is_there
 from cli.checks.finding import Finding, broken, ok, warning
 from cli.checks.world import World
 
@@ -37,15 +40,35 @@ async def check_paths(world: World) -> list[Finding]:
     """Which paths agents get besides the system, their checkout, home and /tmp."""
     settings = world.agent
     for name, paths in (("READ", settings.agent_read_paths), ("WRITE", settings.agent_write_paths)):
-        missing = [str(path) for path in paths if not path.exists()]
+        missing = [str(path) for path in paths if not is_there(path)]
         if missing:
             text = f"AGENT_{name}_PATHS names what is not there, and agents go without: {', '.join(missing)}"
             return [warning("agent paths", text, f"make {missing[0]}, or take it out of AGENT_{name}_PATHS")]
     read, write = (
         ", ".join(map(str, paths)) or "nothing" for paths in (settings.agent_read_paths, settings.agent_write_paths)
     )
-    text = f"agents read {read} and write {write} besides their own; network: {settings.agent_network}"
-    return [ok("agent paths", text)]
+    return [ok("agent paths", f"agents read {read} and write {write} besides their own")]
+
+
+async def check_network(world: World) -> list[Finding]:
+    """Which places of the network agents reach."""
+    allowed = world.agent.agent_egress_allow
+    try:
+        read_destinations(allowed)
+    except NotConfigured as error:
+        return [broken("agent network", str(error), "correct AGENT_EGRESS_ALLOW")]
+    match world.agent.agent_network:
+        case "allow" if not allowed:
+            text = "AGENT_NETWORK=allow, and AGENT_EGRESS_ALLOW lists nothing: agents reach the model alone"
+            return [warning("agent network", text, "export AGENT_EGRESS_ALLOW=…, or AGENT_NETWORK=none")]
+        case "allow":
+            return [ok("agent network", f"agents reach the model, and by a proxy {', '.join(allowed)}")]
+        case "none":
+            return [ok("agent network", "agents reach the model alone")]
+    if allowed:
+        text = "AGENT_EGRESS_ALLOW is set, and agents reach all that this machine does"
+        return [warning("agent network", text, "export AGENT_NETWORK=allow")]
+    return [ok("agent network", "agents reach all that this machine does, itself included")]
 
 
 async def check_template(world: World) -> list[Finding]:
@@ -56,7 +79,7 @@ async def check_template(world: World) -> list[Finding]:
     if not template.is_dir():
         text = f"AGENT_CONFIG_TEMPLATE: {template} is no directory, and no agent can start"
         return [broken("agent config", text, f"mkdir {template}, or unset AGENT_CONFIG_TEMPLATE")]
-    there = [name for name in CONFIG_PARTS if (template / name).exists()]
+    there = [name for name in CONFIG_PARTS if is_there(template / name)]
     return [ok("agent config", f"{template}: {', '.join(there) or 'nothing that the CLI is known to read'}")]
 
 
@@ -85,4 +108,4 @@ def _is_unseen(world: World, path: Path) -> bool:
     if path.name == ".claude" and world.agent.agent_config_template is not None:
         return False
     given = (*world.agent.agent_read_paths, *world.agent.agent_write_paths)
-    return path.exists() and not any(place == path or place in path.parents for place in given)
+    return is_there(path) and not any(place == path or place in path.parents for place in given)

@@ -58,6 +58,8 @@ class World:
     def redactor(self) -> Redactor:
         """Takes every secret that is known here out of a text."""
         secrets = [*known_secrets(self.agent, self.environ), self.token, self.prefect_password]
+        headers = self.host.traces_headers.get_secret_value() if self.host.traces_headers else UNSET
+        secrets += [headers, *(pair.partition("=")[2] for pair in headers.split(","))]
         secrets += [self.prefect_password.partition(":")[2], _password(self.store.database_url)]
         return Redactor(filter(None, secrets))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from agent.disk import Meter
+from agent.disk import Free, Meter
 from agent.errors import AgentFailed
 from agent.files import remove
 from agent.footprint import ENTRY_BYTES, footprint
@@ -31,6 +31,10 @@ RUN = "11111111-2222-3333-4444-555555555555"
 
 def taken(path: Path) -> float:
     return footprint([path], -1)
+
+
+def left(blocks: int, inodes: int = 1000 * GB) -> Free:
+    return Free(blocks, inodes)
 
 
 def test_files_count_by_the_blocks_they_take(tmp_path: Path) -> None:
@@ -98,40 +102,49 @@ def test_a_deleted_file_counts_as_long_as_it_is_open(tmp_path: Path) -> None:
 
 
 def test_nothing_is_counted_while_the_disk_stands_still() -> None:
-    meter = Meter(most=10 * GB, free=100 * GB, now=0)
-    assert not meter.is_due(100 * GB, 4)
-    assert meter.is_due(100 * GB, 5), "once, to know what was there"
-    assert not meter.is_past(GB, 100 * GB, 5, 0.1)
-    assert not meter.is_due(97 * GB, 20), "4.5 GB more and it could be half-way to its bound"
-    assert meter.is_due(95 * GB, 20)
-    assert meter.is_due(100 * GB, 36), "and again from time to time: another may have given back what this one took"
+    meter = Meter(most=10 * GB, free=left(100 * GB), now=0)
+    assert not meter.is_due(left(100 * GB), 4)
+    assert meter.is_due(left(100 * GB), 5), "once, to know what was there"
+    assert not meter.is_past(GB, left(100 * GB), 5, 0.1)
+    assert not meter.is_due(left(97 * GB), 20), "4.5 GB more and it could be half-way to its bound"
+    assert meter.is_due(left(95 * GB), 20)
+    assert meter.is_due(left(100 * GB), 36), (
+        "and again from time to time: another may have given back what this one took"
+    )
+
+
+def test_inodes_run_out_as_blocks_do() -> None:
+    meter = Meter(most=10 * GB, free=left(100 * GB, 50 * GB), now=0)
+    assert meter.is_due(left(100 * GB, 44 * GB), 1)
+    assert meter.is_due(left(94 * GB, 50 * GB), 1)
+    assert not meter.is_due(left(96 * GB, 46 * GB), 1)
 
 
 def test_counting_takes_a_small_part_of_the_time() -> None:
-    meter = Meter(most=10 * GB, free=100 * GB, now=0)
-    assert not meter.is_past(9 * GB, 91 * GB, 10, took=2)
-    assert not meter.is_due(80 * GB, 19)
-    assert meter.is_due(80 * GB, 20)
+    meter = Meter(most=10 * GB, free=left(100 * GB), now=0)
+    assert not meter.is_past(9 * GB, left(91 * GB), 10, took=2)
+    assert not meter.is_due(left(80 * GB), 19)
+    assert meter.is_due(left(80 * GB), 20)
 
 
 def test_past_its_bound_a_run_is_past_it() -> None:
-    meter = Meter(most=10 * GB, free=100 * GB, now=0)
-    assert not meter.is_past(10 * GB, 90 * GB, 1, 0)
-    assert meter.is_past(10 * GB + 1, 90 * GB, 2, 0)
+    meter = Meter(most=10 * GB, free=left(100 * GB), now=0)
+    assert not meter.is_past(10 * GB, left(90 * GB), 1, 0)
+    assert meter.is_past(10 * GB + 1, left(90 * GB), 2, 0)
 
 
 def test_on_a_disk_that_is_nearly_full_a_run_may_add_little() -> None:
-    meter = Meter(most=100 * GB, free=2 * GB, now=0)
-    assert not meter.is_past(5 * GB, 2 * GB, 1, 0)
-    assert meter.is_due(GB // 2, 2)
-    assert meter.is_past(6 * GB, GB // 2, 2, 0)
+    meter = Meter(most=100 * GB, free=left(2 * GB), now=0)
+    assert not meter.is_past(5 * GB, left(2 * GB), 1, 0)
+    assert meter.is_due(left(GB // 2), 2)
+    assert meter.is_past(6 * GB, left(GB // 2), 2, 0)
 
 
 def test_who_adds_nothing_to_a_full_disk_goes_on() -> None:
-    meter = Meter(most=100 * GB, free=GB // 2, now=0)
-    assert not meter.is_due(GB // 2, 1)
-    assert not meter.is_past(5 * GB, GB // 2, 5, 0)
-    assert not meter.is_past(5 * GB, GB // 8, 10, 0)
+    meter = Meter(most=100 * GB, free=left(GB // 2), now=0)
+    assert not meter.is_due(left(GB // 2), 1)
+    assert not meter.is_past(5 * GB, left(GB // 2), 5, 0)
+    assert not meter.is_past(5 * GB, left(GB // 8), 10, 0)
 
 
 def test_what_the_run_wrote_goes_and_what_was_there_stays(tmp_path: Path) -> None:
@@ -167,11 +180,12 @@ def settings(tmp_path: Path, offline_model: OfflineModel) -> AgentSettings:
     )
 
 
-# Others on this disk may give back as much as this takes, which hides it until its files are counted.
+# Others on this disk may give back as much as this takes, which hides it until its files are counted anyway.
 FILL = """
 echo a start > note
 head -c 10000000 /dev/zero | tee /tmp/filler > ~/filler
-for n in $(seq 60); do head -c 10000000 /dev/zero > filler-$n; sleep 0.3; done
+for n in $(seq 20); do head -c 10000000 /dev/zero > filler-$n; sleep 0.2; done
+for n in $(seq 300); do sleep 0.3; done
 echo it was not ended
 """
 
@@ -184,7 +198,7 @@ async def test_an_agent_that_fills_the_disk_is_ended_and_the_disk_given_back(set
     await runtime.open()
     async with runtime.slots.lend() as slot:
         checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
-        async with runtime.converse(RUN, request, checkout, lambda _: None) as conversation:
+        async with runtime.converse(RUN, request, slot, checkout, lambda _: None) as conversation:
             invocation = await conversation.hold(request.prompt)
         report = await runtime.collect(slot, checkout, RUN)
         assert invocation.ending == "disk", invocation

@@ -76,7 +76,7 @@ async def network(serve: object, *entries: str, closed: set[int] | None = None) 
     listener = socket.create_server(("127.0.0.1", 0))
     net = Net(listener.getsockname()[1], site.sockets[0].getsockname()[1])
     allowed = read_destinations([entry.replace("SITE", str(net.site)) for entry in entries])
-    egress = Egress(listener, Routes(allowed, net.look_up, lambda: closed or set()), "run-1")
+    egress = Egress(listener, Routes(allowed, net.look_up, lambda: closed or set()), lambda: "run-1")
     try:
         yield net
     finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,7 @@ from agent.mold import Mold
 from agent.outcome import judge
 from agent.provider import ProviderProxy
 from agent.runtime import Runtime
+from agent.sandbox import probe_sandbox
 from agent.settings import AgentSettings
 from demo.model import OfflineModel
 from demo.repository import create_repository, git
@@ -76,14 +79,13 @@ class Host:
 
 
 def agents() -> list[psutil.Process]:
-    """The CLI's processes below this one."""
+    """The CLI's processes that this one has started, and no service of other tests."""
     found = []
     for process in psutil.Process().children(recursive=True):
-        try:
-            if process.name().startswith("claude"):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            above = [parent.name() for parent in takewhile(lambda one: one.pid != os.getpid(), process.parents())]
+            if process.name().startswith("claude") and not any(name.startswith("python") for name in above):
                 found.append(process)
-        except psutil.NoSuchProcess:
-            continue
     return found
 
 
@@ -164,6 +166,7 @@ async def test_processes_that_are_killed_while_they_wait_cost_no_answer(host: Ho
     assert (await host.ask(agent="recruiter-triage")).text == "yes"
 
 
+@pytest.mark.long
 async def test_another_budget_has_a_process_of_its_own(host: Host) -> None:
     await host.full()
     assert (await host.ask(max_budget_usd=1)).text == "yes"
@@ -182,7 +185,7 @@ async def test_an_agent_that_there_is_not_is_named_and_nothing_is_made_ready_for
     "how",
     [
         'for word; do [ "$word" = --await-claim ] && { echo "unknown option --await-claim" >&2; exit 1; }; done',
-        'for word; do [ "$word" = --await-claim ] && sleep 600; done',
+        pytest.param('for word; do [ "$word" = --await-claim ] && sleep 600; done', marks=pytest.mark.long),
     ],
     ids=["refuses the flag", "falls silent"],
 )
@@ -206,3 +209,18 @@ async def test_none_is_kept_where_none_is_wanted(settings: AgentSettings, offlin
 
 def structured(answer: dict[str, object]) -> str:
     return f"offline-model: {json.dumps([{'structured': answer}])}"
+
+
+async def test_a_process_that_waited_has_the_way_out_of_its_run(
+    settings: AgentSettings, offline_model: OfflineModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    if probe_sandbox("auto").bubblewrap is None:
+        pytest.skip("needs bubblewrap")
+    listed = settings.model_copy(update={"agent_network": "allow", "agent_egress_allow": ["example.com"]})
+    async for host in serve(listed, offline_model):
+        await host.full()
+        steps = [{"tool": "Bash", "input": {"command": "curl -sS http://other.test/"}}, {"text": "{tool_result}"}]
+        result = await host.ask(f"offline-model: {json.dumps(steps)}")
+        assert host.runtime.warm.tally.hits == 1
+        assert "not in AGENT_EGRESS_ALLOW" in str(result.text)
+    assert f"run 11111111-2222-3333-4444-{1:012}: other.test:80 was refused" in caplog.text

@@ -66,7 +66,7 @@ class Cell:
         routes = Routes(allowed, lambda _: [ip_address("127.0.0.1")], set)
         process = await AgentProcess.start(argv, environment, Path("/"))
         try:
-            async with way_out(process.pid, self.root / "gate", routes, "run-1"):
+            async with way_out(process.pid, self.root / "gate", routes, lambda: "run-1"):
                 yield process
         finally:
             await process.end()

@@ -11,6 +11,7 @@ CLASS = "limits"
 
 EACH = "without a control group each process alone is bounded, and not the sum"
 
+ENDED = 137
 DISK = "a run past AGENT_DISK_MB is ended"
 
 FORKS = """
@@ -46,6 +47,12 @@ for _ in range(6):
     children.append(child)
 sys.exit(max(os.waitpid(child, 0)[1] for child in children) != 0)
 """
+
+
+def goes_on(siege: Siege, deed: Deed) -> bool:
+    """Whether the run lived to tell of it."""
+    return deed.exit_code != ENDED
+
 
 ATTACKS = [
     Attack(
@@ -87,13 +94,15 @@ ATTACKS = [
     ),
     Attack(
         "fill the disk with many files",
-        "for n in $(seq 40); do head -c 8000000 /dev/zero > part-$n; sleep 0.1; done",
+        "for n in $(seq 40); do head -c 8000000 /dev/zero > part-$n; sleep 0.1; done; sleep 6",
         DISK,
+        breached=goes_on,
     ),
     Attack(
         "fill the disk with files that have no name any more",
-        "for n in $(seq 40); do exec {kept}> part; rm part; head -c 8000000 /dev/zero >&$kept; sleep 0.1; done",
+        "for n in $(seq 40); do exec {kept}> it; rm it; head -c 8000000 /dev/zero >&$kept; sleep 0.1; done; sleep 6",
         DISK,
+        breached=goes_on,
     ),
     Attack("leave a core dump", "test $(ulimit -Hc) != 0", "RLIMIT_CORE of 0", "either"),
     Attack(
@@ -128,7 +137,7 @@ async def lay_siege(arena: Arena, world: World) -> Siege:
         alone = Siege(arena, world)
         with contextlib.suppress(FileNotFoundError):
             await one_run(alone, prompt(bash(command(alone, [attack]))), [attack], **limits)
-        siege.deeds[attack] = alone.deeds.get(attack, Deed(137, "the run did not live to tell"))
+        siege.deeds[attack] = alone.deeds.get(attack, Deed(ENDED, "the run did not live to tell"))
     return siege
 
 

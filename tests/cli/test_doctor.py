@@ -166,6 +166,10 @@ def database_of_a_newer_version(site: Site) -> None:
     site.set(DATABASE_URL=f"sqlite:///{site.directory}/newer.sqlite3")
 
 
+def egress_that_is_no_place(site: Site) -> None:
+    site.set(AGENT_NETWORK="allow", AGENT_EGRESS_ALLOW="https://example.com/")
+
+
 def no_template(site: Site) -> None:
     site.set(AGENT_CONFIG_TEMPLATE="/nowhere/.claude")
 
@@ -189,6 +193,7 @@ BROKEN: list[tuple[Breaking, str, str]] = [
     (token_that_others_guess, "token", "can be guessed, and API_HOST=0.0.0.0"),
     (database_away, "database", "store at postgresql://agents:[redacted"),
     (database_of_a_newer_version, "database", "newer version"),
+    (egress_that_is_no_place, "agent network", "is no host"),
     (no_template, "agent config", "is no directory"),
 ]
 

@@ -172,6 +172,27 @@ async def test_a_second_ctrl_c_leaves_without_waiting_for_the_end() -> None:
     assert Notes.lines[-1] == "left; `agent-service watch the-job` shows what becomes of it"
 
 
+async def test_a_service_that_is_away_for_a_moment_is_asked_again_to_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.insisting._PAUSE_SECONDS", 0.01)
+    answers = [httpx.ConnectError("away"), httpx.Response(200)]
+    told: list[str] = []
+
+    class Told:
+        note = tell = told.append
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        match answers.pop(0):
+            case httpx.Response() as response:
+                return response
+            case error:
+                raise error
+
+    with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
+        assert Cancelling(client, "the-job")(cast("View", Told))
+    assert answers == []
+    assert told[1:] == ["cannot be cancelled yet: no answer (ConnectError); trying again", "is being cancelled"]
+
+
 def test_an_interruption_waits_for_the_jobs_id() -> None:
     with held_signals() as release:
         signal.raise_signal(signal.SIGTERM)
@@ -203,6 +224,7 @@ async def test_jobs_are_cancelled_by_the_beginning_of_their_ids(
     assert [job["state"] for job in json.loads(capsys.readouterr().out)] == ["Cancelled"] * 2
 
 
+@pytest.mark.usefixtures("no_signals")
 async def test_what_cannot_be_done_is_said_in_a_line(
     environment: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

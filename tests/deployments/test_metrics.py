@@ -39,7 +39,7 @@ class Parts:
         self.runtime: Any = SimpleNamespace(
             slots=SimpleNamespace(capacity=3, free=2),
             enclosure=enclosure,
-            warm=SimpleNamespace(tally=WarmTally(2, 1, 4)),
+            warm=SimpleNamespace(parked=3, tally=WarmTally(2, 1, 4)),
         )
         self.hold = Hold()
         self.disk = Disk(directory, 500, lambda _: 600 * 1024 * 1024)
@@ -223,6 +223,7 @@ async def test_a_host_tells_what_it_is_like(parts: Parts) -> None:
         ("agent_service_warm_starts_total", "hit"): 2,
         ("agent_service_warm_starts_total", "miss"): 1,
         ("agent_service_warm_replacements_total",): 4,
+        ("agent_service_warm_parked",): 3,
         ("agent_service_provider_refusals_total", "overloaded"): 1,
         ("agent_service_provider_refusals_total", "usage_limit"): 0,
         ("agent_service_credential_since_timestamp_seconds",): BEGAN.timestamp(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import httpx
 import pytest
 from otlp_collector import Collector, attributes, collecting, tree
 from small_disk import small_disk
+from waiting import until
 
 from demo.model import OfflineModel
 from demo.stage import Stage, set_stage
@@ -51,15 +52,6 @@ async def client(observed: Stage) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {observed.token}"}
     async with httpx.AsyncClient(base_url=observed.url, headers=headers, timeout=90) as client:
         yield client
-
-
-async def until(claim: Callable[[], object], what: str, seconds: float = 60) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            while not claim():
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        pytest.fail(f"not within {seconds} s: {what}")
 
 
 async def run_job(client: httpx.AsyncClient, **members: Any) -> dict[str, Any]:

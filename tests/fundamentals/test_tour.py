@@ -39,6 +39,14 @@ async def test_an_openai_client_talks_to_an_agent(service: Service) -> None:
     assert completion.choices[0].message.content == "letters: 8"
 
 
+async def test_there_is_a_list_of_agents_to_ask(service: Service) -> None:
+    listed = (await service.client.get("/agents")).json()
+    assert [agent["name"] for agent in listed["agents"]] == ["beads-task-runner", "recruiter-triage", "service-upgrade"]
+    assert all(agent["description"] for agent in listed["agents"])
+    assert (await service.client.get("/agents", params={"workspace": "nowhere"})).status_code == 404
+    assert (await service.client.get("/agents", params={"ref": "nothing"})).status_code == 404
+
+
 async def test_a_job_is_accepted_at_once_and_its_result_fetched_later(service: Service) -> None:
     accepted = await service.client.post(
         "/execute", json={"agent": "beads-task-runner", "prompt": "Take the next open task and do it."}

@@ -1,0 +1,63 @@
+"""What a repository's agents are, read from its objects alone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.agent_list import LARGEST_BYTES, AgentDefinition, list_agents
+from agent.git_environment import GitEnvironment
+from agent.settings import AgentSettings
+from demo.repository import git
+
+pytestmark = pytest.mark.anyio
+
+
+async def listed(tmp_path: Path, files: dict[str, str]) -> list[AgentDefinition]:
+    """The agents of a commit with these files under `.claude/agents`."""
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    for name, text in files.items():
+        path = tmp_path / ".claude/agents" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message=x")
+    ours = GitEnvironment(AgentSettings(state_dir=tmp_path), {"PATH": os.environ["PATH"]}).local()
+    return await list_agents(ours.at(tmp_path / ".git"), git(tmp_path, "rev-parse", "HEAD").strip())
+
+
+async def test_each_has_its_name_and_says_what_it_is_for(tmp_path: Path) -> None:
+    found = await listed(
+        tmp_path,
+        {
+            "z.md": "---\nname: alpha\ndescription: >\n  Says\n  much.\nmodel: haiku\n---\nYou are.\n",
+            "team/b.md": "---\nname: beta\n---\n",
+        },
+    )
+    assert found == [
+        AgentDefinition(name="alpha", description="Says much.", model="haiku", path=".claude/agents/z.md"),
+        AgentDefinition(name="beta", path=".claude/agents/team/b.md"),
+    ]
+
+
+async def test_what_is_no_definition_is_passed_by(tmp_path: Path) -> None:
+    files = {
+        "good.md": "---\nname: good\n---\n",
+        "notes.txt": "---\nname: notes\n---\n",
+        "plain.md": "no front matter",
+        "broken.md": "---\nname: [\n---\n",
+        "list.md": "---\n- name\n---\n",
+        "number.md": "---\nname: 7\n---\n",
+        "large.md": "---\nname: large\n---\n" + "x" * LARGEST_BYTES,
+        "bomb.md": "---\na: &a [x, x]\nb: &b [*a, *a]\nname: bomb\ndescription: *b\n---\n",
+    }
+    (tmp_path / ".claude/agents").mkdir(parents=True)
+    (tmp_path / ".claude/agents/link.md").symlink_to("/etc/passwd")
+    (tmp_path / ".claude/agents/odd\nname.md").write_text("---\nname: odd\n---\n")
+    assert [agent.name for agent in await listed(tmp_path, files)] == ["bomb", "good", "odd"]
+
+
+async def test_a_repository_without_agents_has_none(tmp_path: Path) -> None:
+    assert await listed(tmp_path, {}) == []
