@@ -50,7 +50,7 @@ scale-test: install
 	.ci/tools scale
 	$(BIN)/python -m benchmarks.scale $(if $(JOBS),--jobs $(JOBS)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(SEED),--seed $(SEED))
 
-# All of BENCHMARKS.md, in some 40 minutes; one part of it: make bench ONLY=latency
+# All of BENCHMARKS.md, in some 45 minutes; one part of it: make bench ONLY=latency
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)
 

@@ -71,7 +71,7 @@ class Enclosure:
             open_files=settings.agent_open_files,
             file_mb=settings.agent_file_mb,
         )
-        self._prefix = f"cas-{zlib.crc32(str(settings.state_dir).encode()):08x}-"
+        self._prefix = run_prefix(settings.state_dir)
 
     async def open(self) -> list[int]:
         """Find control groups for cells; without cells, get hold of orphans to come, and end those that an
@@ -164,3 +164,8 @@ class Enclosure:
 
 def _gate(private: Private) -> Path:
     return private.directory / "gate"
+
+
+def run_prefix(state_dir: Path) -> str:
+    """How the cookies and control groups of the runs of the host with this state begin."""
+    return f"cas-{zlib.crc32(str(state_dir).encode()):08x}-"

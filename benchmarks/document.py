@@ -19,7 +19,7 @@ measures one part, and writes the page anew with it; it exits with 1 when someth
 How to read it: each figure of ours stands beside its rival's, both measured in turn in the same run, one pair a
 round. A *ratio* is the median of the pairs' ratios, ours over the rival's. Where there is a *floor*, the model's
 own time as a plain HTTP client meets it, that has been taken off both. *Spreads* are minimum / median / p95.
-Everything is on: Prefect, git, the cell, the provider's proxy, each setting at its default; the model is the
+Everything is on: Prefect, git, the cell, the provider's proxy, settings at their defaults; the model is the
 offline one, so nothing waits for the network. The plots show each value; the raw ones are in
 [`benchmarks/results`](benchmarks/results).
 """

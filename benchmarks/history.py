@@ -58,6 +58,8 @@ async def measure(found: Findings, few_past: Past, few: Stage, past: Past, many:
         await past.grow(size)
         await grown(size, past, many, looked, began)
     await past.grow(jobs)
+    print(f"{jobs} finished jobs are there", flush=True)
+    await asyncio.gather(at_rest(many), at_rest(few))
     some, few_some = past.some(LOOK_UPS), few_past.some(LOOK_UPS)
     async with client_of(many) as client, client_of(few) as few_client:
         both = [

@@ -27,6 +27,9 @@ deployments:
   - name: agent-run
     entrypoint: flows.agent_run.agent_run
     work_pool: {name: agents}
+  - name: triage
+    entrypoint: flows.triage.triage
+    work_pool: {name: triage}
 """
 
 

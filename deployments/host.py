@@ -41,6 +41,7 @@ from deployments.cancelling import Cancelling
 from deployments.credential_age import credential_since
 from deployments.disk import Disk
 from deployments.execution import Execution
+from deployments.flow_ids import find_flow_id
 from deployments.hold import Hold
 from deployments.in_flight import InFlight
 from deployments.inline import InlineRun
@@ -201,17 +202,15 @@ class Host:
     async def flow_id(self) -> UUID:
         """The id of the flow `agent_run`; raises NotConfigured when it is not registered."""
         if self._flow_id is None:
-            try:
-                self._flow_id = (await self.prefect.read_flow_by_name(agent_run.name)).id
-            except ObjectNotFound:
-                raise _not_registered() from None
+            self._flow_id = await find_flow_id(self.prefect, agent_run.name)
+        if self._flow_id is None:
+            raise _not_registered()
         return self._flow_id
 
     async def triage_flow_id(self) -> UUID | None:
         """The id of the flow `triage`, if the register has a deployment of it."""
         if self._triage_flow_id is None:
-            with contextlib.suppress(ObjectNotFound):
-                self._triage_flow_id = (await self.prefect.read_flow_by_name(triage.name)).id
+            self._triage_flow_id = await find_flow_id(self.prefect, triage.name)
         return self._triage_flow_id
 
     async def _deployment_id(self) -> UUID:

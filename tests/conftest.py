@@ -1,5 +1,7 @@
 """Real parts, each started once: the offline model, and the whole service in processes of its own."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -7,11 +9,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
+from together import pytest_collection_modifyitems, pytest_configure_node, pytest_xdist_make_scheduler
 
 from benchmarks.chaos.arena import Arena, open_arena
 from benchmarks.chaos.faults import wait_until_whole
 from demo.model import OfflineModel
-from demo.stage import Stage, set_stage
+from demo.stage import REGISTER, Stage, set_stage
+
+__all__ = ["pytest_collection_modifyitems", "pytest_configure_node", "pytest_xdist_make_scheduler"]
 
 
 @pytest.fixture(scope="session")
@@ -26,15 +32,18 @@ def offline_model() -> Iterator[OfflineModel]:
 
 
 @pytest.fixture(scope="session")
-def flaky(tmp_path_factory: pytest.TempPathFactory) -> "FlakyTransport":
+def flaky(tmp_path_factory: pytest.TempPathFactory) -> FlakyTransport:
     return FlakyTransport(tmp_path_factory.mktemp("flaky"))
 
 
 @pytest.fixture(scope="session")
 def stage(
-    offline_model: OfflineModel, flaky: "FlakyTransport", tmp_path_factory: pytest.TempPathFactory
+    offline_model: OfflineModel, flaky: FlakyTransport, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
-    """`agent-service up`, as an operator starts it: Prefect's server, a host, and the demo's repository."""
+    """`agent-service up`, as an operator starts it: Prefect's server, a host, and the demo's repository.
+
+    The schedules of its register are inactive, or an agent would work every ten seconds beside the tests.
+    """
     directory = tmp_path_factory.mktemp("stage")
     settings = {
         "AGENT_CAPACITY": "4",
@@ -43,8 +52,18 @@ def stage(
         "GIT_SSH_COMMAND": str(flaky.program),
         "WORKSPACES": json.dumps({"flaky": {"remote": f"ssh://flaky{directory}/repository/origin.git"}}),
     }
-    with set_stage(directory, offline_model.url, settings) as stage:
+    register = directory.with_name(f"{directory.name}-register.yaml")
+    register.write_text(_inactive(REGISTER.read_text()))
+    with set_stage(directory, offline_model.url, settings, register) as stage:
         yield stage
+
+
+def _inactive(register: str) -> str:
+    content = yaml.safe_load(register)
+    for deployment in content["deployments"]:
+        for schedule in deployment.get("schedules", []):
+            schedule["active"] = False
+    return str(yaml.safe_dump(content))
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +75,7 @@ def arena(offline_model: OfflineModel, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-async def victim(arena: Arena, offline_model: OfflineModel) -> AsyncIterator["Service"]:
+async def victim(arena: Arena, offline_model: OfflineModel) -> AsyncIterator[Service]:
     """The service that may be hurt, once it is whole."""
     offline_model.reset()
     await wait_until_whole(arena.stage)

@@ -58,14 +58,14 @@ def test_no_package_of_ours_has_anything_in_its_init_file() -> None:
 
 
 def test_the_runtime_imports_without_prefect_in_a_fraction_of_its_time() -> None:
-    """Measured against Prefect's own import in the same minute: a slow machine is slow for both."""
+    """Measured against Prefect's own import, in time of the processor: what else the machine does is not in it."""
     modules = [f"agent.{path.stem}" for path in (ROOT / "agent").glob("[!_]*.py")]
-    ours = min(import_seconds(";".join(f"import {name}" for name in modules)) for _ in range(3))
+    ours = min(import_seconds(";".join(f"import {name}" for name in modules)) for _ in range(2))
     assert ours < 0.5 * import_seconds("import prefect, prefect.flow_engine")
 
 
 def import_seconds(statement: str) -> float:
-    code = f"import sys, time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)"
+    code = f"import time; t = time.process_time(); {statement}; print(time.process_time() - t)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     return float(done.stdout)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import httpx
 import psutil
 
 from agent.descendants import COOKIE
-from benchmarks.chaos.faults import DISK_NAME
+from agent.enclosure import run_prefix
 from benchmarks.chaos.work import Caller, Job
 from demo.model import OfflineModel
 from demo.stage import Stage
@@ -72,19 +73,32 @@ def _of_agents(jobs: list[Job], model: OfflineModel) -> list[str]:
 
 
 def agents_alive(stage: Stage) -> list[str]:
-    """What runs with a run's cookie, or in a cell over this service's state."""
+    """What runs with the cookie of one of this service's runs, or in a cell with something of its state.
+
+    Others of this machine have agents, too, and mount namespaces in which the state is mounted as it is here.
+    """
     own, waiting = Path("/proc/self/ns/mnt").readlink(), parked(stage)
-    signs = (str(stage.state_dir), f" {DISK_NAME} ")
+    prefix, mounted = run_prefix(stage.state_dir), re.compile(_mounts_below(stage.state_dir))
     found = []
     for process in psutil.process_iter():
         proc = Path("/proc", str(process.pid))
         with contextlib.suppress(psutil.Error, OSError):
             mounts = (proc / "mountinfo").read_text()
-            in_cell = (proc / "ns/mnt").readlink() != own and any(sign in mounts for sign in signs)
+            in_cell = (proc / "ns/mnt").readlink() != own and mounted.search(mounts) is not None
             cookie = process.environ().get(COOKIE, "")
-            if (in_cell or cookie) and not any(name in mounts or cookie.endswith(name) for name in waiting):
+            ours = in_cell or cookie.startswith(prefix)
+            if ours and not any(name in mounts or cookie.endswith(name) for name in waiting):
                 found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
     return found
+
+
+def _mounts_below(directory: Path) -> str:
+    """How a line of a process's mountinfo looks that shows something below `directory`."""
+    mounts = [line.split()[2:5] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    over = [mount for mount in reversed(mounts) if directory.is_relative_to(mount[2])]
+    device, root, point = max(over, key=lambda mount: len(mount[2]))  # the last of those on one place
+    below = f"{root.rstrip('/')}/{directory.relative_to(point)}".removesuffix("/.")
+    return rf" {re.escape(device)} {re.escape(below)}/\S"
 
 
 def parked(stage: Stage) -> list[str]:

@@ -15,7 +15,7 @@ import httpx
 from benchmarks.scale.balancer import Balancer
 from benchmarks.scale.cluster import Cluster
 
-BOUND_SECONDS = 10.0
+BOUND_SECONDS = 15.0
 READY_SECONDS = 120.0
 LONG: list[dict[str, Any]] = [
     {"text": "I begin.", "tool": "Bash", "input": {"command": "sleep 300"}},

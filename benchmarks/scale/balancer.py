@@ -73,7 +73,7 @@ class Balancer:
         await asyncio.gather(
             *(self._look(job) for job in self.jobs if job.answer.get("status", "running") == "running")
         )
-        return sum(job.answer["status"] != "running" for job in self.jobs)
+        return sum(job.answer.get("status", "running") != "running" for job in self.jobs)
 
     async def wait(self, over: int, seconds: float) -> None:
         """Return once so many jobs are over, or after `seconds`: the verdict tells."""

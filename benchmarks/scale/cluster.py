@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -19,10 +20,11 @@ from benchmarks.chaos.arena import write_register
 from benchmarks.scale.prefect import Prefect, prefect
 from benchmarks.scale.programs import child, postgresql, redis, wait_for
 from demo.repository import create_repository
-from demo.stage import free_ports, stop
+from demo.stage import free_ports
 
 LOST_AFTER_SECONDS = 90
 CAPACITY = 2
+DRAIN_SECONDS = 240.0
 
 
 @dataclass
@@ -60,7 +62,8 @@ class Member:
     def end(self) -> None:
         """As an operator does: what is at work may finish."""
         assert self.process is not None
-        stop(self.process)
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(DRAIN_SECONDS)
 
     def kill(self) -> None:
         """Gone, all of it at once, as when a machine loses its power."""

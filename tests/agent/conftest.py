@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from far_end import provider as provider
+from far_end import proxy as proxy
 
 from agent.command import build_argv
 from agent.conversation import Content, Conversation

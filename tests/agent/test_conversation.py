@@ -29,23 +29,31 @@ def steps(*steps: dict[str, object]) -> str:
     return f"offline-model: {json.dumps(steps)}"
 
 
-async def test_an_answer_comes_with_its_cost_and_its_tokens(bench: Bench) -> None:
-    result = judge(REQUEST, await bench.converse(steps({"text": "hello there"})))
-    assert (result.text, result.exit_code, result.turns) == ("hello there", 0, 1)
-    assert result.cost_usd
-    assert result.usage.prompt_tokens > 0
-    assert json.loads("".join(result.output))["type"] == "result"
-
-
-async def test_each_step_is_an_event_in_order(bench: Bench) -> None:
+async def test_a_run_is_as_it_was_asked_for_and_tells_each_step_and_its_cost(bench: Bench) -> None:
     script = steps(
         {"tool": "Bash", "input": {"command": "echo one > made; cat made"}}, {"text": "it said {tool_result}"}
     )
-    await bench.converse(script)
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+    invocation = await bench.converse(
+        "ignored", [{"type": "text", "text": script}, image], instructions="Answer in rhyme.", model="haiku"
+    )
+
+    first = bench.model.message_requests[0]
+    assert "haiku" in first.body["model"]
+    assert "Answer in rhyme." in first.conversation.system
+    assert "You test." in first.conversation.system
+    assert "image/png" in json.dumps(first.body["messages"])
+
     kinds = [type(event) for event in bench.events if not isinstance(event, TextDelta)]
     assert kinds == [Started, ToolCalled, ToolReturned, Said]
     assert (bench.checkout / "made").read_text() == "one\n"
     assert "".join(event.text for event in bench.events if isinstance(event, TextDelta)) == "it said one"
+
+    result = judge(REQUEST, invocation)
+    assert (result.text, result.exit_code, result.turns) == ("it said one", 0, 2)
+    assert result.cost_usd
+    assert result.usage.prompt_tokens > 0
+    assert json.loads("".join(result.output))["type"] == "result"
 
 
 async def test_an_unknown_agent_is_refused_before_anything_is_said(bench: Bench) -> None:
@@ -56,7 +64,15 @@ async def test_an_unknown_agent_is_refused_before_anything_is_said(bench: Bench)
     assert bench.process.exit_code is not None
 
 
-@pytest.mark.parametrize("prompt", ["--version", "/cost", "@/etc/hostname", "-p --mcp-config=/tmp/evil.json"])
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "/cost",
+        "@/etc/hostname",
+        pytest.param("--version", marks=pytest.mark.long),
+        pytest.param("-p --mcp-config=/tmp/evil.json", marks=pytest.mark.long),
+    ],
+)
 async def test_no_prompt_is_anything_but_text(prompt: str, bench: Bench) -> None:
     await bench.converse(prompt)
     [told] = bench.model.conversations
@@ -68,24 +84,6 @@ async def test_a_prompt_and_an_answer_of_megabytes_pass(bench: Bench) -> None:
     big = steps({"repeat": {"bytes": 3_000_000}}) + "\n" + "x" * 2_000_000
     result = judge(REQUEST, await bench.converse(big))
     assert len(result.text or "") == 3_000_000
-
-
-async def test_instructions_reach_the_model_beside_the_agents_own(bench: Bench) -> None:
-    await bench.converse("hi", instructions="Answer in rhyme.")
-    [told] = bench.model.conversations
-    assert "Answer in rhyme." in told.system
-    assert "You test." in told.system
-
-
-async def test_a_model_that_is_named_is_the_model(bench: Bench) -> None:
-    await bench.converse("hi", model="haiku")
-    assert "haiku" in bench.model.message_requests[0].body["model"]
-
-
-async def test_an_image_reaches_the_model(bench: Bench) -> None:
-    source = {"type": "base64", "media_type": "image/png", "data": PIXEL}
-    await bench.converse("ignored", [{"type": "text", "text": "What is it?"}, {"type": "image", "source": source}])
-    assert "image/png" in json.dumps(bench.model.message_requests[0].body["messages"])
 
 
 async def test_a_schema_gives_a_structured_answer(bench: Bench) -> None:

@@ -8,7 +8,8 @@ import pytest
 from benchmarks import workspaces
 from benchmarks.__main__ import UNKNOWN, main
 from benchmarks.register import TITLES
-from benchmarks.report import Place
+from benchmarks.report import Findings, Place
+from benchmarks.scene import asked_settings
 from benchmarks.workspaces import Measure, judge, measure_size
 
 ROOT = Path(__file__).parents[2]
@@ -59,3 +60,9 @@ def test_what_one_without_figures_prints_is_on_the_page(tmp_path: Path, monkeypa
     monkeypatch.setattr(sys, "executable", "/bin/echo")
     assert main(["streams"], place) == 0
     assert "```\n-m benchmarks.streams\n```" in place.document.read_text()
+
+
+def test_the_service_under_test_can_be_set_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTINGS", "AGENT_WARM=0 GIT_AUTHOR_NAME=Bench")
+    assert asked_settings() == {"AGENT_WARM": "0", "GIT_AUTHOR_NAME": "Bench"}
+    assert Findings().machine.endswith(", with AGENT_WARM=0 GIT_AUTHOR_NAME=Bench")

@@ -58,15 +58,6 @@ async def test_tools_really_run_and_their_results_come_back(claude: Claude) -> N
     assert (claude.directory / "a.txt").read_text() == "high tide"
 
 
-async def test_many_deltas_are_streamed_one_by_one(claude: Claude) -> None:
-    async with claude.start() as process:
-        await send_prompt(process, directive({"text": "one two three", "chunks": 5, "chunk_delay_ms": 1}))
-        events = [m["event"] async for m in read_messages(process) if m["type"] == "stream_event"]
-    texts = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
-    assert len(texts) == 5
-    assert "".join(texts) == "one two three"
-
-
 async def test_an_answer_of_megabytes_arrives_whole(claude: Claude) -> None:
     result = await claude.run(directive({"repeat": {"bytes": 3_000_000, "text": "ab"}}), "--max-budget-usd", "1")
     assert result["result"] == "ab" * 1_500_000
@@ -105,34 +96,33 @@ async def test_a_killed_cli_ends_a_hanging_request(claude: Claude, model: Offlin
         await model.wait_until_idle(5)
 
 
-async def test_an_answer_cut_off_for_its_length_is_carried_on_with(claude: Claude) -> None:
-    result = await claude.run(directive({"text": "first half", "stop_reason": "max_tokens"}, {"text": "second half"}))
-    assert result["result"] == "second half"
-
-
 async def test_a_schema_is_answered_by_its_tool(claude: Claude) -> None:
     steps = ({"structured": {"n": "not a number"}}, {"text": "I forgot"}, {"structured": {"n": 4}})
     result = await claude.run(directive(*steps), "--json-schema", json.dumps(SCHEMA))
     assert result["structured_output"] == {"n": 4}
 
 
-async def test_images_are_seen_with_their_media_type(claude: Claude, model: OfflineModel) -> None:
+async def test_each_prompt_of_a_conversation_has_its_own_directive(claude: Claude) -> None:
+    """An image is seen with its type, deltas come one by one, and an answer cut off for its length is carried on."""
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
     async with claude.start() as process:
-        await send_prompt(process, [image, {"type": "text", "text": directive({"echo": "images"})}])
-        result = [message async for message in read_messages(process)][-1]
-    assert [seen["media_type"] for seen in json.loads(result["result"])] == ["image/png"]
-
-
-async def test_each_prompt_of_a_conversation_has_its_own_directive(claude: Claude) -> None:
-    async with claude.start() as process:
-        await send_prompt(
-            process, directive({"tool": "Bash", "input": {"command": "true"}}, {"text": "1"}), close=False
-        )
         messages = read_messages(process)
-        assert [m async for m in until_result(messages)][-1]["result"] == "1"
-        await send_prompt(process, directive({"text": "2"}))
-        assert [m async for m in messages][-1]["result"] == "2"
+
+        async def answers(content: str | list[dict[str, Any]], *, last: bool = False) -> list[dict[str, Any]]:
+            await send_prompt(process, content, close=last)
+            return [message async for message in until_result(messages)]
+
+        told = await answers(directive({"tool": "Bash", "input": {"command": "true"}}, {"text": "1"}))
+        assert told[-1]["result"] == "1"
+        told = await answers([image, {"type": "text", "text": directive({"echo": "images"})}])
+        assert [seen["media_type"] for seen in json.loads(told[-1]["result"])] == ["image/png"]
+        told = await answers(directive({"text": "first half", "stop_reason": "max_tokens"}, {"text": "second half"}))
+        assert told[-1]["result"] == "second half"
+        told = await answers(directive({"text": "one two three", "chunks": 5, "chunk_delay_ms": 1}), last=True)
+    events = [message["event"] for message in told if message["type"] == "stream_event"]
+    texts = [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+    assert len(texts) == 5
+    assert "".join(texts) == "one two three"
 
 
 async def test_an_agent_file_can_hold_the_directive(claude: Claude) -> None:

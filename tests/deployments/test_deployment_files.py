@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.settings import Settings
+from prefect.settings.models.root import _get_settings_accessors
 
 from agent.settings import AgentSettings
 from api.settings import ApiSettings
@@ -92,6 +95,15 @@ def test_every_file_sets_what_is_a_setting() -> None:
 
 def test_prefect_is_told_the_same_everywhere() -> None:
     assert (FILES / "kubernetes" / "prefect.env").read_text() == (FILES / "docker" / "prefect.env").read_text()
+
+
+def test_prefect_reads_what_it_is_told() -> None:
+    lines = (FILES / "docker" / "prefect.env").read_text().splitlines()
+    told = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert {name for name in told if name not in _get_settings_accessors(Settings)} == {"DO_NOT_TRACK"}
+    pytest.importorskip("prefect_redis", reason="needs prefect-redis: the extra `scale`")
+    for module in {value for value in told.values() if value.startswith("prefect_redis.")}:
+        importlib.import_module(module)
 
 
 def test_a_host_has_the_time_to_drain_everywhere() -> None:

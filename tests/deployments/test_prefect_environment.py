@@ -8,6 +8,7 @@ import pytest
 from prefect.settings import Settings
 from prefect.settings.models.root import _get_settings_accessors
 
+from agent.errors import NotConfigured
 from deployments.prefect_environment import (
     auth_string,
     chosen_environment,
@@ -15,8 +16,10 @@ from deployments.prefect_environment import (
     http_origin,
     process_environment,
     server_environment,
+    shared_environment,
 )
 from deployments.settings import HostSettings
+from deployments.supervisor import supervise
 
 STATE = Path("/var/lib/service")
 SERVER = server_environment(STATE, "127.0.0.1", 4200, "admin:secret")
@@ -84,3 +87,16 @@ def test_an_operators_own_settings_win_but_for_where_and_for_whom_it_serves() ->
 )
 def test_a_server_is_addressed_where_it_can_be_reached(host: str, origin: str) -> None:
     assert http_origin(host, 4200) == origin
+
+
+def test_a_host_on_an_operators_server_beats_as_often_and_keeps_what_the_operator_says() -> None:
+    shared = shared_environment(STATE / "prefect")
+    assert shared["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == CLIENT["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]
+    assert shared["PREFECT_HOME"] == str(STATE / "prefect")
+    assert not {"PREFECT_API_URL", "PREFECT_API_AUTH_STRING"} & set(shared)
+
+
+def test_a_host_alone_needs_to_be_told_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(NotConfigured, match="PREFECT_API_URL"):
+        supervise(STATE, ("127.0.0.1", 0), "host")

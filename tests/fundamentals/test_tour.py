@@ -80,11 +80,18 @@ async def test_each_run_works_in_a_clean_checkout_and_its_work_is_kept(service: 
 async def test_a_schedule_makes_runs_by_itself(service: Service) -> None:
     async with service.prefect() as prefect, asyncio.timeout(60):
         deployment = (await prefect.get("/deployments/name/agent_run/task-runner")).json()
+        [often] = deployment["schedules"]
+        schedule = f"/deployments/{deployment['id']}/schedules/{often['id']}"
+        await prefect.patch(schedule, json={"active": True})
+        await prefect.post(f"/deployments/{deployment['id']}/resume_deployment")
         query = {
             "flow_runs": {"deployment_id": {"any_": [deployment["id"]]}, "state": {"type": {"any_": ["COMPLETED"]}}}
         }
-        while not (runs := (await prefect.post("/flow_runs/filter", json=query)).json()):
-            await asyncio.sleep(0.2)
+        try:
+            while not (runs := (await prefect.post("/flow_runs/filter", json=query)).json()):
+                await asyncio.sleep(0.2)
+        finally:
+            await prefect.patch(schedule, json={"active": False})
     assert runs[0]["auto_scheduled"] is True
 
 
