@@ -14,11 +14,23 @@ from agent.mold import Mold
 MOST = 64
 """So many molds are remembered: callers choose them."""
 
+OFTEN = 2
+"""Asked for so often, it will be asked for again."""
+
+_REMEMBERED = 256
+
+
+def _few() -> deque[tuple[float, int]]:
+    return deque(maxlen=_REMEMBERED)
+
 
 @dataclass
 class _Use:
+    """When runs of a mold began, and how many were at work, as they began and ended."""
+
     at_work: int = 0
-    peaks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=256))
+    begun: deque[tuple[float, int]] = field(default_factory=_few)
+    peaks: deque[tuple[float, int]] = field(default_factory=_few)
 
 
 class Demand:
@@ -37,6 +49,7 @@ class Demand:
         use = self._uses.setdefault(mold, _Use())
         self._uses.move_to_end(mold)
         use.at_work += 1
+        use.begun.append((self._clock(), 1))
         use.peaks.append((self._clock(), use.at_work))
         if len(self._uses) > MOST:
             self._uses.popitem(last=False)
@@ -49,17 +62,26 @@ class Demand:
             use.at_work -= 1
             use.peaks.append((self._clock(), use.at_work + 1))
 
-    def lately(self) -> dict[Mold, int]:
-        """Each mold that was at work within the window, the newest first, and how often at once at most."""
+    def lately(self) -> list[Mold]:
+        """Each mold that was at work within the window, the newest first, and what is expected."""
+        self._forget()
+        return [*reversed(self._uses), *(mold for mold in self.standing if mold not in self._uses)]
+
+    def often(self) -> dict[Mold, int]:
+        """Those of them that were asked for more than once, or are expected, and how often at once at most."""
+        self._forget()
+        found = {
+            mold: max([use.at_work, *(peak for _, peak in use.peaks)])
+            for mold, use in reversed(self._uses.items())
+            if len(use.begun) >= OFTEN or mold in self.standing
+        }
+        return found | {mold: 1 for mold in self.standing if mold not in found}
+
+    def _forget(self) -> None:
         horizon = self._clock() - self._window_seconds
-        found = {}
-        for mold, use in reversed(list(self._uses.items())):
-            while use.peaks and use.peaks[0][0] < horizon:
-                use.peaks.popleft()
-            if use.peaks or use.at_work:
-                found[mold] = max([use.at_work, *(peak for _, peak in use.peaks)])
-            else:
+        for mold, use in list(self._uses.items()):
+            for moments in (use.begun, use.peaks):
+                while moments and moments[0][0] < horizon:
+                    moments.popleft()
+            if not use.peaks and not use.at_work:
                 del self._uses[mold]
-        for mold in self.standing:
-            found.setdefault(mold, 1)
-        return found

@@ -105,7 +105,10 @@ class Filler:
                 self._berths.note(workspace, ref, await self._workspaces.sync(workspace, ref, fresh=True))
 
     def _wishes(self) -> list[Wish]:
-        return wishes(self._demand.lately(), self.spare if self._berths.spares_work else None, self._most)
+        """Spares for what was asked for lately, and one for whoever asks for nothing special."""
+        kinds = [mold.for_any() for mold in self._demand.lately()] + ([self.spare.for_any()] if self.spare else [])
+        spares = list(dict.fromkeys(kinds)) if self._berths.spares_work else []
+        return wishes(self._demand.often(), spares, self._most)
 
     def _let_go(self) -> None:
         """End those that nobody will want any more."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from agent.models import AgentRequest, Effort, Frozen
 from agent.settings import DEFAULT_WORKSPACE
 
+ANY = "*"
+"""In the place of the agent of a spare."""
+
 
 class Mold(Frozen):
     """The part of a request that is on the command line, or in the files that the CLI reads as it starts."""
@@ -22,6 +25,10 @@ class Mold(Frozen):
         """What a process for `request` has to be made for."""
         return cls(**{name: getattr(request, name) for name in cls.model_fields})
 
+    def for_any(self) -> Mold:
+        """What a spare has to be made for, so that it can become this one."""
+        return self.model_copy(update={"agent": ANY, "model": None, "ref": None})
+
     def suits(self, wanted: Mold) -> bool:
         """Whether a process made for this one can still be told to be for `wanted`: the model can be changed."""
         if self.model is not None and wanted.model is None:  # there is no way to say: whatever the agent's file names
@@ -30,5 +37,4 @@ class Mold(Frozen):
 
     def suits_any_agent(self, wanted: Mold) -> bool:
         """Whether a spare made like this one can be claimed for `wanted`: it is told agent, model and ref then."""
-        told = {"agent": self.agent, "model": self.model, "ref": self.ref}
-        return self == wanted.model_copy(update=told)
+        return self.for_any() == wanted.for_any()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agent.models import Frozen
 from agent.mold import Mold
@@ -15,13 +15,15 @@ class Wish(Frozen):
     hot: bool
 
 
-def wishes(lately: Mapping[Mold, int], spare: Mold | None, most: int) -> list[Wish]:
-    """At most so many, the most useful first: each mold once, a spare, then each as often as it was at work at once."""
-    spares = [Wish(mold=spare, hot=False)] if spare is not None and most > 1 else []
-    room = max(0, most - len(spares))
-    deepest = max(lately.values(), default=0)
-    hot = [
-        Wish(mold=mold, hot=True) for depth in range(deepest) for mold, at_once in lately.items() if depth < at_once
-    ][:room]
-    once = hot[: len(lately)]
-    return [*once, *spares, *hot[len(once) :]]
+def wishes(often: Mapping[Mold, int], spares: Sequence[Mold], most: int) -> list[Wish]:
+    """At most so many, the most useful first: each mold once, the spares, then each as often as it ran at once.
+
+    Half of them at most are spares, and half are each mold's first, where there is enough of both.
+    """
+    deepest = max(often.values(), default=0)
+    hot = [Wish(mold=mold, hot=True) for depth in range(deepest) for mold, at_once in often.items() if depth < at_once]
+    for_any = [Wish(mold=mold, hot=False) for mold in spares]
+    taken = for_any[: max(most // 2, most - len(hot))]
+    hot = hot[: max(0, most - len(taken))]
+    once = hot[: len(often)]
+    return [*once, *taken, *hot[len(once) :]]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.repository import git
+from demo.repository import create_repository, git
 from demo.stage import Stage, set_stage
 
 AGENT = "recruiter-triage"
@@ -53,9 +53,10 @@ def open_scene(settings: Mapping[str, str] | None = None) -> Iterator[Scene]:
     """The service with everything on, under the `settings`; ended at the end, and nothing left of it."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, model_process(Path(scratch)) as model_url:
         directory = Path(scratch)
+        # before the service looks: what is pushed later it need not see for as long as it may be behind
+        add_agents(create_repository(directory / "ours" / "repository"), directory)
         with staged(directory / "ours", model_url, settings) as stage:
             clone = directory / "clone"
-            add_agents(stage.origin, directory)
             git(directory, "clone", "--quiet", str(stage.origin), str(clone))
             yield Scene(stage, model_url, directory, clone)
 
@@ -63,7 +64,7 @@ def open_scene(settings: Mapping[str, str] | None = None) -> Iterator[Scene]:
 @contextmanager
 def staged(directory: Path, model_url: str, settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
     """A service that keeps no schedules, and offers chat callers many agents."""
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     register = directory / "register.yaml"
     register.write_text(REGISTER)
     # the stage fetches before each run: here a workspace is as fresh as it is by default

@@ -15,7 +15,6 @@ from agent.wishes import Wish, wishes
 
 CHAT = Mold(agent="chat", max_budget_usd=2, model="sonnet")
 JOB = Mold(agent="upgrade", max_budget_usd=5)
-ANY = Mold(agent="any", max_budget_usd=5)
 
 
 class Clock:
@@ -39,32 +38,37 @@ def test_what_was_at_work_lately_is_known_newest_first_and_how_often_at_once(dem
     with demand.met(CHAT), demand.met(CHAT):
         clock.now = 10
     with demand.met(JOB):
-        assert demand.lately() == {JOB: 1, CHAT: 2}
-    assert list(demand.lately()) == [JOB, CHAT]
+        assert demand.lately() == [JOB, CHAT]
+    assert demand.often() == {CHAT: 2}  # the other was asked for once, and may never be again
+    with demand.met(JOB):
+        assert demand.often() == {JOB: 1, CHAT: 2}
+    clock.now = 599
+    assert demand.often() == {JOB: 1, CHAT: 2}
     clock.now = 605
-    assert demand.lately() == {JOB: 1, CHAT: 2}
+    assert (demand.lately(), demand.often()) == ([JOB, CHAT], {JOB: 1})
     clock.now = 611
-    assert demand.lately() == {}
+    assert (demand.lately(), demand.often()) == ([], {})
 
 
 def test_what_is_at_work_for_hours_is_not_forgotten(demand: Demand, clock: Clock) -> None:
     with demand.met(JOB):
         clock.now = 7200
-        assert demand.lately() == {JOB: 1}
-    assert demand.lately() == {JOB: 1}
+        assert demand.lately() == [JOB]
+    assert demand.lately() == [JOB]
 
 
 def test_what_is_expected_stands_behind_what_was_asked_for(demand: Demand) -> None:
     demand.standing = [CHAT]
-    assert demand.lately() == {CHAT: 1}
-    with demand.met(JOB):
-        assert list(demand.lately()) == [JOB, CHAT]
+    assert demand.often() == {CHAT: 1}
+    with demand.met(JOB), demand.met(JOB):
+        assert list(demand.often().items()) == [(JOB, 2), (CHAT, 1)]
+        assert demand.lately() == [JOB, CHAT]
 
 
 def test_an_agent_that_there_is_not_is_not_made_ready(demand: Demand) -> None:
     with pytest.raises(AgentUnknown), demand.met(JOB):
         raise AgentUnknown("upgrade", [])
-    assert demand.lately() == {}
+    assert demand.lately() == []
 
 
 def test_callers_cannot_have_more_remembered_than_some(demand: Demand) -> None:
@@ -78,7 +82,8 @@ def hot(mold: Mold) -> Wish:
     return Wish(mold=mold, hot=True)
 
 
-SPARE = Wish(mold=ANY, hot=False)
+SPARE = Wish(mold=JOB.for_any(), hot=False)
+OTHER = Wish(mold=CHAT.for_any(), hot=False)
 
 
 @pytest.mark.parametrize(
@@ -88,16 +93,19 @@ SPARE = Wish(mold=ANY, hot=False)
         (1, [hot(JOB)]),
         (2, [hot(JOB), SPARE]),
         (3, [hot(JOB), hot(CHAT), SPARE]),
-        (4, [hot(JOB), hot(CHAT), SPARE, hot(CHAT)]),
-        (9, [hot(JOB), hot(CHAT), SPARE, hot(CHAT), hot(CHAT)]),
+        (4, [hot(JOB), hot(CHAT), SPARE, OTHER]),
+        (5, [hot(JOB), hot(CHAT), SPARE, OTHER, hot(CHAT)]),
+        (9, [hot(JOB), hot(CHAT), SPARE, OTHER, hot(CHAT), hot(CHAT)]),
     ],
 )
-def test_each_has_one_before_any_has_two_and_one_is_for_whoever_comes(most: int, wanted: list[Wish]) -> None:
-    assert wishes({JOB: 1, CHAT: 3}, ANY, most) == wanted
+def test_each_has_one_before_any_has_two_and_some_are_for_whoever_comes(most: int, wanted: list[Wish]) -> None:
+    assert wishes({JOB: 1, CHAT: 3}, [SPARE.mold, OTHER.mold], most) == wanted
 
 
-def test_without_spares_there_is_room_for_another() -> None:
-    assert wishes({JOB: 1, CHAT: 1}, None, 2) == [hot(JOB), hot(CHAT)]
+def test_without_one_kind_there_is_room_for_the_other() -> None:
+    assert wishes({JOB: 1, CHAT: 1}, [], 2) == [hot(JOB), hot(CHAT)]
+    assert wishes({}, [SPARE.mold, OTHER.mold], 2) == [SPARE, OTHER]
+    assert wishes({}, [SPARE.mold], 1) == [SPARE]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +128,7 @@ def test_a_process_is_for_what_it_can_still_be_told(
 ) -> None:
     wanted = Mold.of(AgentRequest.model_validate({"prompt": "hi", "agent": "upgrade", **change}))
     assert JOB.suits(wanted) == fits_hot
-    assert ANY.suits_any_agent(wanted) == fits_spare
+    assert JOB.for_any().suits_any_agent(wanted) == fits_spare
 
 
 def test_one_that_was_started_with_a_model_is_not_for_whoever_leaves_it_to_the_agents_file() -> None:
