@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from agent.errors import AgentFailed, AgentOverloaded, AgentTimedOut, AgentUnknown
-from agent.events import Said, Started, TextDelta, ToolCalled, ToolReturned
+from agent.events import ModelAnswered, Said, Started, TextDelta, ToolCalled, ToolReturned
 from agent.models import AgentRequest, Invocation
 from agent.outcome import judge
 
@@ -44,7 +44,7 @@ async def test_a_run_is_as_it_was_asked_for_and_tells_each_step_and_its_cost(ben
     assert "You test." in first.conversation.system
     assert "image/png" in json.dumps(first.body["messages"])
 
-    kinds = [type(event) for event in bench.events if not isinstance(event, TextDelta)]
+    kinds = [type(event) for event in bench.events if not isinstance(event, TextDelta | ModelAnswered)]
     assert kinds == [Started, ToolCalled, ToolReturned, Said]
     assert (bench.checkout / "made").read_text() == "one\n"
     assert "".join(event.text for event in bench.events if isinstance(event, TextDelta)) == "it said one"
