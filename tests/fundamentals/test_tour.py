@@ -78,7 +78,7 @@ async def test_each_run_works_in_a_clean_checkout_and_its_work_is_kept(service: 
 
 
 async def test_a_schedule_makes_runs_by_itself(service: Service) -> None:
-    async with service.prefect() as prefect, asyncio.timeout(60):
+    async with service.prefect() as prefect, asyncio.timeout(100):  # Prefect may notice the change a minute later
         deployment = (await prefect.get("/deployments/name/agent_run/task-runner")).json()
         [often] = deployment["schedules"]
         schedule = f"/deployments/{deployment['id']}/schedules/{often['id']}"
