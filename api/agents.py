@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 
 from agent.agent_list import AgentDefinition
 from agent.errors import WorkspaceError
-from agent.models import Name
 from agent.outcome import one_line
 from agent.settings import DEFAULT_WORKSPACE
 from api.documentation import answers
@@ -32,8 +31,8 @@ class AgentList(BaseModel):
 @router.get("/agents", responses=answers(401, 404, 503))
 async def list_agents(
     door: TheDoor,
-    workspace: Annotated[Name, Query(description="The name of a configured workspace.")] = DEFAULT_WORKSPACE,
-    ref: Annotated[Name | None, Query(description="A branch, tag or commit instead of its own.")] = None,
+    workspace: Annotated[str, Query(description="The name of a configured workspace.")] = DEFAULT_WORKSPACE,
+    ref: Annotated[str | None, Query(description="A branch, tag or commit instead of its own.")] = None,
 ) -> AgentList:
     """The agents under `.claude/agents` of a workspace; those of AGENT_CONFIG_TEMPLATE are not among them."""
     workspaces = door.host.runtime.workspaces

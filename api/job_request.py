@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
 
 from agent.models import AgentRequest, Effort, Frozen, Name, OnCrash, Text, refuse_blank
 from agent.settings import AgentSettings
@@ -64,7 +64,7 @@ class JobRequest(Frozen):
         default="fail",
         description="When the host dies or stops: the job fails, or its agent carries on with its session and files.",
     )
-    strict_workspace: bool = Field(
+    strict_workspace: StrictBool = Field(
         default=False, description="A remote that is away fails the run, which else starts from the last good state."
     )
     priority: Priority = Field(default="default", description="Which work queue it waits in: high goes first.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -72,9 +73,11 @@ async def test_a_run_that_a_person_starts_in_prefect_is_marked_as_well(service: 
 
 
 async def spared(service: Service, run_id: str) -> bool:
-    """The log has what the agent did, and nothing of Prefect's own."""
+    """The log has what the agent did, and nothing of Prefect's own; Prefect sends it every few seconds."""
     query = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC"}
-    async with service.prefect() as prefect:
-        lines = [entry["message"] for entry in (await prefect.post("/logs/filter", json=query)).json()]
-    chatter = [line for line in lines if line.startswith(("Beginning", "Finished in state Completed"))]
-    return not chatter and any(line.startswith("workspace default at") for line in lines)
+    lines: list[str] = []
+    async with service.prefect() as prefect, asyncio.timeout(30):
+        while not any(line.startswith("workspace default at") for line in lines):
+            lines = [entry["message"] for entry in (await prefect.post("/logs/filter", json=query)).json()]
+            await asyncio.sleep(0.2)
+    return not [line for line in lines if line.startswith(("Beginning", "Finished in state Completed"))]
