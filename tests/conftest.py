@@ -46,6 +46,7 @@ def stage(
     """
     directory = tmp_path_factory.mktemp("stage")
     settings = {
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",  # a schedule that is switched on is seen that late
         "AGENT_CAPACITY": "4",
         "AGENT_WARM": "0",  # each process is a second of the suite's time
         "AGENT_MODEL_RETRIES": "1",

@@ -66,14 +66,17 @@ def run_stock_job(prefect: httpx.Client, stamp: Path) -> tuple[float, float]:
     deployment = prefect.get("/deployments/name/job/stock").raise_for_status().json()["id"]
     accepted = time.time()
     body = {"parameters": {"stamp": str(stamp)}, "state": {"type": "SCHEDULED"}}
-    run: dict[str, Any] = (
-        prefect.post(f"/deployments/{deployment}/create_flow_run", json=body).raise_for_status().json()
-    )
+    path = f"/deployments/{deployment}/create_flow_run"
+    # its server on SQLite answers 503 while another writes; a client asks again, and its time runs
+    while (answer := prefect.post(path, json=body)).status_code == 503:
+        time.sleep(0.1)
+    run: dict[str, Any] = answer.raise_for_status().json()
     until = time.monotonic() + RUN_SECONDS
     while run["state_type"] not in ("COMPLETED", "FAILED", "CRASHED"):
         if time.monotonic() > until:
             raise RuntimeError(f"the stock worker did not end its run: {json.dumps(run)[:500]}")
         time.sleep(0.1)
-        run = prefect.get(f"/flow_runs/{run['id']}").raise_for_status().json()
+        seen = prefect.get(f"/flow_runs/{run['id']}")
+        run = run if seen.status_code == 503 else seen.raise_for_status().json()
     begun = datetime.fromisoformat(run["start_time"]).timestamp()
     return 1000 * (begun - accepted), 1000 * (float(stamp.read_text()) - accepted)
