@@ -1,22 +1,18 @@
-"""What a cell costs an agent: the cold start of the CLI, and a chat answer, in turn with a cell and without.
+"""What a cell costs an agent: the cold start of the CLI, and chat answers, in turn with a cell and without.
 
-`python -m benchmarks.cell_price` prints both; it exits with 1 when either takes over 1.10 times as long in a cell.
-PAIRS is how many of each are measured.
+`python -m benchmarks.cell_price` takes some four minutes; PAIRS=3 has fewer pairs. It exits with 1 when one of them
+takes over 1.10 times as long in a cell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import statistics
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import httpx
 from pydantic import SecretStr
 
 from agent.events import Event
@@ -26,44 +22,51 @@ from agent.runtime import Runtime
 from agent.sandbox import probe_sandbox
 from agent.settings import AgentSettings
 from agent.slots import Slot
-from demo.model import OfflineModel
+from benchmarks.asking import Caller, at_rest, client_of, prompt_of
+from benchmarks.figures import Comparison
+from benchmarks.register import TITLES
+from benchmarks.report import Findings, publish
+from benchmarks.scene import Scene, open_scene
+from benchmarks.turns import Measured, in_turn, wholes
 from demo.repository import create_repository
-from demo.stage import Stage, set_stage
 
-PROMPT = 'offline-model: {"text": "here I am"}'
+PROMPT = prompt_of("here I am")
 PAIRS = 20
-MOST = 1.10
+BOUND = 1.1
 WARM_UP = 1
+TEXT = """\
+The CLI started from nothing, from its exec to its first text; and two services side by side, one with cells and one
+without, asked in turn and both at rest: for the agent that they expect, and for one that nobody has asked for."""
 
 Pair = tuple[float, float]
 """Milliseconds in a cell, and without one."""
 
 
 def main() -> int:
-    """Measure, print, and judge; gives the exit status."""
+    """Measure, and publish; gives the exit status."""
     if (sandbox := probe_sandbox("auto")).bubblewrap is None:
         print(f"nothing to measure: {sandbox.reason}")
         return 1
+    found = Findings()
     pairs = int(os.environ.get("PAIRS", PAIRS))
-    with TemporaryDirectory() as directory, OfflineModel(record=False) as model:
-        print(f"{pairs} pairs in turn, on {os.cpu_count()} cores, ms\n")
-        print(f"{'':44}{'in a cell':>12}{'without':>12}{'ratio':>8}")
-        start = report("cold start to first text", asyncio.run(cold_starts(Path(directory), model.url, pairs)))
-        with two_services(Path(directory), model.url) as stages:
-            answer = report("chat completion", asyncio.run(chat_answers(stages, pairs)))
-    held = max(start, answer) <= MOST
-    print(f"bound: the median of the pairs' ratios at most {MOST}: {'held' if held else 'NOT HELD'}")
-    return 0 if held else 1
+    with open_scene({"AGENT_SANDBOX": "bwrap"}) as inside, open_scene({"AGENT_SANDBOX": "off"}) as outside:
+        starts = asyncio.run(cold_starts(inside.directory / "starts", inside.model_url, pairs))
+        answers = asyncio.run(chat_answers(inside, outside, pairs))
+    found.comparisons = compare(starts, answers)
+    return publish(found.part("cell_price", TITLES["cell_price"], TEXT))
 
 
-def report(name: str, pairs: list[Pair]) -> float:
-    """Print medians and minima; the ratio that counts is the median of the pairs' own, which noise moves least."""
-    inside, outside = ([pair[side] for pair in pairs] for side in (0, 1))
-    ratio = statistics.median(one / other for one, other in pairs)
-    for word, of in (("median", statistics.median), ("minimum", min)):
-        print(f"{f'{name}, {word}':44}{of(inside):12.0f}{of(outside):12.0f}{of(inside) / of(outside):8.2f}")
-    print(f"{f'{name}, median of the ratios':68}{ratio:8.2f}\n", flush=True)
-    return ratio
+def compare(starts: list[Pair], answers: Measured) -> list[Comparison]:
+    """With a cell over without one, each with the bound that we hold ourselves to."""
+    measured = {
+        "cold start to the first text": ([inside for inside, _ in starts], [outside for _, outside in starts]),
+        "chat answer, hot": (wholes(answers["hot, in a cell"]), wholes(answers["hot"])),
+        "chat answer, any": (wholes(answers["any, in a cell"]), wholes(answers["any"])),
+    }
+    return [
+        Comparison(name=f"{name}, in a cell", rival_name="without one", ours=ours, rival=rival, at_most=BOUND)
+        for name, (ours, rival) in measured.items()
+    ]
 
 
 async def cold_starts(directory: Path, model_url: str, pairs: int, warm_up: int = WARM_UP) -> list[Pair]:
@@ -112,36 +115,21 @@ async def cold_start(runtime: Runtime, slot: Slot, run_id: str) -> float:
     return 1000 * (said[0] - began)
 
 
-@contextmanager
-def two_services(directory: Path, model_url: str) -> Iterator[tuple[Stage, Stage]]:
-    """The same service twice, one of them without cells."""
-    with (
-        set_stage(directory / "in-cells", model_url, {"AGENT_SANDBOX": "bwrap"}) as inside,
-        set_stage(directory / "without", model_url, {"AGENT_SANDBOX": "off"}) as outside,
-    ):
-        yield inside, outside
+async def chat_answers(inside: Scene, outside: Scene, pairs: int) -> Measured:
+    """Whole answers, the services asked in turn."""
 
+    async def rest() -> None:
+        await asyncio.gather(at_rest(inside.stage), at_rest(outside.stage))
 
-async def chat_answers(stages: tuple[Stage, Stage], pairs: int) -> list[Pair]:
-    """Whole answers, each service asked in turn."""
-    found: list[Pair] = []
-    async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
-        for number in range(WARM_UP + pairs):
-            took = [await chat_answer(client, stage) for stage in (stages if number % 2 else stages[::-1])]
-            found.append((took[0], took[1]) if number % 2 else (took[1], took[0]))
-    return found[WARM_UP:]
-
-
-async def chat_answer(client: httpx.AsyncClient, stage: Stage) -> float:
-    """Milliseconds from a question to its answer."""
-    began = time.perf_counter()
-    answer = await client.post(
-        f"{stage.url}/v1/chat/completions",
-        json={"messages": [{"role": "user", "content": PROMPT}]},
-        headers={"Authorization": f"Bearer {stage.token}"},
-    )
-    answer.raise_for_status()
-    return 1000 * (time.perf_counter() - began)
+    async with client_of(inside.stage) as inner_client, client_of(outside.stage) as outer_client:
+        inner, outer = Caller(inner_client), Caller(outer_client)
+        ways = {
+            "hot, in a cell": partial(inner.whole, PROMPT),
+            "hot": partial(outer.whole, PROMPT),
+            "any, in a cell": partial(inner.whole, PROMPT, any_agent=True),
+            "any": partial(outer.whole, PROMPT, any_agent=True),
+        }
+        return await in_turn(ways, pairs, warm_up=2, rest=rest)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pytest
 
 from agent.sandbox import probe_sandbox
 from benchmarks import cell_price
+from benchmarks.turns import Timing
 from demo.model import OfflineModel
 
 
@@ -16,6 +17,9 @@ async def test_cold_starts_are_measured_in_a_cell_and_without(tmp_path: Path, of
     assert all(milliseconds > 50 for milliseconds in pairs[0])
 
 
-def test_what_counts_is_the_median_of_the_ratios(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cell_price.report("x", [(110, 100), (330, 300), (900, 100)]) == pytest.approx(1.1)
-    assert "x, minimum" in capsys.readouterr().out
+def test_each_way_is_held_to_its_own_bound() -> None:
+    slow = {"hot, in a cell": [120.0], "hot": [100.0], "any, in a cell": [105.0], "any": [100.0]}
+    answers = {name: [Timing(value, value) for value in values] for name, values in slow.items()}
+    found = cell_price.compare([(110, 100), (330, 300), (900, 100)], answers)
+    assert [round(one.ratio, 2) for one in found] == [1.1, 1.2, 1.05]
+    assert [one.is_held for one in found] == [True, False, True]
