@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from far_end import provider as provider
 from far_end import proxy as proxy
+from pydantic import SecretStr
 
 from agent.command import build_argv
 from agent.conversation import Content, Conversation
@@ -19,6 +20,7 @@ from agent.private import Private
 from agent.process import AgentProcess
 from agent.settings import AgentSettings
 from demo.model import OfflineModel
+from demo.repository import create_repository
 
 AGENT = "---\nname: tester\ndescription: tests\n---\nYou test.\n"
 
@@ -28,6 +30,18 @@ def offline_model() -> Iterator[OfflineModel]:
     """One that no service of other tests talks to."""
     with OfflineModel() as model:
         yield model
+
+
+@pytest.fixture
+def settings(tmp_path: Path, offline_model: OfflineModel) -> AgentSettings:
+    """One slot for agents of the demo's repository, on the offline model."""
+    return AgentSettings(
+        state_dir=tmp_path / "state",
+        workspace_dir=str(create_repository(tmp_path / "repository")),
+        anthropic_api_key=SecretStr("offline"),
+        anthropic_base_url=offline_model.url,
+        agent_capacity=1,
+    )
 
 
 class Bench:

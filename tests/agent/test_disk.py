@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from agent.disk import Free, Meter
 from agent.errors import AgentFailed
@@ -22,8 +21,6 @@ from agent.outcome import judge
 from agent.relief import relieve
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
-from demo.model import OfflineModel
-from demo.repository import create_repository
 
 GB = 1024 * MB
 RUN = "11111111-2222-3333-4444-555555555555"
@@ -168,16 +165,8 @@ def test_where_picking_out_files_does_not_help_all_goes(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, offline_model: OfflineModel) -> AgentSettings:
-    return AgentSettings(
-        state_dir=tmp_path / "state",
-        workspace_dir=str(create_repository(tmp_path / "repository")),
-        anthropic_api_key=SecretStr("offline"),
-        anthropic_base_url=offline_model.url,
-        agent_capacity=1,
-        agent_disk_mb=64,
-        kept_work_max_bytes=20 * MB,
-    )
+def settings(settings: AgentSettings) -> AgentSettings:
+    return settings.model_copy(update={"agent_disk_mb": 64, "kept_work_max_bytes": 20 * MB})
 
 
 # Others on this disk may give back as much as this takes, which hides it until its files are counted anyway.

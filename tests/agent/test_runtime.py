@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from agent.errors import NotConfigured, RequestRefused, WorkspaceError
 from agent.events import Event, Said
@@ -18,8 +17,6 @@ from agent.outcome import judge
 from agent.private import private_directory
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
-from demo.model import OfflineModel
-from demo.repository import create_repository
 
 pytestmark = pytest.mark.anyio
 
@@ -43,17 +40,6 @@ for child in children:
 print(word)
 """
 RUN = "11111111-2222-3333-4444-555555555555"
-
-
-@pytest.fixture
-def settings(tmp_path: Path, offline_model: OfflineModel) -> AgentSettings:
-    return AgentSettings(
-        state_dir=tmp_path / "state",
-        workspace_dir=str(create_repository(tmp_path / "repository")),
-        anthropic_api_key=SecretStr("offline"),
-        anthropic_base_url=offline_model.url,
-        agent_capacity=1,
-    )
 
 
 async def run(settings: AgentSettings, prompt: str, **fields: object) -> tuple[str | None, list[Event]]:

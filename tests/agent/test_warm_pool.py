@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydantic import SecretStr
 from waiting import until
 
 from agent.installation import find_cli
@@ -25,7 +24,7 @@ from agent.runtime import Runtime
 from agent.sandbox import probe_sandbox
 from agent.settings import AgentSettings
 from demo.model import OfflineModel
-from demo.repository import create_repository, git
+from demo.repository import git
 
 pytestmark = pytest.mark.anyio
 
@@ -90,17 +89,9 @@ def agents() -> list[psutil.Process]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, offline_model: OfflineModel) -> AgentSettings:
+def settings(settings: AgentSettings, offline_model: OfflineModel) -> AgentSettings:
     offline_model.reset()
-    return AgentSettings(
-        state_dir=tmp_path / "state",
-        workspace_dir=str(create_repository(tmp_path / "repository")),
-        anthropic_api_key=SecretStr("offline"),
-        anthropic_base_url=offline_model.url,
-        agent_capacity=2,
-        agent_warm=2,
-        fetch_debounce_seconds=0,
-    )
+    return settings.model_copy(update={"agent_capacity": 2, "agent_warm": 2, "fetch_debounce_seconds": 0})
 
 
 async def serve(settings: AgentSettings, model: OfflineModel) -> AsyncIterator[Host]:

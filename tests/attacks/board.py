@@ -69,7 +69,7 @@ class Board:
 
     def _outcomes(self) -> dict[tuple[str, Attack], dict[World, bool]]:
         outcomes: dict[tuple[str, Attack], dict[World, bool]] = {}
-        for row in self.rows:
+        for row in sorted(self.rows, key=lambda row: row.group):  # tests are run in the order that suits them
             outcomes.setdefault((row.group, row.attack), {})[row.world] = row.breached
         return outcomes
 
