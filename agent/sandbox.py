@@ -136,8 +136,8 @@ def _namespace_cure() -> str:
             "or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
         )
     return (
-        "seccomp or AppArmor forbids namespaces: in a container, start it with --security-opt seccomp=unconfined "
-        "--security-opt apparmor=unconfined --security-opt systempaths=unconfined"
+        "seccomp or AppArmor forbids namespaces: start the container with --security-opt seccomp=seccomp.json, the "
+        "profile in deployments/docker, --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
     )
 
 

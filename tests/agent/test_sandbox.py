@@ -62,7 +62,7 @@ def test_who_asks_for_a_cell_and_cannot_have_one_is_refused(programs: Path) -> N
             {"kernel/apparmor_restrict_unprivileged_userns": "1"},
             "sysctl kernel.apparmor_restrict_unprivileged_userns=0",
         ),
-        ("bwrap: Creating new namespace failed: Operation not permitted", {}, "seccomp=unconfined"),
+        ("bwrap: Creating new namespace failed: Operation not permitted", {}, "seccomp=seccomp.json"),
         ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", {}, "systempaths=unconfined"),
         ("bwrap: something new", {}, "by hand"),
     ],
