@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,7 @@ class Filler:
         most: int,
     ) -> None:
         self.spare: Mold | None = None
+        self.has_room: Callable[[], bool] = lambda: True
         self._berths = berths
         self._demand = demand
         self._slots = slots
@@ -130,7 +132,7 @@ class Filler:
 
     async def _add_one(self) -> bool:
         """Make one more ready, if there is a wish for it and room; False if not."""
-        if self._slots.waiting or psutil.virtual_memory().available < SPARED_MEMORY:
+        if self._slots.waiting or not self.has_room() or psutil.virtual_memory().available < SPARED_MEMORY:
             return False
         there = [Wish(mold=parked.mold, hot=parked.hot) for parked in self._berths.parked]
         for wish in self._wishes():

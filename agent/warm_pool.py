@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -110,8 +110,12 @@ class WarmPool:
         return parked
 
     @asynccontextmanager
-    async def filling(self) -> AsyncIterator[None]:
-        """While this is open processes are made ready; at the end none is left that nobody has borrowed."""
+    async def filling(self, has_room: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+        """While this is open processes are made ready, more of them only while the disk `has_room`.
+
+        At the end none is left that nobody has borrowed.
+        """
+        self._filler.has_room = has_room
         filling = asyncio.create_task(self._filler.fill())
         try:
             yield

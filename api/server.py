@@ -128,7 +128,7 @@ class HostProcess:
                 self._upkeep(host).going_on(),
                 AgentHostWorker(AgentWork(host)).working(self._hurry),
                 AgentHostWorker(TriageWork(host)).working(self._hurry),
-                host.runtime.warm.filling(),
+                host.runtime.warm.filling(has_room=lambda: not host.disk.is_low),
                 self._api(host),
             ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"

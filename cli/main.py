@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +22,7 @@ from cli.register import apply_register
 from cli.service import ServiceRefused
 from cli.triage import plan_triage, run_triage
 from deployments.backup import BackupFailed, back_up
+from deployments.lifeline import watch_parent
 from deployments.prefect_environment import chosen_environment
 from deployments.prefect_server import PortInUse, PrefectServerFailed
 from deployments.settings import HostSettings, SettingsError, read_environment
@@ -37,8 +40,15 @@ class Part(StrEnum):
 
 
 @app.command()
-def up(only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None) -> None:
+def up(
+    only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None,
+    exit_with_parent: Annotated[
+        bool, typer.Option("--exit-with-parent", help="End in order once the process that started this one has gone.")
+    ] = False,
+) -> None:
     """Start the service on this machine: Prefect's server, the API, and the agents' host."""
+    if exit_with_parent:
+        watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     settings, api = read_environment(AgentSettings), read_environment(ApiSettings)
     for_server = chosen_environment(read_environment(HostSettings))
     address = (api.api_host, api.api_port)

@@ -70,7 +70,7 @@ def set_stage(
     environment = _environment(directory, model_url, origin, token, api_port, prefect_port) | dict(settings or {})
     with (directory / "service.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "up"],
+            [sys.executable, "-m", "cli.main", "up", "--exit-with-parent"],
             env=environment,
             cwd=directory,
             stdout=log,

@@ -157,6 +157,17 @@ async def test_processes_that_are_killed_while_they_wait_cost_no_answer(host: Ho
     assert (await host.ask(agent="recruiter-triage")).text == "yes"
 
 
+async def test_while_the_disk_has_no_room_what_was_used_is_not_replaced(host: Host) -> None:
+    await host.full()
+    filler = host.runtime.warm._filler
+    filler.has_room = lambda: False
+    assert (await host.ask()).text == "yes"
+    assert not await filler._add_one()
+    assert host.runtime.warm.parked == 1
+    filler.has_room = lambda: True
+    await host.full()
+
+
 @pytest.mark.long
 async def test_another_budget_has_a_process_of_its_own(host: Host) -> None:
     await host.full()

@@ -20,7 +20,7 @@ import pytest
 from benchmarks.chaos.arena import Arena
 from benchmarks.chaos.faults import HOST, PREFECT, find_part, wait_until_whole
 from demo.model import OfflineModel
-from demo.stage import Stage, set_stage
+from demo.stage import Stage, free_ports, set_stage
 
 
 @pytest.fixture
@@ -135,6 +135,22 @@ def test_ctrl_c_in_a_terminal_ends_every_process_in_order(offline_model: Offline
         os.killpg(stage.process.pid, signal.SIGINT)
         assert stage.process.wait(60) == 0
         assert alive(family) == []
+
+
+def test_it_ends_once_whoever_started_it_was_killed_if_it_was_told_to(tmp_path: Path) -> None:
+    api, prefect = free_ports(2)
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME")},
+        "STATE_DIR": str(tmp_path / "state"),
+        "API_PORT": str(api),
+        "PREFECT_API_URL": f"http://127.0.0.1:{prefect}/api",  # which the host waits for
+    }
+    shell = f"{sys.executable} -m cli.main up --only host --exit-with-parent; true"
+    with subprocess.Popen(["sh", "-c", shell], env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL) as starter:
+        until(lambda: len(descendants(psutil.Process(starter.pid))) == 2, "it has started its host")
+        family = descendants(psutil.Process(starter.pid))
+        starter.kill()
+    until(lambda: alive(family) == [], "they have ended", 20)
 
 
 @pytest.mark.parametrize("setting", ["PREFECT_SERVER_API_PORT", "API_PORT"])
