@@ -51,6 +51,7 @@ class Caller:
     """One who asks over and over, now the agent that the service expects, now one that it does not."""
 
     client: httpx.AsyncClient
+    model: str = MODEL
     refused: int = 0
     """How often a patient one was told to come again."""
     _others: itertools.cycle[str] = field(default_factory=lambda: itertools.cycle(any_agents()))
@@ -90,7 +91,7 @@ class Caller:
         return watch.stop()
 
     def _body(self, prompt: str, any_agent: bool) -> dict[str, Any]:
-        model = f"{next(self._others)}/{MODEL}" if any_agent else MODEL
+        model = f"{next(self._others)}/{self.model}" if any_agent else self.model
         return {"model": model, "messages": [{"role": "user", "content": prompt}]}
 
 

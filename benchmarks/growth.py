@@ -1,6 +1,6 @@
 """What the service costs as work grows: more callers, longer prompts, longer answers, more events.
 
-`python -m benchmarks.growth` takes some seven minutes; ROUNDS=1 measures each size once. Repositories are the part
+`python -m benchmarks.growth` takes some twelve minutes; ROUNDS=1 measures each size once. Repositories are the part
 `workspaces`, history is `history`.
 """
 
@@ -10,14 +10,14 @@ import asyncio
 import os
 import sys
 
-from benchmarks.asking import at_rest, client_of
+from benchmarks.asking import MODEL, at_rest, client_of
 from benchmarks.figures import Curve, Line, Point
 from benchmarks.latency import bare_cli
 from benchmarks.register import TITLES
 from benchmarks.report import Findings, publish
 from benchmarks.rivals.bare_cli import BareCli
 from benchmarks.scene import Scene, open_scene
-from benchmarks.sweeper import CAPACITY, Sweeper
+from benchmarks.sweeper import CAPACITY, LONG_MODEL, Sweeper
 from benchmarks.sweeps import RIVALS, SWEEPS, Sweep
 from benchmarks.turns import Way, in_turn
 
@@ -32,7 +32,7 @@ def main() -> int:
     """Measure, and publish; gives the exit status."""
     found = Findings()
     rounds = int(os.environ.get("ROUNDS", ROUNDS))
-    with open_scene({"AGENT_CAPACITY": str(CAPACITY)}) as scene:
+    with open_scene({"AGENT_CAPACITY": str(CAPACITY), "SUPPORTED_MODELS": f"{MODEL},{LONG_MODEL}"}) as scene:
         found.curves += asyncio.run(measure(scene, bare_cli(scene), SWEEPS, rounds))
     return publish(found.part("growth", TITLES["growth"], TEXT))
 

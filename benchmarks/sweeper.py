@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import httpx
@@ -18,6 +18,9 @@ from store.store import open_store
 
 CAPACITY = 8
 """The slots of the service, and how many bare CLIs run at a time beside it."""
+
+LONG_MODEL = "claude-sonnet-4-6[1m]"
+"""The CLI refuses by itself what it takes for too long; of the models that it knows this one takes most: 5 MB."""
 
 
 @dataclass
@@ -35,6 +38,14 @@ class Sweeper:
     async def whole(self, prompt: str) -> Timing:
         """One answer of the service."""
         return await Caller(self.client).whole(prompt)
+
+    async def long(self, prompt: str) -> Timing:
+        """The same of the model that takes the longest prompts."""
+        return await Caller(self.client, LONG_MODEL).whole(prompt)
+
+    async def bare_long(self, prompt: str) -> Timing:
+        """The bare CLI's answer of that model."""
+        return await replace(self.bare, model=LONG_MODEL).whole(prompt)
 
     async def crowd(self, callers: int) -> Timing:
         """So many callers at once, who ask again if they must; the time of the last."""

@@ -34,7 +34,7 @@ def _callers(sweeper: Sweeper, callers: int) -> dict[str, Way]:
 def _prompts(sweeper: Sweeper, size: int) -> dict[str, Way]:
     words = FILLER * (size // len(FILLER))
     prompt = f"{words}\n{prompt_of()}"
-    return {OURS: lambda: sweeper.whole(prompt), BARE: lambda: sweeper.bare.whole(prompt)}
+    return {OURS: lambda: sweeper.long(prompt), BARE: lambda: sweeper.bare_long(prompt)}
 
 
 def _answers(sweeper: Sweeper, size: int) -> dict[str, Way]:

@@ -23,6 +23,7 @@ class BareCli:
     home: Path
     model_url: str
     agent: str = "recruiter-triage"
+    model: str = "claude-sonnet-4-6"
 
     async def whole(self, prompt: str) -> Timing:
         """The one JSON object that it prints, once it has ended."""
@@ -63,7 +64,7 @@ class BareCli:
     def argv(self) -> list[str]:
         """The command line but for the form of what is printed; the prompt goes to stdin."""
         argv = [str(find_cli(AgentSettings())), "-p", "--agent", self.agent, "--dangerously-skip-permissions"]
-        return [*argv, "--max-budget-usd", "2", "--model", "claude-sonnet-4-6"]
+        return [*argv, "--max-budget-usd", "2", "--model", self.model]
 
     async def _start(self, form: tuple[str, ...], prompt: str) -> asyncio.subprocess.Process:
         self.home.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import past, sweeps
+from benchmarks.asking import MODEL
 from benchmarks.crowd import compare_crowds
 from benchmarks.figures import Comparison
 from benchmarks.footprint import compare_runs
@@ -16,13 +17,14 @@ from benchmarks.latency import bare_cli, compare, measure
 from benchmarks.report import Findings
 from benchmarks.rivals.old_way import old_way
 from benchmarks.scene import Scene, open_scene
+from benchmarks.sweeper import LONG_MODEL
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    with open_scene({"AGENT_CAPACITY": "2"}) as scene:
+    with open_scene({"AGENT_CAPACITY": "2", "SUPPORTED_MODELS": f"{MODEL},{LONG_MODEL}"}) as scene:
         yield scene
 
 
