@@ -61,7 +61,8 @@ SWEEPS = (
         once_from=64,
         explanation="Each answer costs a run of the CLI, most of it CPU: from as many callers as there are cores "
         "on the time of the last one grows in proportion, for the service as for the bare CLI with as "
-        "many at a time as the service has slots.",
+        "many at a time as the service has slots. Few callers find a CLI that waits for them; of many, each pays "
+        "for the process that is made in place of its own as well.",
     ),
     Sweep(
         name="prompts",
@@ -69,7 +70,7 @@ SWEEPS = (
         x_label="bytes of the prompt",
         sizes=(1_000, 10_000, 100_000, 1_000_000, 5_000_000),
         ways=_prompts,
-        explanation="Up to 100 KB a prompt is lost in the start of the CLI; past that, it is copied, encoded and "
+        explanation="Up to 1 MB a prompt is lost in what the CLI does anyway; past that, it is copied, encoded and "
         "looked through a fixed number of times on its way, each time in proportion to its length.",
     ),
     Sweep(
@@ -79,8 +80,8 @@ SWEEPS = (
         sizes=(1_000, 10_000, 100_000, 1_000_000, 5_000_000),
         ways=_answers,
         explanation="The CLI says an answer three times, as a delta, as a message and in its result, and the "
-        "service looks through each for secrets: a cost in proportion to its length, which is seen "
-        "from 1 MB on.",
+        "service looks through each for secrets and keeps the last: a cost in proportion to the length, which is seen "
+        "from 100 KB on, and from 1 MB on is more than a CLI that was started before saves.",
     ),
     Sweep(
         name="events",
