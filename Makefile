@@ -34,7 +34,7 @@ lint: install
 
 test: lint .venv/.instructor
 	.ci/tools
-	$(BIN)/pytest $(ARGS)
+	TMPDIR="$$(.ci/tmp)" $(BIN)/pytest $(ARGS)
 
 # Every combination of what `make test` has some of.
 test-long: install

@@ -26,12 +26,14 @@ Seen = set[tuple[int, int]]
 def footprint(roots: Iterable[Path], pid: int) -> float:
     """Bytes on the disk, of a run whose first process is `pid`; infinite where a tree is too deep to be looked at."""
     seen: Seen = set()
-    named = sum(_tree(root, seen) for root in roots)
-    return named + _unnamed(with_descendants({pid}, survey()), {device for device, _ in seen}, seen)
+    devices: set[int] = set()
+    named = sum(_tree(root, seen, devices) for root in roots)
+    return named + _unnamed(with_descendants({pid}, survey()), devices, seen)
 
 
-def _tree(root: Path, seen: Seen) -> float:
+def _tree(root: Path, seen: Seen, devices: set[int]) -> float:
     with suppress(OSError), _opened(root) as (descriptor, _):
+        devices.add(os.fstat(descriptor).st_dev)
         return _below(descriptor, seen, 0)
     return 0
 

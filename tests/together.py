@@ -28,7 +28,11 @@ GROUPS = {
 }
 """By the fixture that is shared; the first that a test has counts."""
 
-ORDER = [*dict.fromkeys(GROUPS.values())]
+CALLERS = ("api", "clients", "docs", "fundamentals")
+"""Tests of these directories have a service of their own: one worker would be alone with all of them at the end."""
+
+FOR_CALLERS = "service for callers"
+ORDER = [*dict.fromkeys(["service", FOR_CALLERS, *GROUPS.values()])]
 TOLD = Path(tempfile.gettempdir()) / f"tests-together-{uuid4().hex}.json"
 """Where the workers, who have the tests, tell the groups to the process that has the workers."""
 
@@ -54,7 +58,8 @@ def _group(item: pytest.Item) -> str | None:
         # a module's attacks are one run; some lay it against the service
         module = getattr(item, "module", None)
         return "service" if "stage" in getattr(module, "NEEDS", ()) else f"attacks: {getattr(module, 'CLASS', '')}"
-    return next((group for fixture, group in GROUPS.items() if fixture in fixtures), None)
+    group = next((group for fixture, group in GROUPS.items() if fixture in fixtures), None)
+    return FOR_CALLERS if group == "service" and item.path.parent.name in CALLERS else group
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
