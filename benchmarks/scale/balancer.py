@@ -18,6 +18,7 @@ from benchmarks.scale.cluster import Cluster
 
 AWAY = (429, 500, 502, 503, 504)
 PATIENCE_SECONDS = 300.0
+LOOK_SECONDS = 2.0
 
 
 class Balancer:
@@ -69,17 +70,19 @@ class Balancer:
         raise TimeoutError(f"{method} {path}: no host gives a good answer; the last one: {said}")
 
     async def look(self) -> int:
-        """Read the jobs that are not over, and count those that are."""
-        await asyncio.gather(
-            *(self._look(job) for job in self.jobs if job.answer.get("status", "running") == "running")
-        )
+        """Read the jobs that are not over, one after the other, and count those that are.
+
+        All at once would be a load of its own, under which what is to be seen does not happen.
+        """
+        for job in list(self.jobs):
+            await self._look(job)
         return sum(job.answer.get("status", "running") != "running" for job in self.jobs)
 
     async def wait(self, over: int, seconds: float) -> None:
         """Return once so many jobs are over, or after `seconds`: the verdict tells."""
         deadline = time.monotonic() + seconds
         while await self.look() < over and time.monotonic() < deadline:
-            await asyncio.sleep(1)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self, job: Job) -> None:
         if job.answer.get("status", "running") == "running":
