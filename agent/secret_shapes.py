@@ -97,7 +97,8 @@ LABEL_SIGN = [Step(QUOTE, 0, 1), Step(BLANK, 0, 4), Step("[=:]", 1, 1), Step(BLA
 GAP = r"(?:\s|\\[rnt])"
 HEADER = r"[A-Za-z-]{3,20}: [^\n\\\"']{0,100}+"
 HEADER_PART = r"[A-Za-z-]{1,20}+(?::(?: [^\n\\\"']{0,100}+)?)?"
-KEY_HEAD = f"-----{GAP}{{0,8}}+(?:{HEADER}{GAP}{{1,8}}+){{0,6}}+"
+# atomic groups: before Python 3.11.5 a possessive repetition of what can itself backtrack misses matches (gh-106052)
+KEY_HEAD = f"-----(?>{GAP}{{0,8}})(?>(?:{HEADER}(?>{GAP}{{1,8}})){{0,6}})"
 PRIVATE_KEY = Shape("private-key", ["-----BEGIN "], [Step("[A-Z0-9 ]", 0, 96), Step("-", 5, 1000)], before="")
 PRIVATE_KEY.whole = re.compile(
     f"()(-----BEGIN (?:[A-Z0-9]{{1,16}} ){{0,3}}PRIVATE KEY(?: BLOCK)?{KEY_HEAD}[A-Za-z0-9+/]{{24}})"
