@@ -2,26 +2,31 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# What Python compiles is kept, whatever the shell says: each process of the service would compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
 NODE_CLIENTS := tests/clients/node
 
 .PHONY: install demo test test-long chaos lint constraints clean bench clients attack scale-test docs newcomer
 
 install: .venv/.installed
 
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
 # What the service needs; the rest is for working on it.
-.venv/.runs: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+.venv/.runs: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e .
 	touch $@
 
-.venv/.installed: .venv/.runs
-	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e '.[dev,clients,bench,scale]'
-	touch $@
+# Much of it is only imported in part, so nothing is compiled ahead.
+.venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python $(PIP_INSTALL) --no-compile -c constraints.txt -e '.[dev,clients,bench,scale]'
+	touch .venv/.runs $@
 
 # It wants older versions than the rest.
-.venv/.instructor: .venv/.runs tests/clients/programs/requirements.txt
-	$(BIN)/python -m venv .venv/instructor
-	.venv/instructor/bin/python $(PIP_INSTALL) -r tests/clients/programs/requirements.txt
+.venv/.instructor: tests/clients/programs/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv .venv/instructor
+	.venv/instructor/bin/python $(PIP_INSTALL) --no-compile -r tests/clients/programs/requirements.txt
 	touch $@
 
 demo: .venv/.runs
@@ -32,7 +37,8 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint .venv/.instructor
+test:
+	$(MAKE) --jobs=2 lint .venv/.instructor
 	.ci/tools
 	TMPDIR="$$(.ci/tmp)" $(BIN)/pytest $(ARGS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,29 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
-from together import pytest_collection_modifyitems, pytest_configure_node, pytest_xdist_make_scheduler
+from together import (
+    pytest_collection_modifyitems,
+    pytest_configure_node,
+    pytest_runtest_teardown,
+    pytest_xdist_make_scheduler,
+)
 
 from benchmarks.chaos.arena import Arena, open_arena
 from benchmarks.chaos.faults import wait_until_whole
 from demo.model import OfflineModel
 from demo.stage import REGISTER, Stage, set_stage
 
-__all__ = ["pytest_collection_modifyitems", "pytest_configure_node", "pytest_xdist_make_scheduler"]
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_configure_node",
+    "pytest_runtest_teardown",
+    "pytest_xdist_make_scheduler",
+]
+
+
+def pytest_configure() -> None:
+    # a shell's job in the background ignores it, and so would all that the tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,17 @@ def _group(item: pytest.Item) -> str | None:
         return "service" if "stage" in getattr(module, "NEEDS", ()) else f"attacks: {getattr(module, 'CLASS', '')}"
     group = next((group for fixture, group in GROUPS.items() if fixture in fixtures), None)
     return FOR_CALLERS if group == "service" and item.path.parent.name in CALLERS else group
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """End what a group shared with its last test: a service that waits for nobody takes a tenth of a core."""
+    yield
+    if nextitem is not None and _group(nextitem) != _group(item):
+        known: Any = item  # pytest offers this to nobody
+        for fixture in GROUPS:
+            for definition in known.session._fixturemanager.getfixturedefs(fixture, item) or ():
+                definition.finish(known._request)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:

@@ -11,7 +11,7 @@ from job_client import Jobs
 from waiting import until
 
 WAITING = int(os.environ.get("USAGE_LIMIT_JOBS", "3"))
-SECONDS = int(os.environ.get("USAGE_LIMIT_SECONDS", "20"))
+SECONDS = int(os.environ.get("USAGE_LIMIT_SECONDS", "12"))
 
 
 async def test_one_meets_it_and_the_others_wait_for_its_reset(victim: Any) -> None:
