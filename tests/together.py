@@ -29,7 +29,7 @@ GROUPS = {
 }
 """By the fixture that is shared; the first that a test has counts."""
 
-CALLERS = ("api", "clients", "docs", "fundamentals")
+CALLERS = ("api", "clients", "docs", "flows", "fundamentals")
 """Tests of these directories have a service of their own: one worker would be alone with all of them at the end."""
 
 FOR_CALLERS = "service for callers"

@@ -129,7 +129,7 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
 
 
 def test_ctrl_c_in_a_terminal_ends_every_process_in_order(offline_model: OfflineModel, tmp_path: Path) -> None:
-    with set_stage(tmp_path, offline_model.url) as stage:
+    with set_stage(tmp_path, offline_model.url, {"AGENT_WARM": "0"}) as stage:
         family = descendants(psutil.Process(stage.process.pid))
         assert len(family) >= 2
         os.killpg(stage.process.pid, signal.SIGINT)
