@@ -70,7 +70,6 @@ def stage(
     directory = tmp_path_factory.mktemp("stage")
     settings = {
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",  # a schedule that is switched on is seen that late
-        "QUEUE_POLL_SECONDS": "3",  # what comes by HTTP does not wait for it, and a look costs two requests
         "AGENT_CAPACITY": "4",
         "AGENT_WARM": "0",  # each process is a second of the suite's time
         "AGENT_MODEL_RETRIES": "1",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,17 @@ def required(wheel: Path) -> list[importlib.metadata.Distribution]:
 
 def link(distribution: importlib.metadata.Distribution, packages: Path) -> None:
     for file in distribution.files or []:
-        target = packages / file
-        if ".." in file.parts:
-            continue
+        if ".." not in file.parts:
+            source = Path(str(distribution.locate_file(file)))
+            symlink(source, packages / file)
+            if source.suffix == ".py":  # to compile it all again takes longer than the rest of this test
+                symlink(Path(cache_from_source(source)), Path(cache_from_source(packages / file)))
+
+
+def symlink(source: Path, target: Path) -> None:
+    if source.exists() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        source = Path(str(distribution.locate_file(file)))
-        if source.exists() and not target.exists():
-            target.symlink_to(source)
+        target.symlink_to(source)
 
 
 def run(command: list[str], directory: Path) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from sse import read_chunks, read_events, text_of
+from waiting import pauses
 
 from demo.conversation import Conversation
 from demo.model import OfflineModel
@@ -52,7 +53,8 @@ async def execute(service: Service, **members: Any) -> str:
 async def finished(service: Service, job_id: str) -> dict[str, Any]:
     """The job as it is at the end; on the way it is `running`, and carries what it always does."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
+    waits = pauses()
+    while True:
         answer = await service.client.get(f"/jobs/{job_id}")
         assert answer.status_code == 200, answer.text
         job: dict[str, Any] = answer.json()
@@ -60,8 +62,8 @@ async def finished(service: Service, job_id: str) -> dict[str, Any]:
         assert set(job) >= ALWAYS
         if job["status"] != "running":
             return job
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"job {job_id} is still running after {PATIENCE_SECONDS} s")
+        assert time.monotonic() < deadline, f"job {job_id} is still running after {PATIENCE_SECONDS} s"
+        await asyncio.sleep(next(waits))
 
 
 async def run(service: Service, **members: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
+from waiting import pauses
 
 from demo.model import OfflineModel
 from demo.stage import Stage
@@ -82,16 +83,17 @@ async def run_of(service: Service, user: str) -> str:
 
 async def until_over(service: Service, run_id: str) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while (await service.client.get(f"/jobs/{run_id}")).json()["status"] == "running":
+    while (await service.client.get(f"/jobs/{run_id}", params={"wait": 5})).json()["status"] == "running":
         assert time.monotonic() < deadline, "the run is still running"
-        await asyncio.sleep(0.1)
 
 
 async def until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
+    for pause in pauses():
+        if condition():
+            return
         assert time.monotonic() < deadline, f"not so: {what}"
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
 
 
 def processes(run_id: str) -> list[psutil.Process]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from waiting import pauses
 
 from benchmarks.chaos.arena import Arena
 from benchmarks.chaos.faults import HOST, PREFECT, find_part, wait_until_whole
@@ -39,9 +40,11 @@ def part(stage: Stage, module: str) -> psutil.Process:
 
 def until(claim: Callable[[], object], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not claim():
+    for pause in pauses():
+        if claim():
+            return
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 def client(stage: Stage) -> httpx.Client:

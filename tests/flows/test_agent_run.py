@@ -29,8 +29,9 @@ async def chat(service: Service, prompt: str) -> str:
 
 async def finished(service: Service, job_id: str) -> dict[str, Any]:
     async with asyncio.timeout(60):
-        while (job := (await service.client.get(f"/jobs/{job_id}")).json())["status"] == "running":
-            await asyncio.sleep(0.1)
+        job = {"status": "running"}
+        while job["status"] == "running":
+            job = (await service.client.get(f"/jobs/{job_id}", params={"wait": 30})).json()
     return job
 
 

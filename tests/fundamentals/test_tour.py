@@ -23,10 +23,11 @@ def script(*steps: dict[str, object]) -> str:
 
 
 async def result_of(service: Service, job_id: str) -> dict[str, Any]:
-    """The job, once it is over: callers poll, and read one of four words."""
+    """The job, once it is over: callers look again and again, or wait as here, and read one of four words."""
     async with asyncio.timeout(60):
-        while (job := (await service.client.get(f"/jobs/{job_id}")).json())["status"] == "running":
-            await asyncio.sleep(0.1)
+        job = {"status": "running"}
+        while job["status"] == "running":
+            job = (await service.client.get(f"/jobs/{job_id}", params={"wait": 30})).json()
     return job
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import psutil
+from waiting import pauses
 
 from demo.stage import Stage
 
@@ -26,9 +27,9 @@ class Jobs:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 
-    async def read(self, job_id: str) -> dict[str, Any]:
-        """The job as it is now."""
-        answer = await self.client.get(f"/jobs/{job_id}")
+    async def read(self, job_id: str, wait: float = 0) -> dict[str, Any]:
+        """The job as it is now, or once it is over if that is within `wait` seconds."""
+        answer = await self.client.get(f"/jobs/{job_id}", params={"wait": wait})
         assert answer.status_code == 200, answer.text
         job: dict[str, Any] = answer.json()
         return job
@@ -36,8 +37,8 @@ class Jobs:
     async def finished(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
         """The job once it is over."""
         async with asyncio.timeout(seconds):
-            while (job := await self.read(job_id))["status"] == "running":
-                await asyncio.sleep(0.05)
+            while (job := await self.read(job_id, wait=30))["status"] == "running":
+                pass
         return job
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
@@ -50,8 +51,10 @@ class Jobs:
     async def state(self, job_id: str, state: str) -> None:
         """Return once Prefect has the run in that state."""
         async with asyncio.timeout(30):
-            while (await self.read(job_id))["state"] != state:
-                await asyncio.sleep(0.02)
+            for pause in pauses():
+                if (await self.read(job_id))["state"] == state:
+                    return
+                await asyncio.sleep(pause)
 
     def processes(self, word: str) -> list[psutil.Process]:
         """What runs below the service with `word` on its command line."""

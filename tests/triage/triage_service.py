@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from waiting import pauses
+
 if TYPE_CHECKING:
     from conftest import Service
 
@@ -48,7 +50,7 @@ async def finished(service: Service, job_id: str, seconds: float = 120) -> dict[
 
     async def over() -> bool:
         nonlocal job
-        job = (await service.client.get(f"/jobs/{job_id}")).json()
+        job = (await service.client.get(f"/jobs/{job_id}", params={"wait": 30})).json()
         return bool(job["status"] != "running")
 
     await until(over, f"job {job_id} over", seconds)
@@ -59,8 +61,10 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str, seconds: fl
     """Wait for something that happens in another process."""
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():
-                await asyncio.sleep(0.1)
+            for pause in pauses():
+                if await condition():
+                    return
+                await asyncio.sleep(pause)
     except TimeoutError:
         raise AssertionError(f"never happened: {what}") from None
 
