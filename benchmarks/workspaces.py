@@ -150,7 +150,7 @@ async def measure_size(scratch: Path, size: int, measures: list[Measure]) -> Non
     await asyncio.sleep(1.1)
     await one_run(workspaces, slot)
     clone_seconds = None
-    for changed in CHANGES:
+    for changed in (number for number in CHANGES if number <= size):
         measures.append(await measure_change(scratch, workspaces, slot, size, changed, clone_seconds))
         clone_seconds = measures[-1].clone_seconds
         print(line(measures[-1]), flush=True)

@@ -18,14 +18,14 @@ ROOT = Path(__file__).parents[2]
 async def test_what_a_slot_fetches_and_writes_follows_the_change_whatever_the_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workspaces, "CHANGES", (1, 30))
+    monkeypatch.setattr(workspaces, "CHANGES", (1, 30, 400))  # more than the smaller one has
     monkeypatch.setattr(workspaces, "ROUNDS", 1)
     monkeypatch.setattr(workspaces, "BOUND", float("inf"))
     measures: list[Measure] = []
     for size in (100, 1000):
         (tmp_path / str(size)).mkdir()
         await measure_size(tmp_path / str(size), size, measures)
-    assert [(one.files, one.changed) for one in measures] == [(100, 1), (100, 30), (1000, 1), (1000, 30)]
+    assert [(one.files, one.changed) for one in measures] == [(100, 1), (100, 30), (1000, 1), (1000, 30), (1000, 400)]
     assert judge(measures) == []
 
 
