@@ -187,7 +187,3 @@ def main() -> NoReturn:
         signal.signal(number, lambda *_: process.stop())
     watch_parent(process.stop_at_once)
     sys.exit(process.wait())
-
-
-if __name__ == "__main__":
-    main()

@@ -193,7 +193,7 @@ async def _watch(stage: Stage, crowd: Crowd) -> None:
 def memory_mib(stage: Stage) -> float:
     """The resident memory of the process that serves the API and holds the agents."""
     for process in psutil.Process(stage.process.pid).children():
-        if "api.server" in process.cmdline():
+        if "api" in process.cmdline():
             return float(process.memory_info().rss) / 2**20
     raise RuntimeError("there is no host")
 

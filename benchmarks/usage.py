@@ -16,7 +16,7 @@ from demo.stage import Stage
 
 IDLE_SECONDS = 10.0
 LOOK_SECONDS = 0.02
-PARTS = {"api.server": "the host", "deployments.prefect_server": "Prefect's server"}
+PARTS = {"api": "the host", "deployments.prefect_server": "Prefect's server"}
 
 
 def parts_at_rest(stage: Stage) -> list[Figure]:

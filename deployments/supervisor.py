@@ -90,7 +90,7 @@ class Supervisor:
     def _start_host(self) -> None:
         self._host_started_at = time.monotonic()
         self._host = subprocess.Popen(
-            [sys.executable, "-m", "api.server"],
+            [sys.executable, "-m", "api"],
             env=self._host_environment(),
             # Ctrl-C in a terminal is for us: we pass it on once, as SIGTERM.
             start_new_session=True,

@@ -105,3 +105,13 @@ def test_the_wheel_carries_the_register_the_demo_and_the_migrations(wheel: Path)
     assert "demo/workspace/.claude/agents/recruiter-triage.md" in names
     assert any(name.startswith("store/migrations/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_the_pins_have_all_that_is_asked_for() -> None:
+    """`make install` installs them one by one, and looks for nothing that they leave out."""
+    ours = importlib.metadata.distribution("claude-agent-service")
+    extras = ours.metadata.get_all("Provides-Extra") or []
+    for requirement in map(Requirement, ours.requires or []):
+        if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
+            assert importlib.metadata.version(requirement.name) in requirement.specifier
+    run([sys.executable, "-m", "pip", "--disable-pip-version-check", "check"], ROOT)

@@ -19,7 +19,7 @@ import psutil
 
 from demo.stage import Stage
 
-HOST = "api.server"
+HOST = "api"
 PREFECT = "deployments.prefect_server"
 BACK_SECONDS = 180.0
 DISK_NAME = "agent-service-chaos"

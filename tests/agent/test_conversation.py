@@ -64,15 +64,8 @@ async def test_an_unknown_agent_is_refused_before_anything_is_said(bench: Bench)
     assert bench.process.exit_code is not None
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "/cost",
-        "@/etc/hostname",
-        pytest.param("--version", marks=pytest.mark.long),
-        pytest.param("-p --mcp-config=/tmp/evil.json", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("prompt", ["/cost", "@/etc/hostname", "--version", "-p --mcp-config=/tmp/evil.json"])
 async def test_no_prompt_is_anything_but_text(prompt: str, bench: Bench) -> None:
     await bench.converse(prompt)
     [told] = bench.model.conversations

@@ -13,8 +13,10 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import httpx
+from fastapi import FastAPI
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Running, Scheduled
+from starlette.routing import BaseRoute
 
 from agent.events import Event, Sink
 from agent.models import AgentRequest, AgentResult, Outcome, Usage
@@ -209,8 +211,18 @@ def settings(**members: Any) -> ApiSettings:
     return ApiSettings.model_validate({"api_bearer_token": TOKEN} | members)
 
 
+def app_of(host: FakeHost, api_settings: ApiSettings | None = None) -> FastAPI:
+    """The application in front of `host`, with routes that FastAPI works out once and not for each of them."""
+    app = create_app(cast(Host, host), api_settings or settings())
+    app.router.routes = _ROUTES.setdefault("all", app.router.routes)
+    return app
+
+
+_ROUTES: dict[str, list[BaseRoute]] = {}
+
+
 def client_of(host: FakeHost, api_settings: ApiSettings | None = None, token: str | None = TOKEN) -> httpx.AsyncClient:
     """A caller of the application in front of `host`."""
-    app = create_app(cast(Host, host), api_settings or settings())
+    app = app_of(host, api_settings)
     headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service", headers=headers)

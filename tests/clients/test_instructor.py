@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.client("instructor")
+pytestmark = [pytest.mark.client("instructor"), pytest.mark.long]
 
 
 @pytest.mark.shows("structured")

@@ -32,6 +32,7 @@ async def until_result(messages: AsyncIterator[dict[str, Any]]) -> AsyncIterator
             return
 
 
+@pytest.mark.long
 async def test_text_becomes_the_result(claude: Claude, model: OfflineModel) -> None:
     result = await claude.run(directive({"text": "hello"}), "--model", "claude-sonnet-4-6", "--effort", "low")
     assert result["result"] == "hello"
@@ -58,6 +59,7 @@ async def test_tools_really_run_and_their_results_come_back(claude: Claude) -> N
     assert (claude.directory / "a.txt").read_text() == "high tide"
 
 
+@pytest.mark.long
 async def test_an_answer_of_megabytes_arrives_whole(claude: Claude) -> None:
     result = await claude.run(directive({"repeat": {"bytes": 3_000_000, "text": "ab"}}), "--max-budget-usd", "1")
     assert result["result"] == "ab" * 1_500_000
@@ -77,6 +79,7 @@ async def test_a_cut_stream_and_an_overload_are_overcome(claude: Claude, model: 
     assert (claude.directory / "runs").read_text() == "ran\n"
 
 
+@pytest.mark.long
 async def test_an_error_for_good_is_the_result(claude: Claude, model: OfflineModel) -> None:
     model.endpoint.require_key = "sk-another"
     result = await claude.run("hello")
@@ -85,6 +88,7 @@ async def test_an_error_for_good_is_the_result(claude: Claude, model: OfflineMod
     assert len(model.message_requests) == 1
 
 
+@pytest.mark.long
 async def test_a_killed_cli_ends_a_hanging_request(claude: Claude, model: OfflineModel) -> None:
     async with claude.start() as process:
         await send_prompt(process, directive({"text": "I was about to", "hang": True}))
@@ -96,6 +100,7 @@ async def test_a_killed_cli_ends_a_hanging_request(claude: Claude, model: Offlin
         await model.wait_until_idle(5)
 
 
+@pytest.mark.long
 async def test_a_schema_is_answered_by_its_tool(claude: Claude) -> None:
     steps = ({"structured": {"n": "not a number"}}, {"text": "I forgot"}, {"structured": {"n": 4}})
     result = await claude.run(directive(*steps), "--json-schema", json.dumps(SCHEMA))
@@ -125,6 +130,7 @@ async def test_each_prompt_of_a_conversation_has_its_own_directive(claude: Claud
     assert "".join(texts) == "one two three"
 
 
+@pytest.mark.long
 async def test_an_agent_file_can_hold_the_directive(claude: Claude) -> None:
     script = directive({"tool": "Bash", "input": {"command": "true"}}, {"text": "as my file says"})
     define_agent(claude, "scripted", f"Be brief.\n{script}")
@@ -156,6 +162,7 @@ async def test_the_triage_agent_reads_judges_and_writes(pier: Claude, model: Off
     assert model.conversations[0].model.startswith("claude-haiku")
 
 
+@pytest.mark.long
 async def test_the_triage_agent_answers_by_schema(pier: Claude) -> None:
     schema = {"type": "object", "properties": {"priority": {"enum": ["low", "high"]}, "action": {"type": "string"}}}
     arguments = ("--agent", "recruiter-triage", "--json-schema", json.dumps(schema))

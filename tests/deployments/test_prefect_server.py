@@ -19,6 +19,7 @@ import pytest
 from prefect import flow, task
 from prefect.settings import get_current_settings, temporary_settings
 from prefect_rest import PrefectRest, held_clients
+from waiting import is_alive
 
 from deployments.prefect_server import PORT_IN_USE, PortInUse, PrefectServer, PrefectServerFailed, start_server
 from deployments.storage_block import save_storage_block
@@ -26,13 +27,12 @@ from deployments.storage_block import save_storage_block
 AT_ONCE = 16
 PATIENCE_SECONDS = 45.0
 
-START_AND_TELL = """
-import sys, time
+START = """
+import sys
 from pathlib import Path
 from deployments.prefect_server import start_server
-with start_server(Path(sys.argv[1])) as server:
-    print(server.process.pid, flush=True)
-    time.sleep(600)
+with start_server(Path(sys.argv[1])):
+    raise AssertionError("it was not killed")
 """
 
 
@@ -113,17 +113,13 @@ def test_the_server_reports_to_nobody(prefect_server: PrefectServer) -> None:
 
 
 @pytest.mark.usefixtures("prefect_settings")
-async def test_sixteen_runs_at_once_all_complete_and_none_is_told_to_come_back(answers: Counter[int]) -> None:
+async def test_sixteen_runs_at_once_are_all_recorded_and_none_is_told_to_come_back(
+    answers: Counter[int], rest: PrefectRest
+) -> None:
     async with held_clients():
         states = await asyncio.gather(*(eightfold(number, return_state=True) for number in range(AT_ONCE)))
     assert [state.name for state in states] == ["Completed"] * AT_ONCE
     assert answers.keys() <= {200, 201, 204}
-
-
-@pytest.mark.usefixtures("prefect_settings")
-async def test_each_task_run_of_a_crowd_is_recorded(rest: PrefectRest) -> None:
-    async with held_clients():
-        states = await asyncio.gather(*(eightfold(number, return_state=True) for number in range(AT_ONCE)))
     runs = [str(state.state_details.flow_run_id) for state in states]
     completed = {"flow_runs": {"id": {"any_": runs}}, "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
 
@@ -190,26 +186,12 @@ async def test_the_vacuum_takes_runs_past_their_retention(prefect_server: Prefec
     await wait_until_async(is_gone, "the old run is deleted")
 
 
-def test_it_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", START_AND_TELL, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        server = psutil.Process(int(parent.stdout.readline()))
+def test_it_ends_when_the_process_that_started_it_is_killed_even_before_it_is_up(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", START, str(tmp_path)]) as parent:
+        wait_until(lambda: bool(psutil.Process(parent.pid).children()), "it has started its server")
+        [server] = psutil.Process(parent.pid).children()
         parent.kill()
-    wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "the server is gone")
-
-
-def test_it_ends_with_its_parent_even_before_it_is_up(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.prefect_server", "--embedded", str(listener.fileno())],
-            env={"PATH": os.environ["PATH"], "PREFECT_HOME": str(tmp_path), "DO_NOT_TRACK": "1"},
-            stdin=subprocess.PIPE,
-            pass_fds=[listener.fileno()],
-        )
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait(PATIENCE_SECONDS) == 0
+    wait_until(lambda: not is_alive(server), "the server is gone")
 
 
 def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:

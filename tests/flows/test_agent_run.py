@@ -69,22 +69,18 @@ async def test_a_chat_completion_is_one_completed_flow_run_with_its_named_tasks(
     assert run["name"].startswith("recruiter-triage: ")
 
 
-async def test_each_step_of_the_agent_is_a_line_of_the_runs_log(service: Service) -> None:
-    script = directive({"tool": "Bash", "input": {"command": "echo marvellous"}}, {"text": "it works"})
+async def test_a_run_leaves_its_steps_in_its_log_and_its_answer_cost_and_changes_as_artifacts(service: Service) -> None:
+    script = directive({"tool": "Bash", "input": {"command": "echo new | tee made.txt"}}, {"text": "a fine answer"})
     run_id = (await run_job(service, script))["id"]
     query = {"logs": {"flow_run_id": {"any_": [run_id]}}}
     async with service.prefect() as prefect, asyncio.timeout(20):
         lines: list[str] = []
-        while "it works" not in lines:
+        while "a fine answer" not in lines:
             await asyncio.sleep(0.1)
             lines = [log["message"] for log in (await prefect.post("/logs/filter", json=query)).json()]
-    assert "→ Bash echo marvellous" in lines
-    assert "← marvellous" in lines
+    assert "→ Bash echo new | tee made.txt" in lines
+    assert "← new" in lines
 
-
-async def test_an_artifact_tells_the_answer_the_cost_and_what_changed(service: Service) -> None:
-    script = directive({"tool": "Bash", "input": {"command": "echo new > made.txt"}}, {"text": "a fine answer"})
-    run_id = (await run_job(service, script))["id"]
     query = {"artifacts": {"flow_run_id": {"any_": [run_id]}, "type": {"any_": ["markdown"]}}}
     async with service.prefect() as prefect:
         artifacts = (await prefect.post("/artifacts/filter", json=query)).json()
@@ -139,20 +135,10 @@ async def test_a_remote_that_stays_away_gives_the_last_good_state_and_says_so(
     assert "Could not read from remote repository" in strict["error"]
 
 
+@pytest.mark.long
 async def test_a_prompt_past_prefects_limit_is_kept_elsewhere_and_echoed_whole(service: Service) -> None:
     prompt = directive({"text": "read it all"}) + "\n" + "x" * 600_000
     job = await run_job(service, prompt)
     assert (job["status"], job["prompt"] == prompt) == ("completed", True)
     run = await flow_run(service, job["id"])
     assert len(json.dumps(run["parameters"])) < 10_000
-
-
-async def test_a_run_past_its_time_is_timed_out_in_prefect_too(service: Service) -> None:
-    job = await run_job(service, directive({"hang": True}), timeout_seconds=2)
-    assert (job["status"], job["state"]) == ("timeout", "TimedOut")
-
-
-async def test_an_agent_that_is_not_there_is_an_error_that_names_those_that_are(service: Service) -> None:
-    job = await run_job(service, "hi", agent="nobody")
-    assert job["status"] == "error"
-    assert "recruiter-triage" in job["error"]

@@ -10,7 +10,7 @@ from typing import Any
 from job_client import Jobs
 from waiting import until
 
-WAITING = int(os.environ.get("USAGE_LIMIT_JOBS", "3"))
+WAITING = int(os.environ.get("USAGE_LIMIT_JOBS", "1"))
 SECONDS = int(os.environ.get("USAGE_LIMIT_SECONDS", "12"))
 
 

@@ -157,7 +157,7 @@ async def test_a_dry_run_lists_what_would_be_done_and_starts_nothing(
     assert await asyncio.to_thread(plan_triage, "inbox", again=False, as_json=False) == 0
     said = capsys.readouterr().out
     assert "01-staff-engineer.md" in said
-    assert "It may cost at most $4.00. No agent was started." in said
+    assert "It may cost at most $1.00. No agent was started." in said
     assert not any("inbox/" in conversation.prompt for conversation in service.model.conversations)
 
 
@@ -177,7 +177,7 @@ async def test_the_triage_of_the_register_runs_out_of_turn(service: Service) -> 
     started = await service.client.post("/triage/inbox", json={"again": True})
     assert started.status_code == 202
     job = await finished(service, started.json()["job_id"])
-    assert job["structured"]["counts"] == {"done": 8}
+    assert job["structured"]["counts"] == {"done": 2}
     hostile = next(item for item in job["structured"]["items"] if "helpful-assistant" in item["title"])
     assert hostile["verdict"]["action"] == "quarantine"
     (run,) = await runs(service, flow_runs={"id": {"any_": [started.json()["job_id"]]}})

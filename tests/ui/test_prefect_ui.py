@@ -79,7 +79,7 @@ async def test_a_triage_and_its_items_lead_to_each_other(service: Service, brows
 def look_at_a_triage(browser: Browser, service: Service, url: str) -> None:
     browser.resize(1500, 640)
     log_in(browser, service, url)
-    assert "triage of inbox" in browser.wait_for("8 items are there")
+    assert "triage of inbox" in browser.wait_for("2 items are there")
     browser.open(f"{url}?tab=SubflowRuns")
     browser.wait_for("recruiter-triage: 08-thank-you.json")
     browser.open(f"{url}?tab=Artifacts")
