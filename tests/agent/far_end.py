@@ -120,7 +120,7 @@ async def proxy(provider: Provider) -> AsyncIterator[ProviderProxy]:
 
 @asynccontextmanager
 async def client(proxy: ProviderProxy, token: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=proxy.url, headers={"x-api-key": token}, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=proxy.url, headers={"x-api-key": token}, timeout=10, verify=False) as client:
         yield client
 
 

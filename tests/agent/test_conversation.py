@@ -93,12 +93,14 @@ async def test_a_model_that_answers_in_prose_all_the_same_is_a_failure(bench: Be
         judge(asked, invocation)
 
 
+@pytest.mark.long
 async def test_an_overload_before_the_first_word_can_be_tried_again(bench: Bench) -> None:
     invocation = await bench.converse(steps({"error": {"status": 529}}))
     with pytest.raises(AgentOverloaded):
         judge(REQUEST, invocation)
 
 
+@pytest.mark.long
 async def test_an_overload_after_a_tool_ran_cannot(bench: Bench) -> None:
     script = steps({"tool": "Bash", "input": {"command": "true"}}, {"error": {"status": 529}})
     invocation = await bench.converse(script)
@@ -106,6 +108,7 @@ async def test_an_overload_after_a_tool_ran_cannot(bench: Bench) -> None:
         judge(REQUEST, invocation)
 
 
+@pytest.mark.long
 async def test_a_budget_that_ran_out_is_a_failure_with_its_cost(bench: Bench) -> None:
     costly = {"tool": "Bash", "input": {"command": "true"}, "usage": {"output_tokens": 900_000}}
     invocation = await bench.converse(steps(costly, {"text": "more"}), max_budget_usd=0.5)

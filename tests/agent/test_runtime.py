@@ -61,6 +61,7 @@ def bash(command: str) -> str:
     return f"offline-model: {json.dumps(steps)}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "agent", ["service-upgrade", ".claude/agents/service-upgrade", ".claude/agents/service-upgrade.md"]
 )

@@ -74,7 +74,7 @@ class Cell:
     async def run(self, script: str) -> str:
         async with self.start(script) as process, asyncio.timeout(60):
             lines = [line async for line in process.lines()]
-            return "\n".join([*lines, process.stderr])
+        return "\n".join([*lines, process.stderr])  # which is all there once it has ended
 
 
 @pytest.fixture(scope="module")

@@ -41,8 +41,8 @@ class Service:
     [
         pytest.param(HANGING, True, {}, id="the model talks, streamed, for good"),
         pytest.param(WORKING, False, {}, id="a tool is at work, plain, for good"),
-        pytest.param(WORKING, True, KEYED, id="a tool is at work, streamed, may return"),
-        pytest.param(HANGING, False, KEYED, id="the model talks, plain, may return"),
+        pytest.param(WORKING, True, KEYED, id="a tool is at work, streamed, may return", marks=pytest.mark.long),
+        pytest.param(HANGING, False, KEYED, id="the model talks, plain, may return", marks=pytest.mark.long),
     ],
 )
 async def test_five_seconds_after_a_caller_left_there_is_no_process_and_no_cost(

@@ -45,6 +45,7 @@ async def test_text_becomes_the_result(claude: Claude, model: OfflineModel) -> N
     assert model.message_requests[0].key == "sk-offline"
 
 
+@pytest.mark.long
 async def test_tools_really_run_and_their_results_come_back(claude: Claude) -> None:
     steps = (
         {"text": "Let me look.", "tool": "Bash", "input": {"command": "echo tide"}},
@@ -170,6 +171,7 @@ async def test_the_triage_agent_answers_by_schema(pier: Claude) -> None:
     assert result["structured_output"] == {"priority": "high", "action": "reply"}
 
 
+@pytest.mark.long
 async def test_the_task_runner_commits_what_it_did(pier: Claude) -> None:
     result = await pier.run("Do the next task.", "--agent", "beads-task-runner")
     assert git(pier.directory, "log", "-1", "--format=%s").startswith("lb-2: ")

@@ -1,0 +1,73 @@
+"""How often Prefect is asked for runs, by a worker that has nothing to do."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
+
+from deployments import worker as module
+from deployments.settings import HostSettings
+from deployments.work import Work
+from deployments.worker import AgentHostWorker
+
+pytestmark = pytest.mark.anyio
+
+
+class Prefect:
+    """Prefect's API as far as a worker without a run asks it."""
+
+    def __init__(self) -> None:
+        self.due = 0
+        self.filters: list[tuple[FlowRunFilter, WorkPoolFilter]] = []
+        self.asked = 0
+
+    async def count_flow_runs(self, *, flow_run_filter: FlowRunFilter, work_pool_filter: WorkPoolFilter) -> int:
+        self.filters.append((flow_run_filter, work_pool_filter))
+        return self.due
+
+    async def get_scheduled_flow_runs_for_work_pool(self, **_options: Any) -> list[Any]:
+        self.asked += 1
+        return []
+
+
+@pytest.fixture
+def prefect() -> Prefect:
+    return Prefect()
+
+
+@pytest.fixture
+def worker(prefect: Prefect) -> AgentHostWorker:
+    host = SimpleNamespace(settings=HostSettings(), in_flight=SimpleNamespace(host_id="host"))
+    work = SimpleNamespace(host=host, pool="agents", is_held=False)
+    worker = AgentHostWorker(cast("Work[Any]", work))
+    worker._client = cast(Any, prefect)
+    return worker
+
+
+async def test_runs_are_only_asked_for_while_some_may_be_due(worker: AgentHostWorker, prefect: Prefect) -> None:
+    assert not await worker._take_one()  # the first time it shows up
+    for due, asked in ((0, 1), (0, 1), (3, 2), (0, 2)):
+        prefect.due = due
+        assert not await worker._take_one()
+        assert prefect.asked == asked
+    [*_, (runs, pools)] = prefect.filters
+    assert runs.state is not None
+    assert runs.state.type is not None
+    assert runs.state.type.any_ == ["SCHEDULED"]
+    assert runs.next_scheduled_start_time is not None
+    assert pools.name is not None
+    assert pools.name.any_ == ["agents"]
+
+
+async def test_it_shows_up_all_the_same_or_its_queues_would_count_as_not_ready(
+    worker: AgentHostWorker, prefect: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_ROLL_CALL_SECONDS", 0.05)
+    await worker._take_one()
+    await asyncio.sleep(0.06)
+    await worker._take_one()
+    assert (prefect.asked, prefect.filters) == (2, [])
