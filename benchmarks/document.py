@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.figures import Part
-from benchmarks.plots import compared_plot, curve_plot
 from benchmarks.register import TITLES
 from benchmarks.tables import comparison_rows, figure_rows, markdown
 
@@ -52,10 +51,10 @@ def _section(part: Part, images: Path) -> Iterator[str]:
     yield markdown(comparison_rows(part.comparisons))
     yield markdown(figure_rows(part.figures))
     if part.comparisons:
-        yield _image(compared_plot(part), part.title, images)
+        yield _image(part.plot, part.title, images)
     for curve in part.curves:
         yield f"### {curve.title}\n\n{curve.explanation}\n"
-        yield _image(curve_plot(curve), curve.title, images)
+        yield _image(curve.plot, curve.title, images)
     if part.printed:
         yield f"```\n{part.printed.rstrip()}\n```\n"
 

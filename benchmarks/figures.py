@@ -110,6 +110,11 @@ class Curve(Frozen):
     lines: list[Line]
     explanation: str
 
+    @property
+    def plot(self) -> str:
+        """The name of its plot's files, without a suffix."""
+        return f"bench-{self.name}"
+
 
 class Part(Frozen):
     """What one benchmark found, when, and on what."""
@@ -125,6 +130,11 @@ class Part(Frozen):
     curves: list[Curve] = []
     printed: str = Field(default="", description="What it printed, where it has no figures of this kind.")
     is_held: bool = True
+
+    @property
+    def plot(self) -> str:
+        """The name of the files of its comparisons' plot, without a suffix."""
+        return f"bench-{self.name.replace('_', '-')}"
 
     @property
     def broken(self) -> list[str]:

@@ -27,19 +27,9 @@ def draw(part: Part, images: Path) -> None:
     """All plots of a part."""
     images.mkdir(parents=True, exist_ok=True)
     if part.comparisons:
-        _save(_compared(part), images / compared_plot(part))
+        _save(_compared(part), images / part.plot)
     for curve in part.curves:
-        _save(_curve(curve), images / curve_plot(curve))
-
-
-def compared_plot(part: Part) -> str:
-    """The name of the plot of a part's comparisons."""
-    return f"bench-{part.name.replace('_', '-')}"
-
-
-def curve_plot(curve: Curve) -> str:
-    """The name of a curve's plot."""
-    return f"bench-{curve.name}"
+        _save(_curve(curve), images / curve.plot)
 
 
 def _compared(part: Part) -> Canvas:

@@ -5,18 +5,17 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from agent.installation import find_cli
 from agent.models import Usage
 from agent.provider import ProviderProxy
 from agent.settings import AgentSettings
 
-CLAUDE = Path(str(files("claude_agent_sdk") / "_bundled" / "claude"))
+CLAUDE = find_cli(AgentSettings())
 KEY = "sk-the-true-key"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

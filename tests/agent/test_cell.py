@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from agent.cell import DOOR, Bubblewrap, CellPlan, enclose
 from agent.cgroups import entered, find_cgroups
 from agent.descendants import command_pid
 from agent.errors import NotConfigured
+from agent.installation import find_cli
 from agent.limits import Limits, holds
 from agent.procfs import survey
 from agent.provider import ProviderProxy
@@ -28,7 +28,7 @@ from demo.model import OfflineModel
 NOBODY = 65534
 AS_ROOT = os.geteuid() == 0
 USERS = [pytest.param(NOBODY, id="nobody"), pytest.param(0, id="root")] if AS_ROOT else [os.geteuid()]
-BINARY = files("claude_agent_sdk") / "_bundled" / "claude"
+BINARY = find_cli(AgentSettings())
 STREAM_JSON = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"]
 CLAUDE = [str(BINARY), "-p", *STREAM_JSON, "--dangerously-skip-permissions"]
 WHEREVER = Bubblewrap(path=Path("/usr/bin/bwrap"))

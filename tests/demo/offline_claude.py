@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,10 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-BINARY = Path(str(files("claude_agent_sdk") / "_bundled" / "claude"))
+from agent.installation import find_cli
+from agent.settings import AgentSettings
+
+BINARY = find_cli(AgentSettings())
 
 
 @dataclass(frozen=True)

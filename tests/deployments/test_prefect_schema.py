@@ -5,12 +5,12 @@ from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 
+import prefect
 from alembic.script import ScriptDirectory
-from prefect.server import database as prefect_database
 
 from deployments.prefect_schema import RECORDED, create_database
 
-MIGRATIONS = Path(prefect_database.__file__).parent / "_migrations"
+MIGRATIONS = Path(prefect.__file__).parent / "server" / "database" / "_migrations"
 
 
 def test_it_is_that_of_the_installed_prefect(tmp_path: Path) -> None:
