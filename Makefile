@@ -43,8 +43,10 @@ lint: install
 test:
 	$(MAKE) --jobs=2 lint pytest
 
+# What all processes of the tests import is compiled by one, and not by each of those that begin at once.
 pytest: install
 	.ci/tools
+	$(BIN)/python -c 'import api.server, deployments.prefect_app'
 	TMPDIR="$$(.ci/tmp)" $(BIN)/pytest $(ARGS)
 
 # Every combination of what `make test` has some of.
