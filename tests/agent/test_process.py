@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import is_alive, until
 
 from agent.errors import SpawnFailed
 from agent.process import TAIL_BYTES, AgentProcess, uninterrupted
@@ -63,7 +64,7 @@ async def test_ending_kills_the_whole_group_though_it_ignores_sigterm(tmp_path: 
         break
     await process.end()
     assert process.exit_code == -9
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    await until(lambda: not is_alive(child), "its child has ended", 5)
 
 
 async def test_a_grandchild_that_holds_our_pipes_holds_up_nobody(tmp_path: Path) -> None:
