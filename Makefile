@@ -18,9 +18,10 @@ $(BIN)/python:
 	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e .
 	touch $@
 
-# All of it is pinned, so there is nothing to work out, and two processes can install a half each. Much of it is only
-# imported in part, so nothing is compiled ahead.
+# All of it is pinned, so there is nothing to work out, and two processes can install a half each; a newer pip than
+# Python's own needs half of its time. Much of it is only imported in part, so nothing is compiled ahead.
 .venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python $(PIP_INSTALL) 'pip>=25'
 	tr '\n' '\0' < constraints.txt | xargs -0 -P 2 -n 101 $(BIN)/python $(PIP_INSTALL) --no-compile --no-deps
 	$(BIN)/python $(PIP_INSTALL) --no-compile --no-deps -e .
 	touch .venv/.runs $@

@@ -78,7 +78,7 @@ def stage(
     settings = {
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",  # a schedule that is switched on is seen that late
         **SELDOM,
-        "AGENT_CAPACITY": "4",
+        "AGENT_CAPACITY": "3",
         "AGENT_WARM": "0",  # each process is a second of the suite's time
         "AGENT_MODEL_RETRIES": "1",
         "GIT_SSH_COMMAND": str(flaky.program),

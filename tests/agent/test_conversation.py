@@ -73,12 +73,14 @@ async def test_no_prompt_is_anything_but_text(prompt: str, bench: Bench) -> None
     assert f'{Path("/etc/hostname").read_text().strip()}"' not in json.dumps(told.prompt)
 
 
+@pytest.mark.long
 async def test_a_prompt_and_an_answer_of_megabytes_pass(bench: Bench) -> None:
     big = steps({"repeat": {"bytes": 3_000_000}}) + "\n" + "x" * 2_000_000
     result = judge(REQUEST, await bench.converse(big))
     assert len(result.text or "") == 3_000_000
 
 
+@pytest.mark.long
 async def test_a_schema_gives_a_structured_answer(bench: Bench) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     asked = REQUEST.model_copy(update={"json_schema": schema})
