@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from demo.stage import Stage
 
-pytestmark = pytest.mark.client("langchain-openai")
+pytestmark = [pytest.mark.client("langchain-openai"), pytest.mark.long]
 
 
 class Size(BaseModel):

@@ -6,7 +6,7 @@ import pytest
 
 from demo.stage import Stage
 
-pytestmark = pytest.mark.client("litellm")
+pytestmark = [pytest.mark.client("litellm"), pytest.mark.long]
 
 
 @pytest.fixture

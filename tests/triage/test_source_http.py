@@ -229,6 +229,7 @@ async def test_a_server_that_drips_is_ended_as_well(
     place: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_http, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(source_http, "_SLOWEST", 1)
 
     def drip(request: Request) -> None:
         request.send_response(200)
@@ -242,7 +243,7 @@ async def test_a_server_that_drips_is_ended_as_well(
             return
 
     server.handlers["/"] = drip
-    assert "did not list everything" in str(await fail(place, url=f"{server.url}/", timeout_seconds=0.1))
+    assert "did not list everything" in str(await fail(place, url=f"{server.url}/", timeout_seconds=1))
 
 
 async def test_nobody_there_is_worth_another_try(place: Path, server: LocalServer) -> None:
