@@ -47,7 +47,7 @@ test:
 # What all processes of the tests import is compiled by one, and not by each of those that begin at once.
 pytest: install
 	.ci/tools
-	$(BIN)/python -c 'import api.server, deployments.prefect_app'
+	$(BIN)/python -c 'import api.server, deployments.standalone.prefect_app'
 	TMPDIR="$$(.ci/tmp)" $(BIN)/pytest $(ARGS)
 
 # Every combination of what `make test` has some of.
@@ -78,7 +78,7 @@ docs: .venv/.runs
 
 # From a fresh clone to the first answer, by the commands of the README: exit 1 if it takes too long.
 newcomer: .venv/.runs
-	$(BIN)/python -m benchmarks.newcomer
+	$(BIN)/python -m benchmarks.cases.newcomer
 
 # A hostile agent tries what it can, in cells and without: exit 1 if something goes through that should be held.
 attack: install

@@ -11,27 +11,28 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from agent.censor import censored_report
-from agent.command import build_argv
-from agent.conversation import Conversation
-from agent.definitions import agent_name
-from agent.disk import Disk
-from agent.enclosure import Enclosure
-from agent.environment import known_secrets
-from agent.errors import RequestRefused
-from agent.events import Sink
-from agent.files import remove
-from agent.launch import Launcher, Provider, never
-from agent.models import AgentRequest, WorkspaceReport
-from agent.mold import Mold
-from agent.private import Private
-from agent.process import AgentProcess
-from agent.redaction import Redactor
+from agent.claude.arguments import build_argv
+from agent.claude.launcher import Launcher, Provider, never
+from agent.claude.process import AgentProcess
+from agent.claude.process_spec import Mold
+from agent.claude.turn import Conversation
+from agent.domain.checkout import Checkout, Identity
+from agent.domain.errors import RequestRefused
+from agent.domain.events import Sink
+from agent.domain.request import AgentRequest
+from agent.domain.result import WorkspaceReport
+from agent.pool.slots import Slot, Slots, default_capacity
+from agent.pool.warm_pool import WarmPool
+from agent.redaction.known_values import known_secrets
+from agent.redaction.redactor import Redactor
+from agent.redaction.run_output import censored_report
+from agent.sandbox.disk_limit import Disk
+from agent.sandbox.run_directory import Private
+from agent.sandbox.sandbox import Enclosure
 from agent.settings import AgentSettings
-from agent.slots import Slot, Slots, default_capacity
-from agent.snapshot import Checkout, Identity
-from agent.warm_pool import WarmPool
-from agent.workspaces import Workspaces
+from agent.system.files import remove
+from agent.workspaces.agent_definitions import agent_name
+from agent.workspaces.workspaces import Workspaces
 
 _log = logging.getLogger(__name__)
 

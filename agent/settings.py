@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from agent.models import Frozen, Name
+from agent.domain.values import Frozen, Name
 
 DEFAULT_WORKSPACE = "default"
 """The name of the workspace that WORKSPACE_DIR sets."""

@@ -6,19 +6,26 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from api import agents, chat, health, job_actions, job_events, job_list, jobs, metrics, models, register, switch, triage
-from api.admission import Admission
-from api.authentication import OPEN_PATHS, Authentication
-from api.body_limit import BodyLimit
-from api.calls import Calls
-from api.catalogue import Catalogue
-from api.documentation import document
-from api.door import Door
-from api.errors import ErrorBodies
-from api.request_id import RequestId
+from api.http.authentication import OPEN_PATHS, Authentication
+from api.http.body_limit import BodyLimit
+from api.http.dependencies import Door
+from api.http.error_boundary import Unexpected
+from api.http.errors import ErrorBodies
+from api.http.openapi import document
+from api.http.request_id import RequestId
+from api.jobs import actions as job_actions
+from api.jobs import events as job_events
+from api.jobs import listing as job_list
+from api.jobs import routes as jobs
+from api.jobs.admission import Admission
+from api.openai import chat
+from api.openai import list_models as models
+from api.openai.model_catalog import Catalogue
+from api.operations import agents, health, metrics, register, triage
+from api.operations import pause as switch
+from api.runs.shared_run import Calls
 from api.settings import ApiSettings
-from api.unexpected import Unexpected
-from deployments.host import Host
+from deployments.host.host import Host
 
 
 def create_app(host: Host, settings: ApiSettings) -> FastAPI:

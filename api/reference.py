@@ -10,7 +10,7 @@ from typing import Any
 from agent.settings import AgentSettings
 from api.app import create_app
 from api.settings import ApiSettings
-from deployments.host import Host
+from deployments.host.host import Host
 from deployments.settings import HostSettings
 from store.settings import default_database_url
 from store.store import open_store

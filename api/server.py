@@ -19,30 +19,30 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from agent.environment import known_secrets
-from agent.errors import NotConfigured
+from agent.domain.errors import NotConfigured
+from agent.redaction.known_values import known_secrets
 from agent.settings import AgentSettings
 from api.app import create_app
-from api.expected import JOB_MOLD, chat_mold
+from api.openai.model_catalog import JOB_MOLD, chat_mold
 from api.settings import ApiSettings
-from deployments.bootstrap import BOOTSTRAP, apply_register
-from deployments.host import Host
-from deployments.leftovers import Leftovers
-from deployments.lifeline import watch_parent
-from deployments.logs import configure_logs
-from deployments.patience import opening, waiting_for
-from deployments.prefect_calls import PrefectUnavailable
-from deployments.prefect_engine import spare_the_loop, watch_children_without_threads
-from deployments.prefect_environment import prefect_home
-from deployments.prefect_server import PortInUse, listen
-from deployments.register import RegisterError, find_register, read_register
+from deployments.host.host import Host
+from deployments.maintenance.retention import Upkeep
+from deployments.maintenance.state_cleanup import Leftovers
+from deployments.prefect_client.calls import PrefectUnavailable
+from deployments.prefect_client.engine import spare_the_loop, watch_children_without_threads
+from deployments.registration.bootstrap import BOOTSTRAP, apply_register
+from deployments.registration.register import RegisterError, find_register, read_register
+from deployments.registration.storage_block import save_storage_block
 from deployments.settings import HostSettings, SettingsError, read_environment
-from deployments.settling import Settling
-from deployments.storage_block import save_storage_block
-from deployments.triage_work import TriageWork
-from deployments.upkeep import Upkeep
-from deployments.work import AgentWork
-from deployments.worker import AgentHostWorker
+from deployments.standalone.parent_watch import watch_parent
+from deployments.standalone.prefect_environment import prefect_home
+from deployments.standalone.prefect_server import PortInUse, listen
+from deployments.standalone.wait_notice import opening, waiting_for
+from deployments.telemetry.logs import configure_logs
+from deployments.triage.handler import TriageWork
+from deployments.worker.run_handlers import AgentWork
+from deployments.worker.settlement import Settling
+from deployments.worker.worker import AgentHostWorker
 from store.errors import StoreUnavailable
 from store.settings import StoreSettings, default_database_url
 from store.store import Store, open_store

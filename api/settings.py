@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, SecretStr
 
-from agent.models import Frozen, Name
+from agent.domain.values import Frozen, Name
 from agent.settings import Names, read_list
 
 

@@ -11,10 +11,10 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from benchmarks.figures import Part
-from benchmarks.machine import describe_machine
-from benchmarks.register import TITLES
-from benchmarks.report import Place, publish
+from benchmarks.registry import TITLES
+from benchmarks.report.figures import Part
+from benchmarks.report.machine import describe_machine
+from benchmarks.report.results import Place, publish
 
 UNKNOWN = 2
 
@@ -36,7 +36,9 @@ def run(name: str, place: Place) -> bool:
     print(f"== {name}", flush=True)
     machine, began, started_at = describe_machine(), time.monotonic(), time.time()
     printed = []
-    with subprocess.Popen([sys.executable, "-m", f"benchmarks.{name}"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", f"benchmarks.cases.{name}"], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)

@@ -11,22 +11,23 @@ from typing import Annotated
 
 import typer
 
-from agent.errors import AgentError
+from agent.domain.errors import AgentError
 from agent.settings import AgentSettings
 from api.settings import ApiSettings
-from cli import cancel, doctor, jobs, run, switch, watch
-from cli.demo import show_demo
+from cli.client.service import ServiceRefused
+from cli.commands import cancel, doctor, jobs, run, watch
+from cli.commands import pause as switch
+from cli.commands.apply import apply_register
+from cli.commands.demo import show_demo
+from cli.commands.kept import kept
+from cli.commands.triage import plan_triage, run_triage
 from cli.exit_status import EPILOG, REFUSED
-from cli.kept import kept
-from cli.register import apply_register
-from cli.service import ServiceRefused
-from cli.triage import plan_triage, run_triage
-from deployments.backup import BackupFailed, back_up
-from deployments.lifeline import watch_parent
-from deployments.prefect_environment import chosen_environment
-from deployments.prefect_server import PortInUse, PrefectServerFailed
+from deployments.maintenance.backup import BackupFailed, back_up
 from deployments.settings import HostSettings, SettingsError, read_environment
-from deployments.supervisor import supervise
+from deployments.standalone.parent_watch import watch_parent
+from deployments.standalone.prefect_environment import chosen_environment
+from deployments.standalone.prefect_server import PortInUse, PrefectServerFailed
+from deployments.standalone.supervisor import supervise
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, help="Run headless Claude Code agents for other programs.")
 app.add_typer(kept, name="kept")

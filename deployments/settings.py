@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from agent.models import Frozen
+from agent.domain.values import Frozen
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -7,16 +7,17 @@ import asyncio
 from prefect import State, flow
 from prefect.states import Cancelling
 
-from agent.errors import AgentError
-from agent.models import AgentRequest, AgentResult
-from tasks.conclusion import CANCELLED, conclude, conclude_failure, put_off
-from tasks.context import current_run
-from tasks.extract_result import extract_result
-from tasks.git_sync import git_sync
-from tasks.inputs import restore_input
-from tasks.invoke_agent import invoke_agent
-from tasks.publish import publish
-from tasks.resumption import part
+from agent.domain.errors import AgentError
+from agent.domain.request import AgentRequest
+from agent.domain.result import AgentResult
+from tasks.agent_run.context import current_run
+from tasks.agent_run.extract_result import extract_result
+from tasks.agent_run.git_sync import git_sync
+from tasks.agent_run.invoke_agent import invoke_agent
+from tasks.agent_run.outcome import CANCELLED, conclude, conclude_failure, put_off
+from tasks.agent_run.publish import publish
+from tasks.agent_run.resumption import part
+from tasks.agent_run.stored_input import restore_input
 
 
 @flow(name="agent_run", persist_result=False)

@@ -6,14 +6,13 @@ import asyncio
 
 from prefect import State, flow
 
-from agent.triage import TriageRequest
-from agent.triage_report import TriageReport
-from tasks.handle_items import handle_items
-from tasks.list_items import list_items
-from tasks.plan_items import plan_items
-from tasks.report_triage import report_triage
-from tasks.triage_conclusion import conclude_broken, conclude_cancelled, conclude_triage
-from tasks.triage_context import current_triage
+from tasks.triage.conclusion import conclude_broken, conclude_cancelled, conclude_triage
+from tasks.triage.context import current_triage
+from tasks.triage.handle_items import handle_items
+from tasks.triage.list_items import list_items
+from tasks.triage.models import TriageReport, TriageRequest
+from tasks.triage.plan_items import plan_items
+from tasks.triage.report_triage import report_triage
 
 
 @flow(name="triage", flow_run_name="triage of {request.name}", persist_result=False)

@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from store.database import Database
-from store.retention import delete_older
-from store.schema import claims
+from store.database.database import Database
+from store.database.retention import delete_older
+from store.database.schema import claims
 
 UNSETTLED = timedelta(minutes=2)
 

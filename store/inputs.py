@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from sqlalchemy import delete, insert, select
 
-from store.database import Database
+from store.database.database import Database
+from store.database.retention import delete_older
+from store.database.schema import inputs
 from store.errors import InputMissing
-from store.retention import delete_older
-from store.schema import inputs
 
 
 class Inputs:

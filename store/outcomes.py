@@ -8,9 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from store.database import Database
-from store.retention import delete_older
-from store.schema import outcomes
+from store.database.database import Database
+from store.database.retention import delete_older
+from store.database.schema import outcomes
 
 AT_ONCE = 500
 

@@ -9,14 +9,14 @@ from datetime import datetime
 
 from anyio import CancelScope
 
-from store.database import Database
-from store.handled import Handled
+from store.database.database import Database
+from store.database.migration import migrate
+from store.handled_items import Handled
 from store.idempotency import Idempotency
 from store.inputs import Inputs
-from store.journal import Journal
-from store.migration import migrate
+from store.journal.journal import Journal
+from store.locks import Turns
 from store.outcomes import Outcomes
-from store.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from waiting import is_alive
 
 from benchmarks.chaos.arena import Arena, open_arena
 from benchmarks.chaos.faults import wait_until_whole
-from demo.model import OfflineModel
-from demo.stage import REGISTER, Stage, set_stage
+from demo.offline_model.model import OfflineModel
+from demo.service import REGISTER, Stage, set_stage
 
 __all__ = [
     "pytest_collection_modifyitems",

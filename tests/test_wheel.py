@@ -101,7 +101,7 @@ def test_the_command_is_installed(bare: Path, tmp_path: Path) -> None:
 def test_the_wheel_carries_the_register_the_demo_and_the_migrations(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "deployments/prefect.yaml" in names
-    assert "deployments/prefect_schema.sql" in names
+    assert "deployments/standalone/prefect_schema.sql" in names
     assert "demo/workspace/.claude/agents/recruiter-triage.md" in names
     assert any(name.startswith("store/migrations/") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]

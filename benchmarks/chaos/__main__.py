@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.chaos.arena import open_arena
 from benchmarks.chaos.chaos import Chaos
 from benchmarks.chaos.invariants import agents_alive
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 
 def main() -> int:

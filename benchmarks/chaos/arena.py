@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.chaos.faults import SlowRemote, SmallDisk
-from demo.stage import REGISTER, Stage, set_stage
+from demo.service import REGISTER, Stage, set_stage
 
 SLOW = "slow"
 """The workspace whose remote can be blocked."""

@@ -12,7 +12,7 @@ from benchmarks.chaos.arena import Arena
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.invariants import broken
 from benchmarks.chaos.work import Caller, Job
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 RECOVERY_BOUND_SECONDS = 10.0
 PATIENCE_SECONDS = 240.0

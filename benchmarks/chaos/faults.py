@@ -17,10 +17,10 @@ from pathlib import Path
 import httpx
 import psutil
 
-from demo.stage import Stage
+from demo.service import Stage
 
 HOST = "api"
-PREFECT = "deployments.prefect_server"
+PREFECT = "deployments.standalone.prefect_server"
 BACK_SECONDS = 180.0
 DISK_NAME = "agent-service-chaos"
 DISK_MB = 600

@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import psutil
 
-from agent.descendants import COOKIE
-from agent.enclosure import run_prefix
+from agent.sandbox.process_sweep import COOKIE
+from agent.sandbox.sandbox import run_prefix
 from benchmarks.chaos.work import Caller, Job
-from demo.model import OfflineModel
-from demo.stage import Stage
+from demo.offline_model.model import OfflineModel
+from demo.service import Stage
 
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 

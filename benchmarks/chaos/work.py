@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 
-from demo.stage import Stage
+from demo.service import Stage
 
 ANSWER_SECONDS = 20.0
 LOOK_SECONDS = 0.1

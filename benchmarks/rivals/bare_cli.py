@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.installation import find_cli
+from agent.claude.installation import find_cli
 from agent.settings import AgentSettings
-from benchmarks.turns import Stopwatch, Timing
+from benchmarks.timing import Stopwatch, Timing
 
 STREAM = ("--output-format", "stream-json", "--verbose", "--include-partial-messages")
 WHOLE = ("--output-format", "json")

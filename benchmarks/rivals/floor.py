@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from benchmarks.turns import Stopwatch, Timing
+from benchmarks.timing import Stopwatch, Timing
 
 MODEL = "claude-sonnet-4-6"
 

@@ -23,8 +23,8 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
 from benchmarks.rivals.bare_cli import BareCli
-from benchmarks.turns import Stopwatch, Timing
-from demo.stage import free_ports
+from benchmarks.timing import Stopwatch, Timing
+from demo.service import free_ports
 
 START_SECONDS = 60.0
 MODEL = "claude-sonnet-4-6"

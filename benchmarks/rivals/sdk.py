@@ -5,7 +5,7 @@ from __future__ import annotations
 from claude_agent_sdk import ClaudeAgentOptions, ResultMessage, query
 
 from benchmarks.rivals.bare_cli import BareCli
-from benchmarks.turns import Stopwatch, Timing
+from benchmarks.timing import Stopwatch, Timing
 
 
 async def query_sdk(bare: BareCli, prompt: str) -> Timing:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.stock import end, stock_environment
+from benchmarks.rivals.stock_prefect import end, stock_environment
 
 RUN_SECONDS = 120.0
 RIVAL = """

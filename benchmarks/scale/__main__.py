@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.scale.cluster import open_cluster
 from benchmarks.scale.programs import NotStarted, missing_programs
 from benchmarks.scale.scale import Scale
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 
 def main() -> int:

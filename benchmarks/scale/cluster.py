@@ -20,7 +20,7 @@ from benchmarks.chaos.arena import write_register
 from benchmarks.scale.prefect import Prefect, prefect
 from benchmarks.scale.programs import child, postgresql, redis, wait_for
 from demo.repository import create_repository
-from demo.stage import free_ports
+from demo.service import free_ports
 
 LOST_AFTER_SECONDS = 90
 CAPACITY = 2

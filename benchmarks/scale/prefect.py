@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.scale.programs import child, wait_for
-from demo.stage import free_ports
+from demo.service import free_ports
 
 SETTINGS = Path(__file__).parents[2] / "deployments" / "docker" / "prefect.env"
 """What the compose file and the Kubernetes manifests give to Prefect's servers."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo.stage import free_ports
+from demo.service import free_ports
 
 START_SECONDS = 300.0
 STOP_SECONDS = 20.0

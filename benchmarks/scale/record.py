@@ -11,7 +11,7 @@ from datetime import datetime
 from benchmarks.chaos.invariants import FINAL
 from benchmarks.chaos.work import Job
 from benchmarks.scale.cluster import Cluster
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 AT_ONCE = 6
 SHARE_BOUND = 0.2

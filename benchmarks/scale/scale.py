@@ -14,7 +14,7 @@ from benchmarks.scale.across import Across
 from benchmarks.scale.balancer import Balancer
 from benchmarks.scale.cluster import CAPACITY, LOST_AFTER_SECONDS, Cluster
 from benchmarks.scale.record import Record, doubled, read_records, shares, unfair
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 AT_ONCE = 4
 END_SECONDS = 120.0

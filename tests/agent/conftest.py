@@ -9,17 +9,18 @@ from far_end import provider as provider
 from far_end import proxy as proxy
 from pydantic import SecretStr
 
-from agent.command import build_argv
-from agent.conversation import Content, Conversation
-from agent.environment import build_environment
-from agent.events import Event
-from agent.installation import find_cli
-from agent.models import AgentRequest, Invocation
-from agent.mold import Mold
-from agent.private import Private
-from agent.process import AgentProcess
+from agent.claude.arguments import build_argv
+from agent.claude.environment import build_environment
+from agent.claude.installation import find_cli
+from agent.claude.process import AgentProcess
+from agent.claude.process_spec import Mold
+from agent.claude.turn import Content, Conversation
+from agent.domain.events import Event
+from agent.domain.request import AgentRequest
+from agent.domain.result import Invocation
+from agent.sandbox.run_directory import Private
 from agent.settings import AgentSettings
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 from demo.repository import create_repository
 
 AGENT = "---\nname: tester\ndescription: tests\n---\nYou test.\n"

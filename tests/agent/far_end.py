@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from agent.installation import find_cli
-from agent.models import Usage
-from agent.provider import ProviderProxy
+from agent.claude.installation import find_cli
+from agent.domain.result import Usage
+from agent.provider.proxy import ProviderProxy
 from agent.settings import AgentSettings
 
 CLAUDE = find_cli(AgentSettings())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from repositories import Host
 
-from agent.errors import WorkspaceError
+from agent.domain.errors import WorkspaceError
 
 
 async def main(state: Path, remote: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from repositories import ENVIRONMENT, Host
 
-from agent.snapshot import Identity
-from agent.workspaces import Workspaces
+from agent.domain.checkout import Identity
+from agent.workspaces.workspaces import Workspaces
 
 
 async def main(state: Path, remote: str, wanted: str) -> None:

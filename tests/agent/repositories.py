@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agent.domain.checkout import Identity, Snapshot
 from agent.settings import AgentSettings
-from agent.snapshot import Identity, Snapshot
-from agent.workspaces import Workspaces
+from agent.workspaces.workspaces import Workspaces
 
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],

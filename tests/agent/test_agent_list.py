@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.agent_list import LARGEST_BYTES, AgentDefinition, list_agents
-from agent.git_environment import GitEnvironment
+from agent.git.environment import GitEnvironment
 from agent.settings import AgentSettings
+from agent.workspaces.agent_definitions import LARGEST_BYTES, AgentDefinition, list_agents
 from demo.repository import git
 
 pytestmark = pytest.mark.anyio

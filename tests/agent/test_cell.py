@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from agent.cell import DOOR, Bubblewrap, CellPlan, enclose
-from agent.cgroups import entered, find_cgroups
-from agent.descendants import command_pid
-from agent.errors import NotConfigured
-from agent.installation import find_cli
-from agent.limits import Limits, holds
-from agent.procfs import survey
-from agent.provider import ProviderProxy
-from agent.sandbox import probe_sandbox
+from agent.claude.installation import find_cli
+from agent.domain.errors import NotConfigured
+from agent.provider.proxy import ProviderProxy
+from agent.sandbox.bubblewrap import DOOR, Bubblewrap, CellPlan, enclose
+from agent.sandbox.cgroups import entered, find_cgroups
+from agent.sandbox.probe import probe_sandbox
+from agent.sandbox.process_sweep import command_pid
+from agent.sandbox.resource_limits import Limits, holds
 from agent.settings import AgentSettings
-from demo.model import OfflineModel
+from agent.system.procfs import survey
+from demo.offline_model.model import OfflineModel
 
 NOBODY = 65534
 AS_ROOT = os.geteuid() == 0

@@ -1,13 +1,13 @@
-"""The benchmark of the cell's price still measures; what it measures is for `python -m benchmarks.cell_price`."""
+"""The benchmark of the cell's price still measures; what it measures is for `python -m benchmarks.cases.cell_price`."""
 
 from pathlib import Path
 
 import pytest
 
-from agent.sandbox import probe_sandbox
-from benchmarks import cell_price
-from benchmarks.turns import Timing
-from demo.model import OfflineModel
+from agent.sandbox.probe import probe_sandbox
+from benchmarks.cases import cell_price
+from benchmarks.timing import Timing
+from demo.offline_model.model import OfflineModel
 
 
 @pytest.mark.skipif(probe_sandbox("auto").bubblewrap is None, reason="needs bubblewrap")

@@ -3,10 +3,10 @@
 import random
 from datetime import UTC, datetime
 
-from agent.censor import Censor, censored
-from agent.events import Event, Said, TextDelta, ToolCalled, ToolReturned
-from agent.models import Invocation
-from agent.redaction import Redactor
+from agent.domain.events import Event, Said, TextDelta, ToolCalled, ToolReturned
+from agent.domain.result import Invocation
+from agent.redaction.redactor import Redactor
+from agent.redaction.run_output import Censor, censored
 
 SECRET = "a9F-very-secret-Token-0123456789"
 REDACTOR = Redactor([SECRET])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.cgroups import Group, entered, find_cgroups
-from agent.limits import Limits
+from agent.sandbox.cgroups import Group, entered, find_cgroups
+from agent.sandbox.resource_limits import Limits
 
 # A child in a session of its own, which no process group holds.
 CROWD = ["/bin/bash", "-c", "setsid sleep 100 & echo started; sleep 100"]

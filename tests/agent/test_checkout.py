@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from repositories import Host, Upstream, agent, files_in, git, python
 
-from agent.errors import WorkspaceError
-from agent.snapshot import Identity
+from agent.domain.checkout import Identity
+from agent.domain.errors import WorkspaceError
 
 STEPS = ["taken back", "cleared", "reset", "cleaned", "given", "examined", "kept", "collected"]
 

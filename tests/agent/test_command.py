@@ -1,8 +1,9 @@
 from pathlib import Path
 
-from agent.command import build_argv, initialize, user_message
-from agent.models import AgentRequest
-from agent.mold import Mold
+from agent.claude.arguments import build_argv
+from agent.claude.control_messages import initialize, user_message
+from agent.claude.process_spec import Mold
+from agent.domain.request import AgentRequest
 
 
 def build(**fields: object) -> list[str]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from agent.errors import AgentFailed, AgentOverloaded, AgentTimedOut, AgentUnknown
-from agent.events import ModelAnswered, Said, Started, TextDelta, ToolCalled, ToolReturned
-from agent.models import AgentRequest, Invocation
-from agent.outcome import judge
+from agent.claude.result_message import judge
+from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, AgentUnknown
+from agent.domain.events import ModelAnswered, Said, Started, TextDelta, ToolCalled, ToolReturned
+from agent.domain.request import AgentRequest
+from agent.domain.result import Invocation
 
 if TYPE_CHECKING:
     from conftest import Bench

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.definitions import FOLDER, agent_name
+from agent.workspaces.agent_definitions import FOLDER, agent_name
 
 
 @pytest.fixture

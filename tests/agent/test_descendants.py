@@ -8,8 +8,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from agent.descendants import COOKIE, become_subreaper, find_by_cookie, marked, reap_strays, sweep, sweep_prefix
-from agent.procfs import find_process, survey
+from agent.sandbox.process_sweep import (
+    COOKIE,
+    become_subreaper,
+    find_by_cookie,
+    marked,
+    reap_strays,
+    sweep,
+    sweep_prefix,
+)
+from agent.system.procfs import find_process, survey
 
 SLEEPER = "import time; time.sleep(300)"
 
@@ -158,7 +166,7 @@ async def test_other_runs_live_on(cookie: str) -> None:
 async def test_neither_this_process_nor_its_ancestors_are_swept(cookie: str) -> None:
     program = """
 import asyncio, os
-from agent.descendants import COOKIE, sweep
+from agent.sandbox.process_sweep import COOKIE, sweep
 print(asyncio.run(sweep(os.environ[COOKIE])), flush=True)
 """
     process = start(cookie, program)

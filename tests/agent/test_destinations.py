@@ -4,8 +4,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from agent.destinations import Destination, Destinations, is_public, read_destinations, unwrapped
-from agent.errors import NotConfigured
+from agent.domain.errors import NotConfigured
+from agent.egress.allowlist import Destination, Destinations, read_destinations
+from agent.system.addresses import is_public, unwrapped
 
 PRIVATE = [
     *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),

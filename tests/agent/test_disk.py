@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.disk import Free, Meter
-from agent.errors import AgentFailed
-from agent.files import remove
-from agent.footprint import ENTRY_BYTES, footprint
-from agent.limits import MB
-from agent.models import AgentRequest, WorkspaceReport
-from agent.outcome import judge
-from agent.relief import relieve
+from agent.claude.result_message import judge
+from agent.domain.errors import AgentFailed
+from agent.domain.request import AgentRequest
+from agent.domain.result import WorkspaceReport
 from agent.runtime import Runtime
+from agent.sandbox.disk_limit import Free, Meter, relieve
+from agent.sandbox.disk_usage import ENTRY_BYTES, footprint
+from agent.sandbox.resource_limits import MB
 from agent.settings import AgentSettings
+from agent.system.files import remove
 
 GB = 1024 * MB
 RUN = "11111111-2222-3333-4444-555555555555"
@@ -62,8 +62,8 @@ def test_a_file_is_found_however_deep_it_lies(tmp_path: Path) -> None:
 
 
 def test_what_is_too_deep_to_be_looked_at_is_past_all_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.footprint.LONGEST_PATH", 10)
-    monkeypatch.setattr("agent.footprint.DEEPEST", 3)
+    monkeypatch.setattr("agent.sandbox.disk_usage.LONGEST_PATH", 10)
+    monkeypatch.setattr("agent.sandbox.disk_usage.DEEPEST", 3)
     tmp_path.joinpath(*["directory"] * 10).mkdir(parents=True)
     assert taken(tmp_path) == math.inf
 

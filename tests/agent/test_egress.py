@@ -12,9 +12,10 @@ import httpx
 import psutil
 import pytest
 
-from agent.destinations import Address, Destination, read_destinations
-from agent.egress import Egress
-from agent.routes import NotAllowed, Routes, own_ports
+from agent.egress.allowlist import Destination, read_destinations
+from agent.egress.proxy import Egress
+from agent.egress.resolver import NotAllowed, Routes, own_ports
+from agent.system.addresses import Address
 
 pytestmark = pytest.mark.anyio
 
@@ -202,7 +203,9 @@ async def test_each_refused_destination_is_logged_once(caplog: pytest.LogCapture
     async with network(_repeat, *LISTED) as net:
         for host in (b"evil.test", b"evil.test", b"other.test"):
             await net.say(b"CONNECT %b:443 HTTP/1.1\r\nHost: x\r\n\r\n" % host)
-    told = [record.getMessage().split(" was refused")[0] for record in caplog.records if record.name == "agent.egress"]
+    told = [
+        record.getMessage().split(" was refused")[0] for record in caplog.records if record.name == "agent.egress.proxy"
+    ]
     assert told == ["run run-1: evil.test:443", "run run-1: other.test:443"]
 
 

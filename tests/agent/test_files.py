@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.files import remove
+from agent.system.files import remove
 
 LEVELS = 1200
 
@@ -29,7 +29,7 @@ def dig(root: Path, levels: int, name: str = "deep") -> None:
 def test_a_tree_deeper_than_any_path_is_removed_with_little_stack_and_few_open_files(tmp_path: Path) -> None:
     dig(tmp_path / "tree", LEVELS, "a name of twenty lett")
     frugal = (
-        "import resource, sys; from pathlib import Path; from agent.files import remove;"
+        "import resource, sys; from pathlib import Path; from agent.system.files import remove;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); sys.setrecursionlimit(150);"
         "remove(Path(sys.argv[1]))"
     )
@@ -61,7 +61,7 @@ def test_an_ordinary_user_removes_what_it_closed_to_itself(tmp_path: Path) -> No
     place.mkdir()
     os.chown(place, 65534, 65534)
     code = (
-        "import os; from pathlib import Path; from agent.files import remove;"
+        "import os; from pathlib import Path; from agent.system.files import remove;"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         "tree = Path('tree'); (tree / 'in' / 'within').mkdir(parents=True);"
         "(tree / 'in' / 'file').touch(); (tree / 'in').chmod(0); tree.chmod(0); remove(tree)"

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from repositories import ENVIRONMENT, git
 
-from agent.errors import NotConfigured, WorkspaceError
-from agent.git import Git, GitError, GitTimedOut, find_git, refuse_option
-from agent.git_environment import GitEnvironment
-from agent.program import Bound, Program, ProgramFailed
-from agent.redaction import redact
+from agent.domain.errors import NotConfigured, WorkspaceError
+from agent.git.environment import GitEnvironment
+from agent.git.git import Git, GitError, GitTimedOut, find_git, refuse_option
+from agent.redaction.redactor import redact
 from agent.settings import AgentSettings
+from agent.system.commands import Bound, Program, ProgramFailed
 
 
 @pytest.fixture

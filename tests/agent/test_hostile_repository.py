@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from repositories import Host, Upstream, agent, files_in, git
 
-from agent.errors import WorkspaceError
+from agent.domain.errors import WorkspaceError
+from agent.git.untrusted_refs import read_tips
 from agent.settings import WorkspaceConfig
-from agent.tips import read_tips
 
 
 @pytest.fixture

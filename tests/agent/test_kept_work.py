@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from repositories import Host, Upstream, agent, files_in, git
 
-from agent.errors import WorkspaceError
-from agent.models import WorkspaceReport
+from agent.domain.errors import WorkspaceError
+from agent.domain.result import WorkspaceReport
 
 
 @pytest.fixture

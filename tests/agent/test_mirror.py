@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from repositories import CountedGit, Host, Upstream, agent, git, python
 
-from agent.errors import WorkspaceError
-from agent.git import GitError, GitTimedOut
-from agent.mirror import Mirror
-from agent.refs import Refs, default_branch, read_refs
-from agent.snapshot import Snapshot
+from agent.domain.checkout import Snapshot
+from agent.domain.errors import WorkspaceError
+from agent.git.git import GitError, GitTimedOut
+from agent.git.refs import Refs, default_branch, read_refs
+from agent.mirrors.mirror import Mirror
 
 
 @pytest.fixture

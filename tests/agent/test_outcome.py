@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from agent.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
-from agent.models import AgentRequest, Invocation
-from agent.outcome import judge, one_line
+from agent.claude.result_message import judge
+from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
+from agent.domain.request import AgentRequest
+from agent.domain.result import Invocation
+from agent.system.text import one_line
 
 REQUEST = AgentRequest(prompt="hi", agent="tester")
 SUCCESS = {"type": "result", "subtype": "success", "is_error": False, "result": "ok", "total_cost_usd": 0.1}

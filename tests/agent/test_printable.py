@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from agent.printable import inert, quoted
+from tasks.markdown import inert, quoted
 
 WILD = [
     "![x](http://127.0.0.1:9/beacon.png)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agent.private import Private, private_directory
+from agent.sandbox.run_directory import Private, private_directory
 
 OLD, NEW = "0b4f6a2c-8f1d-4c2e-9d3a-111111111111", "0b4f6a2c-8f1d-4c2e-9d3a-222222222222"
 

@@ -7,8 +7,9 @@ import psutil
 import pytest
 from waiting import is_alive, until
 
-from agent.errors import SpawnFailed
-from agent.process import TAIL_BYTES, AgentProcess, uninterrupted
+from agent.claude.process import TAIL_BYTES, AgentProcess
+from agent.domain.errors import SpawnFailed
+from agent.system.concurrency import uninterrupted
 
 pytestmark = pytest.mark.anyio
 

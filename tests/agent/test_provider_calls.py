@@ -7,8 +7,8 @@ import httpx
 import pytest
 from far_end import DELTA, KEY, START, Exchange, Provider, ask, client, opened, until
 
-from agent.provider import ProviderProxy
-from agent.trouble import Trouble
+from agent.provider.failures import Trouble
+from agent.provider.proxy import ProviderProxy
 
 
 async def test_a_call_is_broken_off_when_its_lease_is_cut(provider: Provider, proxy: ProviderProxy) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from far_end import CLAUDE, DELTA, END, KEY, START, USED, Exchange, Provider, ask, client, opened
 
-from agent.errors import NotConfigured
-from agent.models import Usage
-from agent.provider import ProviderProxy
+from agent.domain.errors import NotConfigured
+from agent.domain.result import Usage
+from agent.provider.proxy import ProviderProxy
 from agent.settings import AgentSettings
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 
 async def test_the_key_takes_the_place_of_the_token(provider: Provider, proxy: ProviderProxy) -> None:

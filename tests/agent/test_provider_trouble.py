@@ -6,7 +6,7 @@ import httpx
 import pytest
 from far_end import NOW, error
 
-from agent.trouble import read_trouble
+from agent.provider.failures import read_trouble
 
 
 @pytest.mark.parametrize(

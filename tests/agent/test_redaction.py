@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.printable import escaped, printable, quoted
-from agent.redaction import Redactor
+from agent.redaction.redactor import Redactor
+from agent.system.text import printable
+from tasks.markdown import escaped, quoted
 
 # Put together here, so that nothing that scans this file takes them for real ones.
 KEY = "sk-ant-" + "api03-" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEf2hIjKl5"

@@ -8,12 +8,12 @@ import pytest
 from pydantic import SecretStr
 from repositories import Upstream, git
 
-from agent.models import AgentRequest
-from agent.outcome import judge
+from agent.claude.result_message import judge
+from agent.domain.request import AgentRequest
 from agent.runtime import Runtime
 from agent.settings import AgentSettings, WorkspaceConfig
-from agent.workspaces import Workspaces
-from demo.model import OfflineModel
+from agent.workspaces.workspaces import Workspaces
+from demo.offline_model.model import OfflineModel
 
 pytestmark = pytest.mark.anyio
 

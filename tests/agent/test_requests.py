@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from agent.models import AgentRequest
+from agent.domain.request import AgentRequest
 
 
 def request(**fields: object) -> AgentRequest:

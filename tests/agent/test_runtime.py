@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import NotConfigured, RequestRefused, WorkspaceError
-from agent.events import Event, Said
-from agent.models import AgentRequest
-from agent.outcome import judge
-from agent.private import private_directory
+from agent.claude.result_message import judge
+from agent.domain.errors import NotConfigured, RequestRefused, WorkspaceError
+from agent.domain.events import Event, Said
+from agent.domain.request import AgentRequest
 from agent.runtime import Runtime
+from agent.sandbox.run_directory import private_directory
 from agent.settings import AgentSettings
 
 pytestmark = pytest.mark.anyio

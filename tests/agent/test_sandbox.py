@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import sandbox
-from agent.errors import NotConfigured
-from agent.sandbox import probe_sandbox
+from agent.domain.errors import NotConfigured
+from agent.sandbox import probe as sandbox
+from agent.sandbox.probe import probe_sandbox
 
 NO_NAMESPACE = "bwrap: No permissions to create new namespace, likely because the kernel does not allow it"
 

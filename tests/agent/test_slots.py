@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import AgentBusy
-from agent.slots import Slots
+from agent.domain.errors import AgentBusy
+from agent.pool.slots import Slots
 
 pytestmark = pytest.mark.anyio
 

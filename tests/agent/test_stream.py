@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from agent.events import ModelRetried, Said, TextDelta, ToolCalled, ToolReturned
-from agent.stream import TOOL_RESULT_LIMIT, parse_line, read_events
+from agent.claude.stream_json import TOOL_RESULT_LIMIT, parse_line, read_events
+from agent.domain.events import ModelRetried, Said, TextDelta, ToolCalled, ToolReturned
 
 
 @pytest.mark.parametrize("line", ["", "hello", "[1]", '"a"', "{", '{"result": "no type"}', "[" * 100_000])

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.demand import MOST, Demand
-from agent.errors import AgentUnknown
-from agent.models import AgentRequest
-from agent.mold import Mold
-from agent.slots import Slots
-from agent.wishes import Wish, wishes
+from agent.claude.process_spec import Mold
+from agent.domain.errors import AgentUnknown
+from agent.domain.request import AgentRequest
+from agent.pool.demand import MOST, Demand, Wish, wishes
+from agent.pool.slots import Slots
 
 CHAT = Mold(agent="chat", max_budget_usd=2, model="sonnet")
 JOB = Mold(agent="upgrade", max_budget_usd=5)

@@ -15,15 +15,16 @@ import psutil
 import pytest
 from waiting import until
 
-from agent.installation import find_cli
-from agent.models import AgentRequest, AgentResult
-from agent.mold import Mold
-from agent.outcome import judge
-from agent.provider import ProviderProxy
+from agent.claude.installation import find_cli
+from agent.claude.process_spec import Mold
+from agent.claude.result_message import judge
+from agent.domain.request import AgentRequest
+from agent.domain.result import AgentResult
+from agent.provider.proxy import ProviderProxy
 from agent.runtime import Runtime
-from agent.sandbox import probe_sandbox
+from agent.sandbox.probe import probe_sandbox
 from agent.settings import AgentSettings
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 from demo.repository import git
 
 pytestmark = pytest.mark.anyio

@@ -17,15 +17,15 @@ from threading import Thread
 
 import pytest
 
-from agent.cell import CellPlan, enclose
-from agent.destinations import read_destinations
-from agent.enclosure import Enclosure
-from agent.errors import NotConfigured, SpawnFailed
-from agent.process import AgentProcess
-from agent.routes import Routes
-from agent.sandbox import probe_sandbox
+from agent.claude.process import AgentProcess
+from agent.domain.errors import NotConfigured, SpawnFailed
+from agent.egress.allowlist import read_destinations
+from agent.egress.gateway import gated, variables, way_out
+from agent.egress.resolver import Routes
+from agent.sandbox.bubblewrap import CellPlan, enclose
+from agent.sandbox.probe import probe_sandbox
+from agent.sandbox.sandbox import Enclosure
 from agent.settings import AgentSettings
-from agent.way_out import gated, variables, way_out
 
 SANDBOX = probe_sandbox("auto")
 

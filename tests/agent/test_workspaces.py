@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from repositories import CountedGit, Host, Upstream, agent, files_in, git
 
-from agent.errors import WorkspaceError
+from agent.domain.checkout import Identity
+from agent.domain.errors import WorkspaceError
 from agent.settings import AgentSettings, WorkspaceConfig
-from agent.snapshot import Identity
-from agent.workspaces import Workspaces
+from agent.workspaces.workspaces import Workspaces
 
 
 @pytest.fixture

@@ -18,18 +18,19 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Running, Scheduled
 from starlette.routing import BaseRoute
 
-from agent.events import Event, Sink
-from agent.models import AgentRequest, AgentResult, Outcome, Usage
+from agent.domain.events import Event, Sink
+from agent.domain.request import AgentRequest
+from agent.domain.result import AgentResult, Outcome, Usage
+from agent.pool.slot_states import WarmTally
+from agent.pool.slots import Slots
 from agent.settings import AgentSettings, WorkspaceConfig
-from agent.slots import Slots
-from agent.warm_tally import WarmTally
 from api.app import create_app
 from api.settings import ApiSettings
-from deployments.disk import Disk
-from deployments.hold import Hold
-from deployments.host import Host
-from deployments.metrics import HostMetrics
+from deployments.holds.disk_space import Disk
+from deployments.holds.provider_hold import Hold
+from deployments.host.host import Host
 from deployments.settings import HostSettings
+from deployments.telemetry.metrics import HostMetrics
 from store.errors import InputMissing
 
 TOKEN = "a-token"

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from fake_host import FakeHost, client_of
 
-from agent.errors import AgentBusy
-from api.admission import AT_ONCE, Admission
-from api.errors import ApiError
-from deployments.prefect_calls import PrefectUnavailable
+from agent.domain.errors import AgentBusy
+from api.http.errors import ApiError
+from api.jobs.admission import AT_ONCE, Admission
+from deployments.prefect_client.calls import PrefectUnavailable
 
 JOB = {"prompt": "x", "agent": "a"}
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 from starlette.types import Message, Receive, Scope, Send
 
-from api.authentication import Authentication
-from api.errors import ErrorBodies
+from api.http.authentication import Authentication
+from api.http.errors import ErrorBodies
 
 TOKEN = "correct horse"
 

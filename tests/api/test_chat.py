@@ -7,10 +7,11 @@ import httpx
 import pytest
 from fake_host import FakeHost, client_of, result, settings
 
-from agent.errors import AgentBusy, RequestRefused
-from agent.models import AgentRequest, Outcome
-from api.prompt import RECORD
-from deployments.prefect_calls import PrefectUnavailable
+from agent.domain.errors import AgentBusy, RequestRefused
+from agent.domain.request import AgentRequest
+from agent.domain.result import Outcome
+from api.openai.prompt import RECORD
+from deployments.prefect_client.calls import PrefectUnavailable
 
 HELLO = [{"role": "user", "content": "Hello"}]
 MODELS = ["claude-haiku-4-5", "claude-opus-4-7", "claude-sonnet-4-6", "haiku", "opus", "sonnet"]

@@ -8,9 +8,9 @@ import pytest
 from fake_host import FakeHost, client_of, result, settings
 from sse import read_chunks, read_events, text_of
 
-from agent.errors import AgentBusy
-from agent.events import Event, Said, Started, TextDelta, ThinkingDelta, Thought, ToolCalled, ToolReturned
-from agent.models import Outcome
+from agent.domain.errors import AgentBusy
+from agent.domain.events import Event, Said, Started, TextDelta, ThinkingDelta, Thought, ToolCalled, ToolReturned
+from agent.domain.result import Outcome
 
 HELLO = [{"role": "user", "content": "Hello"}]
 STARTED = Started(session_id="s", model="m")

@@ -12,8 +12,8 @@ import pytest
 from sse import read_chunks, read_events, text_of
 from waiting import pauses
 
-from demo.conversation import Conversation
-from demo.model import OfflineModel
+from demo.offline_model.conversation import Conversation
+from demo.offline_model.model import OfflineModel
 
 PATIENCE_SECONDS = 60
 STATUSES = {"running", "completed", "failed", "timeout", "error"}

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from fake_host import TOKEN, FakeHost, client_of, settings
 
-from agent.errors import AgentBusy
-from agent.models import Outcome
+from agent.domain.errors import AgentBusy
+from agent.domain.result import Outcome
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 CHAT = "/v1/chat/completions"

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from fake_host import FakeHost, client_of
 
-from agent.models import AgentRequest
-from deployments.prefect_calls import PrefectUnavailable
+from agent.domain.request import AgentRequest
+from deployments.prefect_client.calls import PrefectUnavailable
 from store.errors import StoreUnavailable
 
 JOB = {"prompt": "Upgrade redis.", "agent": "service-upgrade"}

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fake_host import FakeHost
 
-from agent.errors import DiskFull
+from agent.domain.errors import DiskFull
 
 REASON = "the service's disk is nearly full: no work is taken until there is room; try again later"
 

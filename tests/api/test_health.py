@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fake_host import FakeHost, client_of
 
-from api import health
+from api.operations import health
 from store.errors import StoreUnavailable
 
 

@@ -20,8 +20,8 @@ from prefect.states import (
     Scheduled,
 )
 
-from agent.models import Outcome
-from api.job_status import is_final, job_status
+from agent.domain.result import Outcome
+from api.jobs.status import is_final, job_status
 
 RAN = Outcome(result=result())
 NEVER_RAN = Outcome(error="agent 'x' not found")

@@ -11,8 +11,9 @@ from fake_host import STARTED, FakeHost, result
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
-from agent.models import AgentRequest, Outcome
-from deployments.prefect_calls import PrefectUnavailable
+from agent.domain.request import AgentRequest
+from agent.domain.result import Outcome
+from deployments.prefect_client.calls import PrefectUnavailable
 
 UNKNOWN = "a3bb189e-8bf9-4c1a-9f3e-0d7f2b6c5e41"
 

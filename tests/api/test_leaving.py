@@ -12,8 +12,8 @@ import psutil
 import pytest
 from waiting import pauses
 
-from demo.model import OfflineModel
-from demo.stage import Stage
+from demo.offline_model.model import OfflineModel
+from demo.service import Stage
 
 CHAT = "/v1/chat/completions"
 HANGING = [{"text": "I am about to", "hang": True}]

@@ -7,8 +7,8 @@ import time
 import httpx
 from fake_host import FakeHost, client_of, settings
 
-from deployments.disk import MB
-from deployments.metrics_queue import PATIENCE_SECONDS
+from deployments.holds.disk_space import MB
+from deployments.telemetry.queue_metrics import PATIENCE_SECONDS
 
 
 async def test_metrics_want_the_token(host: FakeHost) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.events import (
+from agent.domain.events import (
     Event,
     ModelRetried,
     Said,
@@ -13,7 +13,7 @@ from agent.events import (
     ToolCalled,
     ToolReturned,
 )
-from api.narration import Narration
+from api.runs.narration import Narration
 
 TOOL = [ToolCalled(id="1", name="Bash", input={"command": "ls -l"}), ToolReturned(id="1", text="a\nb")]
 CUT = ModelRetried(attempt=1, status=None, error="unknown", delay_seconds=0.5)

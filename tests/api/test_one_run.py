@@ -12,10 +12,11 @@ from fake_host import FakeHost, result, settings
 from sse import read_chunks, text_of
 from wire import DEADLINE_SECONDS, HELLO, served, until
 
-from agent.errors import AgentBusy
-from agent.events import Said, Started, TextDelta
-from agent.models import Outcome
-from api import attendance, call
+from agent.domain.errors import AgentBusy
+from agent.domain.events import Said, Started, TextDelta
+from agent.domain.result import Outcome
+from api.runs import presence as attendance
+from api.runs import shared_run as call
 from store.store import open_store
 
 CHAT = "/v1/chat/completions"

@@ -8,8 +8,8 @@ import pytest
 from fake_host import TOKEN, FakeHost, settings
 from wire import DEADLINE_SECONDS, HELLO, served, streamed, until
 
-from agent.events import Started, TextDelta
-from api import chat_stream
+from agent.domain.events import Started, TextDelta
+from api.openai import stream as chat_stream
 
 STARTED = Started(session_id="s", model="m")
 

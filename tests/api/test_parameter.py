@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from api.openai import ChatCompletionRequest
-from api.parameter import parameter
+from api.http.errors import parameter
+from api.openai.schemas import ChatCompletionRequest
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api.errors import ApiError
-from api.openai import Message
-from api.prompt import RECORD, Prompt, compose_prompt
+from api.http.errors import ApiError
+from api.openai.prompt import RECORD, Prompt, compose_prompt
+from api.openai.schemas import Message
 
 MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(list[Message])
 PIXEL = base64.b64encode(b"\x89PNG pixel").decode()

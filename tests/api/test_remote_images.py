@@ -10,8 +10,9 @@ import pytest
 import respx
 from fake_host import FakeHost, client_of, settings
 
-from api import public_address, remote_images
-from api.public_address import NotFound, is_public
+from agent.system import public_address
+from agent.system.public_address import NotFound, is_public
+from api.openai import remote_images
 
 PIXEL = b"\x89PNG pixel"
 PNG = {"content-type": "image/png; charset=binary"}

@@ -1,7 +1,7 @@
-"""Streams at once against the running service: `python -m benchmarks.streams`, in brief."""
+"""Streams at once against the running service: `python -m benchmarks.cases.streams`, in brief."""
 
-from benchmarks.streams import GROWTH_BOUND_MIB, crowd_of
-from demo.stage import Stage
+from benchmarks.cases.streams import GROWTH_BOUND_MIB, crowd_of
+from demo.service import Stage
 
 
 async def test_streams_at_once_are_whole_and_in_order_and_leave_nothing_in_memory(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from siege import Attack, World
 
-from agent.sandbox import Sandbox
+from agent.sandbox.probe import Sandbox
 
 HEAD = ("class", "attack", "in a cell", "without", "held by, or why not")
 PREFACE = """\

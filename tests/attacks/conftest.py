@@ -10,7 +10,7 @@ import pytest
 from board import Board
 from siege import Arena, Siege, World, besiege
 
-from agent.sandbox import probe_sandbox
+from agent.sandbox.probe import probe_sandbox
 
 BOARD = Board()
 CLASSES = {

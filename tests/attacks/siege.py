@@ -17,17 +17,18 @@ from typing import Any, Literal
 import httpx
 from pydantic import SecretStr
 
-from agent.conversation import Conversation
-from agent.events import Event
-from agent.files import remove
-from agent.lease import Lease
-from agent.models import AgentRequest, Invocation, WorkspaceReport
-from agent.procfs import survey
-from agent.provider import ProviderProxy
+from agent.claude.turn import Conversation
+from agent.domain.checkout import Checkout
+from agent.domain.events import Event
+from agent.domain.request import AgentRequest
+from agent.domain.result import Invocation, WorkspaceReport
+from agent.provider.lease import Lease
+from agent.provider.proxy import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
-from agent.snapshot import Checkout
-from demo.model import OfflineModel
+from agent.system.files import remove
+from agent.system.procfs import survey
+from demo.offline_model.model import OfflineModel
 from demo.repository import create_repository
 
 World = Literal["cell", "open"]

@@ -4,7 +4,7 @@ import socket
 
 from siege import Arena, Attack, Siege, World, besiege
 
-from demo.stage import Stage
+from demo.service import Stage
 
 CLASS = "control plane"
 NEEDS = ("stage",)

@@ -10,10 +10,10 @@ from markdown_it import MarkdownIt
 from pydantic import ValidationError
 from siege import Arena, Attack, Deed, Siege, World, bash, one_run, prompt
 
-from agent.command import build_argv
-from agent.models import AgentRequest
-from agent.mold import Mold
-from demo.stage import Stage
+from agent.claude.arguments import build_argv
+from agent.claude.process_spec import Mold
+from agent.domain.request import AgentRequest
+from demo.service import Stage
 
 CLASS = "injection"
 NEEDS = ("stage",)

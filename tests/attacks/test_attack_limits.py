@@ -5,7 +5,7 @@ import os
 
 from siege import Arena, Attack, Deed, Siege, World, bash, besiege, command, one_run, prompt
 
-from agent.process import TAIL_BYTES
+from agent.claude.process import TAIL_BYTES
 
 CLASS = "limits"
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from siege import Arena, Attack, Deed, Siege, World, bash, command, one_run, prompt
 
-from agent.conversation import Conversation
-from agent.models import AgentRequest, Invocation
-from agent.snapshot import Checkout
+from agent.claude.turn import Conversation
+from agent.domain.checkout import Checkout
+from agent.domain.request import AgentRequest
+from agent.domain.result import Invocation
 
 CLASS = "survival"
 

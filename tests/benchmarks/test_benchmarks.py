@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import workspaces
 from benchmarks.__main__ import UNKNOWN, main
-from benchmarks.register import TITLES
-from benchmarks.report import Findings, Place
-from benchmarks.scene import asked_settings
-from benchmarks.workspaces import Measure, judge, measure_size
+from benchmarks.cases import workspaces
+from benchmarks.cases.workspaces import Measure, judge, measure_size
+from benchmarks.harness.service import asked_settings
+from benchmarks.registry import TITLES
+from benchmarks.report.results import Findings, Place
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,7 @@ def test_a_benchmark_past_its_bound_says_so() -> None:
 
 
 def test_benchmarks_are_known_by_the_names_of_their_modules(capsys: pytest.CaptureFixture[str]) -> None:
-    assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in TITLES)
+    assert all((ROOT / "benchmarks" / "cases" / f"{name}.py").exists() for name in TITLES)
     assert main(["nothing"]) == UNKNOWN
     assert f"there are: {', '.join(TITLES)}" in capsys.readouterr().err
 
@@ -59,7 +59,7 @@ def test_what_one_without_figures_prints_is_on_the_page(tmp_path: Path, monkeypa
     place = Place(tmp_path / "results", tmp_path / "images", tmp_path / "PAGE.md")
     monkeypatch.setattr(sys, "executable", "/bin/echo")
     assert main(["streams"], place) == 0
-    assert "```\n-m benchmarks.streams\n```" in place.document.read_text()
+    assert "```\n-m benchmarks.cases.streams\n```" in place.document.read_text()
 
 
 def test_the_service_under_test_can_be_set_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

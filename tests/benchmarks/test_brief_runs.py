@@ -5,19 +5,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import past, sweeps
-from benchmarks.asking import MODEL
-from benchmarks.crowd import compare_crowds
-from benchmarks.figures import Comparison
-from benchmarks.footprint import compare_runs
-from benchmarks.growth import measure as measure_growth
-from benchmarks.history import measure as measure_history
-from benchmarks.lag import lags
-from benchmarks.latency import bare_cli, compare, measure
-from benchmarks.report import Findings
+from benchmarks.cases.footprint import compare_runs
+from benchmarks.cases.growth import measure as measure_growth
+from benchmarks.cases.history import measure as measure_history
+from benchmarks.cases.latency import bare_cli, compare, measure
+from benchmarks.harness import job_history as past
+from benchmarks.harness import sweeps
+from benchmarks.harness.client import MODEL
+from benchmarks.harness.concurrent_callers import compare_crowds
+from benchmarks.harness.event_loop_lag import lags
+from benchmarks.harness.service import Scene, open_scene
+from benchmarks.harness.sweep_runner import LONG_MODEL
+from benchmarks.report.figures import Comparison
+from benchmarks.report.results import Findings
 from benchmarks.rivals.old_way import old_way
-from benchmarks.scene import Scene, open_scene
-from benchmarks.sweeper import LONG_MODEL
 
 pytestmark = pytest.mark.long
 
@@ -38,7 +39,7 @@ def test_latency_compares_with_everybody(scene: Scene) -> None:
 
 
 def test_crowds_are_compared(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.crowd.SUSTAINED_CALLERS", 2)
+    monkeypatch.setattr("benchmarks.harness.concurrent_callers.SUSTAINED_CALLERS", 2)
     (burst, load), refused = asyncio.run(compare_crowds(scene, bare_cli(scene), 1))
     assert burst.ratio > 0
     assert load.ratio > 0
@@ -58,7 +59,7 @@ def test_growth_follows_each_sweep(scene: Scene) -> None:
 def test_history_and_footprint_are_measured(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Findings(machine="")
     one, other = past.Past(scene.stage), past.Past(scene.stage)
-    monkeypatch.setattr("benchmarks.history.LOOK_UPS", 8)
+    monkeypatch.setattr("benchmarks.cases.history.LOOK_UPS", 8)
     asyncio.run(measure_history(found, one, scene.stage, other, scene.stage, 4, 1))
     found.comparisons += asyncio.run(compare_runs(scene, bare_cli(scene), 1))
     found.figures += asyncio.run(lags(scene, 2, rounds=1))

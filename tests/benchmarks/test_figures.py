@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.figures import Comparison, Figure, p95
+from benchmarks.report.figures import Comparison, Figure, p95
 
 
 def test_a_ratio_is_the_median_of_the_pairs_without_the_floor() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import Comparison, Curve, Figure, Line, Part, Point
-from benchmarks.report import Findings, Place, page, publish
+from benchmarks.report.figures import Comparison, Curve, Figure, Line, Part, Point
+from benchmarks.report.results import Findings, Place, page, publish
 
 
 @pytest.fixture

@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks import usage
-from benchmarks.asking import Caller, at_rest, prompt_of
-from benchmarks.jobs import look_up, prefect_of, run_job
-from benchmarks.lag import Sampler
-from benchmarks.past import Past
+from benchmarks.harness import process_usage as usage
+from benchmarks.harness.client import Caller, at_rest, prompt_of
+from benchmarks.harness.event_loop_lag import Sampler
+from benchmarks.harness.job_history import Past
+from benchmarks.harness.jobs import look_up, prefect_of, run_job
 from benchmarks.rivals.bare_cli import BareCli
 from benchmarks.rivals.floor import Floor
 from benchmarks.rivals.old_way import ask_old_way, old_way
-from benchmarks.turns import Timing, in_turn
+from benchmarks.timing import Timing, in_turn
 from demo.repository import git
 
 

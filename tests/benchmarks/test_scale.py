@@ -9,7 +9,7 @@ import pytest
 from benchmarks.scale.cluster import open_cluster
 from benchmarks.scale.programs import missing_programs
 from benchmarks.scale.scale import Scale
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 
 @pytest.mark.long

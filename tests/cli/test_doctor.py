@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from cli.checks.claude import pinned_version
-from cli.checks.examination import examine
-from cli.checks.finding import Finding
-from cli.checks.world import read_world
+from cli.doctor.checks import examine
+from cli.doctor.claude import pinned_version
+from cli.doctor.context import read_world
+from cli.doctor.finding import Finding
 from cli.main import main
 from demo.repository import create_repository
-from demo.stage import free_ports
+from demo.service import free_ports
 
 TOKEN, KEY = "0123456789abcdef-bearer", "sk-ant-the-key-of-this-test"
 

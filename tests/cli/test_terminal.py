@@ -19,13 +19,13 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Service
 
-from cli.checks.examination import examine
-from cli.checks.finding import Finding
-from cli.checks.world import read_world
-from cli.completion import complete_agent, complete_job, complete_running_job, complete_workspace
-from cli.interruption import Cancelling, held_signals
+from cli.client.completion import complete_agent, complete_job, complete_running_job, complete_workspace
+from cli.commands.interrupt import Cancelling, held_signals
+from cli.display.job_view import View
+from cli.doctor.checks import examine
+from cli.doctor.context import read_world
+from cli.doctor.finding import Finding
 from cli.main import main
-from cli.view import View
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,7 @@ async def queued(service: Service, **members: Any) -> str:
 @pytest.fixture
 def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Handlers are the main thread's, and commands of these tests run in another."""
-    monkeypatch.setattr("cli.interruption.signal.signal", lambda *_: signal.SIG_DFL)
+    monkeypatch.setattr("cli.commands.interrupt.signal.signal", lambda *_: signal.SIG_DFL)
 
 
 @pytest.mark.usefixtures("no_signals")
@@ -173,7 +173,7 @@ async def test_a_second_ctrl_c_leaves_without_waiting_for_the_end() -> None:
 
 
 async def test_a_service_that_is_away_for_a_moment_is_asked_again_to_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.insisting._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("cli.client.retries._PAUSE_SECONDS", 0.01)
     answers = [httpx.ConnectError("away"), httpx.Response(200)]
     told: list[str] = []
 

@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from agent.events import Ended, Event, Said
-from cli.follower import Follower, Quiet
-from cli.messages import Message, read_messages
-from cli.service import ServiceRefused, reach_service
+from agent.domain.events import Ended, Event, Said
+from cli.client.job_events import Follower, Quiet
+from cli.client.service import ServiceRefused, reach_service
+from cli.client.sse import Message, read_messages
 
 WORDS = [Said(text="one"), Said(text="two\u2028still two"), Said(text="three"), Ended(status="completed")]
 

@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import pytest
 
-from agent.events import Ended, Event, ModelAnswered, Said, Started, ToolCalled, ToolReturned
-from agent.models import Usage
-from agent.stream import read_events
-from cli.figures import age, dollars, duration, read_moment, tokens
-from cli.job_ids import BEGINNING, WHOLE
-from cli.jobs import shortened
-from cli.tally import Tally
-from cli.view import open_view
+from agent.claude.stream_json import read_events
+from agent.domain.events import Ended, Event, ModelAnswered, Said, Started, ToolCalled, ToolReturned
+from agent.domain.result import Usage
+from cli.client.job_ids import BEGINNING, WHOLE
+from cli.commands.jobs import shortened
+from cli.display.formatting import age, dollars, duration, read_moment, tokens
+from cli.display.job_view import open_view
+from cli.display.run_totals import Tally
 
 JOB: dict[str, Any] = {"agent": "a", "started_at": "2026-01-01T00:00:00+00:00"}
 

@@ -17,8 +17,8 @@ from uuid import uuid4
 import pytest
 from matrix import Matrix
 
-from demo.model import OfflineModel
-from demo.stage import Stage
+from demo.offline_model.model import OfflineModel
+from demo.service import Stage
 
 # read by the packages when they are imported: nothing of theirs may ask the internet
 OFFLINE = {

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from demo.stage import Stage
+from demo.service import Stage
 
 pytestmark = [pytest.mark.client("langchain-openai"), pytest.mark.long]
 

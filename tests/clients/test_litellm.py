@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from demo.stage import Stage
+from demo.service import Stage
 
 pytestmark = [pytest.mark.client("litellm"), pytest.mark.long]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from demo.stage import Stage
+from demo.service import Stage
 
 pytestmark = pytest.mark.client("pydantic-ai-slim")
 

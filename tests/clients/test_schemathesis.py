@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.stage import Stage
+from demo.service import Stage
 
 OPERATORS_TAGS = ("register", "switch", "triage")
 CONFIG = Path(__file__).parent / "schemathesis.toml"

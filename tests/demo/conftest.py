@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from offline_claude import Claude
 
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 
 @pytest.fixture

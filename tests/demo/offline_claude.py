@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-from agent.installation import find_cli
+from agent.claude.installation import find_cli
 from agent.settings import AgentSettings
 
 BINARY = find_cli(AgentSettings())

@@ -6,11 +6,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from demo.conversation import read_conversation
-from demo.persona import improvise, pick_task
+from demo.offline_model.conversation import read_conversation
+from demo.offline_model.demo_agents import improvise, pick_task
+from demo.offline_model.inbox_verdicts import judge
+from demo.offline_model.schema_example import make_specimen
 from demo.repository import WORKSPACE
-from demo.specimen import make_specimen
-from demo.verdict import judge
 
 INBOX = WORKSPACE / "inbox"
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from anyio.abc import TaskStatus
 
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_two_hundred_streams_are_open_at_once(model: OfflineModel) -> None
 
 
 def start_process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "demo.model", *arguments]
+    command = [sys.executable, "-m", "demo.offline_model.model", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options)
 
 
@@ -167,7 +167,7 @@ def test_a_process_ends_when_its_stdin_is_closed() -> None:
 
 
 def test_a_process_ends_with_its_parent() -> None:
-    shell = f"{sys.executable} -m demo.model --exit-with-parent < /dev/null & read -r wait"
+    shell = f"{sys.executable} -m demo.offline_model.model --exit-with-parent < /dev/null & read -r wait"
     with subprocess.Popen(["/bin/sh", "-c", shell], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
         assert parent.stdout.readline().startswith("http://127.0.0.1:")

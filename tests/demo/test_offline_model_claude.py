@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from offline_claude import Claude, read_messages, send_prompt
 
-from demo.model import OfflineModel
+from demo.offline_model.model import OfflineModel
 from demo.repository import WORKSPACE, create_repository, git
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"

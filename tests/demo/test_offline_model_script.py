@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from demo.answer import compose_answer
-from demo.conversation import Conversation, read_conversation
-from demo.messages import Answer, Text, encode_message, encode_stream, split_text
-from demo.script import FINISHED, DirectiveError, Tally, find_script, next_step, parse_script
+from demo.offline_model.answer import compose_answer
+from demo.offline_model.conversation import Conversation, read_conversation
+from demo.offline_model.messages import Answer, Text, encode_message, encode_stream, split_text
+from demo.offline_model.script import FINISHED, DirectiveError, Tally, find_script, next_step, parse_script
 
 Body = dict[str, Any]
 

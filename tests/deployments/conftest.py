@@ -8,8 +8,8 @@ import pytest
 from prefect.settings import temporary_settings
 from prefect_rest import PrefectRest
 
-from deployments.prefect_environment import client_environment
-from deployments.prefect_server import PrefectServer, start_server
+from deployments.standalone.prefect_environment import client_environment
+from deployments.standalone.prefect_server import PrefectServer, start_server
 
 # the vacuum runs all the time, as one more writer
 OPERATORS = {"PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "1"}

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.sandbox import probe_sandbox
+from agent.sandbox.probe import probe_sandbox
 
 ACTIONS = {"SCMP_ACT_ALLOW": 0x7FFF0000}
 OPERATORS = {"SCMP_CMP_NE": 1, "SCMP_CMP_EQ": 4}

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from prefect.client.orchestration import PrefectClient
 
-from deployments.automations import end_lost
+from deployments.registration.automations import end_lost
 
 
 async def test_the_runs_of_a_host_that_does_not_come_back_are_ended(service: Any) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.model import OfflineModel
-from demo.stage import set_stage
-from deployments.backup import BackupFailed, back_up
+from demo.offline_model.model import OfflineModel
+from demo.service import set_stage
+from deployments.maintenance.backup import BackupFailed, back_up
 
 
 async def finished_job(service: Any) -> str:

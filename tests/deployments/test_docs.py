@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from agent.settings import AgentSettings
-from agent.sources import Source
-from deployments.register import read_register
+from deployments.registration.register import read_register
+from tasks.sources.models import Source
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect.client.orchestration import PrefectClient
 
-from deployments.flow_ids import find_flow_id
+from deployments.prefect_client.flow_runs import find_flow_id
 
 
 async def test_a_flow_has_an_id_once_it_is_registered(service: Any) -> None:

@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import pytest
 
+from agent.domain.checkout import Checkout, Identity
 from agent.settings import AgentSettings
-from agent.snapshot import Checkout, Identity
-from agent.workspaces import Workspaces
+from agent.workspaces.workspaces import Workspaces
 from demo.repository import create_repository
-from deployments.in_flight import InFlight, Whereabouts
-from deployments.leftovers import Leftovers, cut
+from deployments.host.run_records import InFlight, Whereabouts
+from deployments.maintenance.state_cleanup import Leftovers, cut
 
 TEMPORARY = ".given.json.4242.0a1b2c3d"
 

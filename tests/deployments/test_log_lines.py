@@ -15,11 +15,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from deployments import logs
-from deployments.logs import about_run, configure_logs
+from deployments.telemetry import logs
+from deployments.telemetry.logs import about_run, configure_logs
 
 SECRET = "hunter2-hunter2-hunter2"
-JSON_CONFIG = Path(logs.__file__).with_name("prefect_logging_json.yml")
+JSON_CONFIG = Path(logs.__file__).parents[1].joinpath("standalone", "prefect_logging_json.yml")
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +49,10 @@ def test_json_is_one_object_a_line_whatever_is_logged(capsys: pytest.CaptureFixt
     try:
         raise ValueError('"quoted"\nand on two lines')
     except ValueError:
-        logging.getLogger("deployments.host").exception("it failed:\r\n%s", '{"a": "b"}')
+        logging.getLogger("deployments.host.host").exception("it failed:\r\n%s", '{"a": "b"}')
     [line] = objects(capsys)
     assert line.keys() == {"time", "level", "logger", "message", "exception"}
-    assert (line["level"], line["logger"]) == ("error", "deployments.host")
+    assert (line["level"], line["logger"]) == ("error", "deployments.host.host")
     assert line["message"].split() == ["it", "failed:", '{"a":', '"b"}']
     assert "and on two lines" in line["exception"]
 
@@ -65,7 +65,7 @@ async def test_each_line_of_a_run_says_so_in_either_format(capsys: pytest.Captur
         with about_run(run_id):
             await asyncio.sleep(0)
             logging.getLogger("agent").info("at work on %s", run_id)
-            await asyncio.to_thread(logging.getLogger("agent.git").warning, "in a thread, %s", run_id)
+            await asyncio.to_thread(logging.getLogger("agent.git.git").warning, "in a thread, %s", run_id)
 
     await asyncio.gather(work(first), work(second))
     logging.getLogger("agent").info("of no run")
@@ -74,7 +74,7 @@ async def test_each_line_of_a_run_says_so_in_either_format(capsys: pytest.Captur
     assert all(line["run_id"] in line["message"] for line in said if "run_id" in line)
     configure_logs("info", "text")
     await work(first)
-    assert all(f"agent: [{first}] " in line or f"agent.git: [{first}] " in line for line in lines(capsys))
+    assert all(f"agent: [{first}] " in line or f"agent.git.git: [{first}] " in line for line in lines(capsys))
 
 
 def test_prefects_own_lines_of_a_run_say_so_too(capsys: pytest.CaptureFixture[str]) -> None:

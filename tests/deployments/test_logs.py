@@ -2,7 +2,7 @@
 
 import logging
 
-from deployments.logs import PrintableRecord
+from deployments.telemetry.logs import PrintableRecord
 
 
 def said(message: str, *arguments: object) -> str:

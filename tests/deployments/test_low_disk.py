@@ -11,20 +11,20 @@ from typing import Any, cast
 import pytest
 from small_disk import small_disk
 
-from agent.errors import DiskFull
-from agent.models import AgentRequest
+from agent.domain.errors import DiskFull
+from agent.domain.request import AgentRequest
 from agent.settings import AgentSettings
-from deployments.disk import MB, Disk
-from deployments.host import Host
+from deployments.holds.disk_space import MB, Disk
+from deployments.host.host import Host
 from deployments.settings import HostSettings
-from deployments.work import AgentWork
+from deployments.worker.run_handlers import AgentWork
 
 
 class Room:
     """So much as somebody says; every look is a new one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("deployments.disk._FRESH_SECONDS", 0.0)
+        monkeypatch.setattr("deployments.holds.disk_space._FRESH_SECONDS", 0.0)
         self.mb = 1000
         self.failure: OSError | None = None
 

@@ -15,18 +15,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from promtool import needs_promtool, promtool
 from watched_run import BEGAN, STARTED, a_run, checkout, outcome
 
-from agent.events import emit
+from agent.domain.events import emit
+from agent.pool.slot_states import WarmTally
+from agent.provider.failures import Trouble
 from agent.settings import AgentSettings
-from agent.trouble import Trouble
-from agent.warm_tally import WarmTally
-from deployments.credential_age import credential_since
-from deployments.disk import Disk
-from deployments.hold import Hold
-from deployments.metrics import HostMetrics
-from deployments.metrics_queue import FRESH_SECONDS, Queue
-from deployments.metrics_runs import MOST_AGENTS, MOST_MODELS, RunMetrics
-from deployments.prefect_calls import PrefectUnavailable
-from tasks.conclusion import CANCELLED
+from deployments.holds.disk_space import Disk
+from deployments.holds.provider_hold import Hold
+from deployments.host.credential_age import credential_since
+from deployments.prefect_client.calls import PrefectUnavailable
+from deployments.telemetry.metrics import HostMetrics
+from deployments.telemetry.queue_metrics import FRESH_SECONDS, Queue
+from deployments.telemetry.run_metrics import MOST_AGENTS, MOST_MODELS, RunMetrics
+from tasks.agent_run.outcome import CANCELLED
 
 
 class Parts:
@@ -258,7 +258,7 @@ async def test_prefect_is_asked_for_the_jobs_only_every_few_seconds(parts: Parts
 
 
 async def test_a_prefect_that_does_not_answer_holds_up_no_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.metrics_queue.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("deployments.telemetry.queue_metrics.PATIENCE_SECONDS", 0.05)
     asked = asyncio.Event()
 
     async def never() -> int:

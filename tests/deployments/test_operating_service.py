@@ -15,8 +15,8 @@ from otlp_collector import Collector, attributes, collecting, tree
 from small_disk import small_disk
 from waiting import until
 
-from demo.model import OfflineModel
-from demo.stage import Stage, set_stage
+from demo.offline_model.model import OfflineModel
+from demo.service import Stage, set_stage
 
 pytestmark = pytest.mark.long
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from deployments.patience import opening, waiting_for
+from deployments.standalone.wait_notice import opening, waiting_for
 
 
 def test_what_takes_long_is_told_and_told_again(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prefect import flow_engine
 
-from deployments.prefect_engine import SUSPENSION, do_without_suspension, watch_children_without_threads
+from deployments.prefect_client.engine import SUSPENSION, do_without_suspension, watch_children_without_threads
 
 
 def test_no_run_is_watched_for_a_suspension(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ import pytest
 from prefect.settings import Settings
 from prefect.settings.models.root import _get_settings_accessors
 
-from agent.errors import NotConfigured
-from deployments.prefect_environment import (
+from agent.domain.errors import NotConfigured
+from deployments.settings import HostSettings
+from deployments.standalone.prefect_environment import (
     auth_string,
     chosen_environment,
     client_environment,
@@ -18,8 +19,7 @@ from deployments.prefect_environment import (
     server_environment,
     shared_environment,
 )
-from deployments.settings import HostSettings
-from deployments.supervisor import supervise
+from deployments.standalone.supervisor import supervise
 
 STATE = Path("/var/lib/service")
 SERVER = server_environment(STATE, "127.0.0.1", 4200, "admin:secret")

@@ -8,7 +8,7 @@ from pathlib import Path
 import prefect
 from alembic.script import ScriptDirectory
 
-from deployments.prefect_schema import RECORDED, create_database
+from deployments.standalone.prefect_schema import RECORDED, create_database
 
 MIGRATIONS = Path(prefect.__file__).parent / "server" / "database" / "_migrations"
 

@@ -21,8 +21,14 @@ from prefect.settings import get_current_settings, temporary_settings
 from prefect_rest import PrefectRest, held_clients
 from waiting import is_alive
 
-from deployments.prefect_server import PORT_IN_USE, PortInUse, PrefectServer, PrefectServerFailed, start_server
-from deployments.storage_block import save_storage_block
+from deployments.registration.storage_block import save_storage_block
+from deployments.standalone.prefect_server import (
+    PORT_IN_USE,
+    PortInUse,
+    PrefectServer,
+    PrefectServerFailed,
+    start_server,
+)
 
 AT_ONCE = 16
 PATIENCE_SECONDS = 45.0
@@ -30,7 +36,7 @@ PATIENCE_SECONDS = 45.0
 START = """
 import sys
 from pathlib import Path
-from deployments.prefect_server import start_server
+from deployments.standalone.prefect_server import start_server
 with start_server(Path(sys.argv[1])):
     raise AssertionError("it was not killed")
 """
@@ -200,7 +206,7 @@ def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(PortInUse, match=str(port)), start_server(tmp_path, port=port):
             pass
         environment = {"PATH": os.environ["PATH"], "PREFECT_SERVER_API_PORT": str(port)}
-        command = [sys.executable, "-m", "deployments.prefect_server"]
+        command = [sys.executable, "-m", "deployments.standalone.prefect_server"]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (PORT_IN_USE, "")
     (line,) = ended.stderr.splitlines()

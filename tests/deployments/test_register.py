@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.register import RegisterError, find_register, read_register
+from deployments.registration.register import RegisterError, find_register, read_register
 
 ROOT = Path(__file__).parents[2]
 

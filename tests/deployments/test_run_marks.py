@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from agent.models import AgentRequest
-from deployments.run_marks import child_labels, run_labels, run_name, run_tags
+from agent.domain.request import AgentRequest
+from deployments.host.run_metadata import child_labels, run_labels, run_name, run_tags
 
 if TYPE_CHECKING:
     from conftest import Service

@@ -12,7 +12,7 @@ from prefect.server.database.configurations import AioSqliteConfiguration
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from deployments.sqlite import TurnTakingSqliteConfiguration
+from deployments.standalone.sqlite import TurnTakingSqliteConfiguration
 
 Transaction = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 

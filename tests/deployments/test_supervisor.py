@@ -19,7 +19,7 @@ from waiting import pauses
 
 from benchmarks.chaos.arena import Arena
 from benchmarks.chaos.faults import HOST, PREFECT, find_part, wait_until_whole
-from demo.stage import Stage, free_ports
+from demo.service import Stage, free_ports
 
 
 @pytest.fixture

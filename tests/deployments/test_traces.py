@@ -12,13 +12,13 @@ from otlp_collector import Collector, attributes, collecting, tree
 from pydantic import SecretStr
 from watched_run import MODEL_USAGE, STARTED, a_run, outcome
 
-from agent.errors import NotConfigured
-from agent.events import ModelRetried, ToolCalled, ToolReturned, emit
-from deployments import traces
+from agent.domain.errors import NotConfigured
+from agent.domain.events import ModelRetried, ToolCalled, ToolReturned, emit
 from deployments.settings import HostSettings
-from deployments.traces import tracing
-from deployments.watching import Observer
-from tasks.context import RunContext
+from deployments.telemetry import tracing as traces
+from deployments.telemetry.observers import Observer
+from deployments.telemetry.tracing import tracing
+from tasks.agent_run.context import RunContext
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
+from agent.domain.checkout import Identity
 from agent.settings import AgentSettings
-from agent.snapshot import Identity
-from agent.workspaces import Workspaces
+from agent.workspaces.workspaces import Workspaces
 from demo.repository import create_repository
-from deployments.upkeep import Upkeep
+from deployments.maintenance.retention import Upkeep
 from store.settings import StoreSettings
 from store.store import Store, open_store
 
@@ -98,8 +98,8 @@ async def test_outcomes_go_a_day_after_their_runs_unless_a_setting_says_otherwis
 async def test_a_full_disk_does_not_wait_hours_for_room_to_be_made(
     settings: AgentSettings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.upkeep._LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("deployments.upkeep._WHEN_LOW_SECONDS", 0.05)
+    monkeypatch.setattr("deployments.maintenance.retention._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("deployments.maintenance.retention._WHEN_LOW_SECONDS", 0.05)
     low, done = False, asyncio.Queue[None]()
 
     async def once(self: Upkeep) -> None:

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 
-from deployments import worker as module
 from deployments.settings import HostSettings
-from deployments.work import Work
-from deployments.worker import AgentHostWorker
+from deployments.worker import worker as module
+from deployments.worker.run_handlers import Work
+from deployments.worker.worker import AgentHostWorker
 
 pytestmark = pytest.mark.anyio
 

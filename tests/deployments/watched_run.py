@@ -13,12 +13,12 @@ from uuid import uuid4
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Running
 
-from agent.events import Started
-from agent.models import AgentResult, Outcome, Usage
-from agent.slots import Slot
-from agent.snapshot import Checkout, Snapshot
-from deployments.watching import Observer, watched
-from tasks.context import RunContext
+from agent.domain.checkout import Checkout, Snapshot
+from agent.domain.events import Started
+from agent.domain.result import AgentResult, Outcome, Usage
+from agent.pool.slots import Slot
+from deployments.telemetry.observers import Observer, watched
+from tasks.agent_run.context import RunContext
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 MODEL_USAGE = (

@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from agent.events import ModelAnswered, ToolCalled
-from agent.models import AgentRequest, Usage
-from tasks import live
-from tasks.agent_progress import AgentProgress
-from tasks.live import Progress, shown_live
+from agent.domain.events import ModelAnswered, ToolCalled
+from agent.domain.request import AgentRequest
+from agent.domain.result import Usage
+from tasks import progress_artifact as live
+from tasks.agent_run.progress import AgentProgress
+from tasks.progress_artifact import Progress, shown_live
 
 
 class Prefect:

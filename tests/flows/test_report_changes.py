@@ -1,7 +1,7 @@
 """What a run changed in git, as people read it in Prefect's UI."""
 
-from agent.models import Commit, WorkspaceReport
-from tasks.report_changes import render_changes, render_diff
+from agent.domain.result import Commit, WorkspaceReport
+from tasks.agent_run.report import render_changes, render_diff
 
 STAT = " a.txt | 1 +\n 1 file changed, 1 insertion(+)\n"
 DIFF = "diff --git a/a.txt b/a.txt\n+a line\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent.events import Said, bound, emit
+from agent.domain.events import Said, bound, emit
 
 if TYPE_CHECKING:
     from conftest import Service

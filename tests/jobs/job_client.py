@@ -10,7 +10,7 @@ import httpx
 import psutil
 from waiting import pauses
 
-from demo.stage import Stage
+from demo.service import Stage
 
 
 class Jobs:

@@ -13,7 +13,7 @@ import pytest
 from job_client import Jobs
 from waiting import is_alive, until
 
-from demo.stage import Stage
+from demo.service import Stage
 
 if TYPE_CHECKING:
     from conftest import FlakyTransport, Service

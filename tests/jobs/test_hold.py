@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.trouble import Kind, Trouble
-from deployments.hold import FIRST_PAUSE, LONGEST_PAUSE, Hold
+from agent.provider.failures import Kind, Trouble
+from deployments.holds.provider_hold import FIRST_PAUSE, LONGEST_PAUSE, Hold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.job_start import our_start
+from benchmarks.cases.job_start import our_start
 
 
 async def test_a_start_is_told(service: Any) -> None:

@@ -13,9 +13,9 @@ from job_client import Jobs
 from prefect.client.orchestration import PrefectClient
 
 from agent.settings import AgentSettings
-from deployments.host import Host
+from deployments.host.host import Host
 from deployments.settings import LOST_AFTER, HostSettings
-from deployments.settling import Settling
+from deployments.worker.settlement import Settling
 from store.store import open_store
 
 pytestmark = pytest.mark.anyio

@@ -11,15 +11,15 @@ from uuid import uuid4
 import pytest
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
-from agent.models import AgentResult
-from agent.private import Private
-from agent.slots import Slot, Slots
-from agent.snapshot import Checkout, Snapshot
-from deployments.in_flight import InFlight, Whereabouts
-from deployments.resuming import MOST_TIMES, Resuming
-from tasks.conclusion import CANCELLED, conclude
-from tasks.context import RunContext, running
-from tasks.resumption import part
+from agent.domain.checkout import Checkout, Snapshot
+from agent.domain.result import AgentResult
+from agent.pool.slots import Slot, Slots
+from agent.sandbox.run_directory import Private
+from deployments.host.run_records import InFlight, Whereabouts
+from deployments.worker.resumption import MOST_TIMES, Resuming
+from tasks.agent_run.context import RunContext, running
+from tasks.agent_run.outcome import CANCELLED, conclude
+from tasks.agent_run.resumption import part
 
 NOW = datetime.now(UTC)
 RESULT = AgentResult(started_at=NOW, finished_at=NOW, exit_code=0, output=[], stderr="", text="done")

@@ -11,8 +11,8 @@ from job_client import Jobs
 from waiting import until
 
 from benchmarks.chaos.faults import HOST, find_part, wait_until_whole
-from demo.stage import Stage
-from deployments.in_flight import InFlight
+from demo.service import Stage
+from deployments.host.run_records import InFlight
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from store import idempotency
-from store.database import Database
+from store.database.database import Database
 from store.idempotency import Claim, Idempotency
 from store.store import Store
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from store import journal_writer
-from store.database import Database
-from store.journal_batch import Batch
-from store.journal_buffer import Pending
+from store.database.database import Database
+from store.journal import writer as journal_writer
+from store.journal.batch import Batch
+from store.journal.buffer import Pending
 from store.store import Store, open_store
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 from uuid import uuid4
 
-from store.entry import GAP
-from store.journal_buffer import JournalBuffer, Pending
+from store.journal.buffer import JournalBuffer, Pending
+from store.journal.entry import GAP
 
 RUN, OTHER = uuid4(), uuid4()
 

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from store.entry import Entry
-from store.journal import Journal
-from store.journal_watch import KEPT_CHARACTERS, Follower
+from store.journal.entry import Entry
+from store.journal.followers import KEPT_CHARACTERS, Follower
+from store.journal.journal import Journal
 from store.store import Store, open_store
 
 

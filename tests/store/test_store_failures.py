@@ -14,12 +14,12 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from store import sqlite
-from store.database import Database
-from store.entry import GAP
+from store.database import sqlite
+from store.database.database import Database
 from store.errors import StoreUnavailable
 from store.inputs import Inputs
-from store.journal import Journal
+from store.journal.entry import GAP
+from store.journal.journal import Journal
 from store.store import Store, open_store
 
 

@@ -11,10 +11,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from store import migration
-from store.database import Database
+from store.database import migration
+from store.database.database import Database
+from store.database.schema import REVISION, VERSION_TABLE, metadata
 from store.errors import StoreUnavailable
-from store.schema import REVISION, VERSION_TABLE, metadata
 from store.store import open_store
 
 
@@ -32,7 +32,7 @@ async def test_the_migrations_lead_to_the_tables_of_the_schema(empty_database_ur
 
 def test_the_schema_names_the_last_migration() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(migration.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(migration.__file__).parents[1] / "migrations"))
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
 
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from sqlalchemy import insert, text
 
-from store.database import Database
-from store.schema import outcomes
+from store.database.database import Database
+from store.database.schema import outcomes
 from store.store import Store, open_store
 
 

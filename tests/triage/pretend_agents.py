@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Cancelled, Completed, Running, Scheduled
 
-from agent.models import AgentRequest, AgentResult, Outcome
+from agent.domain.request import AgentRequest
+from agent.domain.result import AgentResult, Outcome
 from store.store import Store
 
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)

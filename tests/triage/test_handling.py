@@ -13,15 +13,16 @@ import pytest
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 from pretend_agents import Away, PretendAgents, outcome
 
-from agent.item import read_items
 from agent.runtime import Runtime
-from agent.triage import TriageRequest
 from store.errors import StoreUnavailable
 from store.store import Store
-from tasks import endings, handling_round
-from tasks.handling_round import Results, Round
-from tasks.plan_items import make_plan
-from tasks.triage_context import TriageContext
+from tasks.triage import handling as handling_round
+from tasks.triage import run_watcher as endings
+from tasks.triage.context import TriageContext
+from tasks.triage.handling import Results, Round
+from tasks.triage.items import read_items
+from tasks.triage.models import TriageRequest
+from tasks.triage.plan_items import make_plan
 
 LOG = logging.getLogger("triage")
 

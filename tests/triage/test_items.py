@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from agent.expression import ExpressionFailed, evaluate
-from agent.item import Reading, read_items
-from agent.sources import IssuesSource
-from agent.triage import TriageRequest
+from tasks.sources.expressions import ExpressionFailed, evaluate
+from tasks.sources.models import IssuesSource, Reading
+from tasks.triage.items import read_items
+from tasks.triage.models import TriageRequest
 
 
 def keys(values: list[object], **reading: str) -> list[str]:

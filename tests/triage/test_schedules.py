@@ -17,11 +17,11 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import Completed, Failed
 from triage_service import ask, runs, until
 
-from deployments import streak
-from deployments.deployment import RETIRED, apply_deployment, retire_deployment
-from deployments.missed import Missed
-from deployments.register import DeploymentEntry
+from deployments.registration.deployment import RETIRED, apply_deployment, retire_deployment
+from deployments.registration.register import DeploymentEntry
 from deployments.settings import HostSettings
+from deployments.worker import failing_schedules as streak
+from deployments.worker.missed_runs import Missed
 
 if TYPE_CHECKING:
     from conftest import Service

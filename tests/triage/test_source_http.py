@@ -14,13 +14,14 @@ import pytest
 import respx
 from http_server import LocalServer, Request
 
-from agent.item import Reading, read_items
-from agent.sources import HttpSource, IssuesSource
-from tasks import http_guard, source_http
-from tasks.http_cache import HttpCache
-from tasks.named_secrets import NamedSecrets
-from tasks.source_error import SourceFailed
-from tasks.source_http import Endpoint
+from agent.system import http_guard
+from tasks.sources import http_endpoint as source_http
+from tasks.sources.errors import SourceFailed
+from tasks.sources.http_cache import HttpCache
+from tasks.sources.http_endpoint import Endpoint
+from tasks.sources.models import HttpSource, IssuesSource, Reading
+from tasks.sources.secret_files import NamedSecrets
+from tasks.triage.items import read_items
 
 URL = "https://api.example/things"
 

@@ -11,12 +11,12 @@ import psutil
 import pytest
 
 from agent.runtime import Runtime
-from agent.sources import FolderSource
-from agent.triage import TriageRequest
-from tasks import source_folder
-from tasks.source import list_values
-from tasks.source_error import SourceFailed
-from tasks.source_folder import list_folder
+from tasks.sources import folder as source_folder
+from tasks.sources.errors import SourceFailed
+from tasks.sources.folder import list_folder
+from tasks.sources.listing import list_values
+from tasks.sources.models import FolderSource
+from tasks.triage.models import TriageRequest
 
 
 def request(source: dict[str, Any]) -> TriageRequest:

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from agent.triage_report import ItemReport, TriageReport
-from tasks.triage_markdown import render_triage, triage_rows
+from tasks.triage.models import ItemReport, TriageReport
+from tasks.triage.report_markdown import render_triage, triage_rows
 
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)
 LONG = "a sentence that takes more room than a column of a table has"

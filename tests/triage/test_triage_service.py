@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from triage_service import VERDICT, ask, children, finished, runs, slow, start, until
 
-from cli import switch
-from cli.service import ServiceRefused
-from cli.triage import plan_triage, run_triage
+from cli.client.service import ServiceRefused
+from cli.commands import pause as switch
+from cli.commands.triage import plan_triage, run_triage
 
 if TYPE_CHECKING:
     from conftest import Service

@@ -1,0 +1,127 @@
+"""Judges what came out of a process: a good ending, or which kind of bad one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.claude.stream_json import parse_line
+from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
+from agent.domain.request import AgentRequest
+from agent.domain.result import AgentResult, Invocation, Usage
+from agent.system.text import one_line
+
+OVERLOADED = frozenset({500, 502, 503, 504, 529})
+"""The provider's answers that mean: not you, not now."""
+
+Message = dict[str, Any]
+
+
+def judge(request: AgentRequest, invocation: Invocation) -> AgentResult:
+    """The result of a run that ended well; raises the EndedBadly that fits otherwise, with the result in it."""
+    message = (parse_line(invocation.result_line) if invocation.result_line is not None else None) or {}
+    result = _read(message, invocation)
+    error = _what_is_wrong(request, message, invocation)
+    if error is None:
+        return result
+    raise _kind(message, invocation)(result.model_copy(update={"error": one_line(error)}))
+
+
+def judge_overload(request: AgentRequest, invocation: Invocation) -> None:
+    """Raises AgentOverloaded, and nothing else: for whoever can try again."""
+    try:
+        judge(request, invocation)
+    except AgentOverloaded:
+        raise
+    except EndedBadly:
+        return
+
+
+def _kind(message: Message, invocation: Invocation) -> type[EndedBadly]:
+    if invocation.ending in ("timeout", "stalled"):
+        return AgentTimedOut
+    overloaded = message.get("terminal_reason") == "api_error" and _is_overload(message)
+    return AgentOverloaded if overloaded and not invocation.acted else AgentFailed
+
+
+def _is_overload(message: Message) -> bool:
+    """Whether the provider was away or overloaded; a connection that failed has no status."""
+    status = message.get("api_error_status")
+    return status is None or status in OVERLOADED
+
+
+def _what_is_wrong(request: AgentRequest, message: Message, invocation: Invocation) -> str | None:
+    match invocation.ending:
+        case "timeout":
+            return f"agent timed out after {request.timeout_seconds} s"
+        case "stalled":
+            return "agent said nothing for too long and was ended"
+        case "cancelled":
+            return "agent was cancelled"
+        case "disk":
+            return "agent took more of the disk than AGENT_DISK_MB lets it, and was ended"
+    if not message:
+        return _without_result(invocation)
+    if message.get("is_error") or message.get("subtype") != "success":
+        return _reported(message)
+    if invocation.exit_code != 0:
+        return invocation.stderr.strip() or f"exit {invocation.exit_code}"
+    if request.json_schema is not None and "structured_output" not in message:
+        return "the answer does not follow the schema: the model never gave it in the form asked for"
+    return None
+
+
+def _without_result(invocation: Invocation) -> str | None:
+    """An older CLI or a wrapper that prints its answer as plain text did well all the same."""
+    if invocation.exit_code != 0:
+        return invocation.stderr.strip() or invocation.printed.strip() or f"exit {invocation.exit_code}"
+    return None if invocation.printed.strip() else "the agent printed nothing"
+
+
+def _reported(message: Message) -> str:
+    errors = message.get("errors")
+    if isinstance(errors, list) and errors:
+        return "; ".join(str(error) for error in errors)
+    return str(message.get("result") or message.get("subtype") or "the agent reported an error")
+
+
+def _read(message: Message, invocation: Invocation) -> AgentResult:
+    printed = [invocation.printed] if invocation.printed else []
+    return AgentResult(
+        started_at=invocation.started_at,
+        finished_at=invocation.finished_at,
+        exit_code=invocation.exit_code,
+        output=[f"{invocation.result_line}\n"] if invocation.result_line is not None else printed,
+        stderr=invocation.stderr,
+        text=_text(message, invocation),
+        structured=message.get("structured_output"),
+        cost_usd=message.get("total_cost_usd"),
+        usage=_usage(message),
+        turns=message.get("num_turns"),
+        session_id=message.get("session_id") or invocation.session_id,
+        model=invocation.model,
+        ending=invocation.ending,
+    )
+
+
+def _text(message: Message, invocation: Invocation) -> str | None:
+    if message:
+        text = message.get("result")
+        return text if isinstance(text, str) else None
+    return invocation.printed.strip() or None
+
+
+def _usage(message: Message) -> Usage:
+    """The tokens of all calls: `modelUsage` has the last one of a run out of budget, and those of subagents."""
+    models = message.get("modelUsage")
+    if not isinstance(models, dict):
+        return Usage()
+    total = {name: sum(int(one.get(key, 0)) for one in models.values()) for name, key in _USAGE_KEYS.items()}
+    return Usage(**total)
+
+
+_USAGE_KEYS = {
+    "input_tokens": "inputTokens",
+    "output_tokens": "outputTokens",
+    "cache_read_input_tokens": "cacheReadInputTokens",
+    "cache_creation_input_tokens": "cacheCreationInputTokens",
+}

@@ -1,0 +1,99 @@
+"""The domain's words: what a caller asks of an agent, and what the agent gave back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, JsonValue
+
+from agent.domain.values import Frozen
+
+Ending = Literal["exit", "timeout", "stalled", "cancelled", "disk"]
+"""Why the agent's process is no longer there: by itself, or who ended it."""
+
+
+class Usage(Frozen):
+    """Tokens that a run used, all its model calls together."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Everything the model read, cached or not."""
+        return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
+
+
+class Commit(Frozen):
+    """A commit that the agent made."""
+
+    sha: str
+    subject: str
+    pushed: bool
+
+
+class WorkspaceReport(Frozen):
+    """The state a run started from in git, and what the agent changed there."""
+
+    name: str
+    ref: str
+    commit: str
+    stale: bool = False
+    stale_reason: str | None = None
+    commits: list[Commit] = []
+    files_changed: list[str] = []
+    diffstat: str = ""
+    diff: str = Field(default="", description="What changed, as a patch, cut at DIFF_MAX_BYTES.")
+    diff_cut: bool = Field(default=False, description="There is more to the diff than is shown.")
+    kept_ref: str | None = Field(default=None, description="Where unpushed work is kept in the mirror.")
+    notes: list[str] = Field(default=[], description="What a reader must know, e.g. what could not be kept.")
+
+
+class Invocation(Frozen):
+    """What came out of one process of the CLI, not yet judged."""
+
+    started_at: datetime
+    finished_at: datetime
+    ending: Ending
+    acted: bool = Field(description="The model said something or called a tool: not safe to do again.")
+    exit_code: int | None
+    session_id: str | None = None
+    model: str | None = None
+    result_line: str | None = Field(description="The CLI's result message, the JSON text as printed.")
+    printed: str = Field(default="", description="Text on stdout that was no message: its last 64 KiB.")
+    stderr: str = Field(default="", description="The last 64 KiB of stderr.")
+
+
+class AgentResult(Frozen):
+    """How a run ended and what it gave; the return value of the flow `agent_run`."""
+
+    started_at: datetime
+    finished_at: datetime
+    ending: Ending = "exit"
+    exit_code: int | None
+    output: list[str]
+    stderr: str
+    text: str | None
+    structured: JsonValue | None = None
+    cost_usd: float | None = None
+    usage: Usage = Usage()
+    turns: int | None = None
+    session_id: str | None = None
+    model: str | None = None
+    error: str | None = Field(default=None, description="In one line, why this is not a good ending.")
+    workspace: WorkspaceReport | None = None
+
+    @property
+    def duration_seconds(self) -> float:
+        """From the agent's start to its end."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+class Outcome(Frozen):
+    """What there is to say of a run once it is over: the agent's result, or why there is none."""
+
+    result: AgentResult | None = None
+    error: str | None = None

@@ -1,0 +1,58 @@
+"""The two ways we run git: on this machine alone, and towards a remote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.git.git import ENVIRONMENT, Git, find_git
+from agent.settings import AgentSettings
+from agent.system.commands import Bound
+from agent.system.files import write
+
+PROTOCOLS = "file:git:http:https:ssh"
+SSH_COMMAND = "ssh -oBatchMode=yes -oConnectTimeout=10"
+# Reaches even the processes that git starts in another repository, where its environment config does not.
+GLOBAL_CONFIG = (
+    "[safe]\n\tdirectory = *\n[core]\n\thooksPath = /dev/null\n[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+)
+
+
+@dataclass(frozen=True)
+class GitEnvironment:
+    """What git is told by our settings and, for remotes, by the service's own environment."""
+
+    settings: AgentSettings
+    environ: Mapping[str, str]
+
+    def allowed(self) -> dict[str, str]:
+        """What of the service's own environment goes to fetches and to post-checkout commands."""
+        names = ("PATH", *self.settings.git_env_allow)
+        return {name: self.environ[name] for name in names if name in self.environ}
+
+    def local(self) -> Git:
+        """Git for work on this machine: no home, no credentials, no remote."""
+        path = self.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+        variables = {**ENVIRONMENT, "PATH": path, "GIT_CONFIG_GLOBAL": str(self._config("local", ""))}
+        return Git(variables, Bound(self.settings.checkout_timeout_seconds), find_git(path))
+
+    def network(self, credential_helper: str | None) -> Git:
+        """Git for a remote, with what the operator allows it of credentials."""
+        own = self.settings.git_config_file
+        include = f'[include]\n\tpath = "{own}"\n' if own else ""
+        variables = {
+            "GIT_SSH_COMMAND": SSH_COMMAND,
+            **self.allowed(),
+            "GIT_ALLOW_PROTOCOL": PROTOCOLS,
+            "GIT_CONFIG_GLOBAL": str(self._config("network", include)),
+        }
+        return self.local().given(variables, {"credential.helper": credential_helper} if credential_helper else {})
+
+    def _config(self, name: str, more: str) -> Path:
+        path = self.settings.state_dir / "git" / f"{name}.gitconfig"
+        content = more + GLOBAL_CONFIG
+        if not path.exists() or path.read_text() != content:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write(path, content)
+        return path

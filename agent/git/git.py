@@ -1,0 +1,171 @@
+"""Runs git so that nothing of a repository runs with it.
+
+Every call has a built environment, no system or user config, no hooks, filters, fsmonitor, aliases, prompts or
+lazy fetches; it ends in bounded time, and its whole process group with it.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from agent.domain.errors import NotConfigured, WorkspaceError
+from agent.redaction.redactor import redact
+from agent.system.commands import Bound, Program, ProgramFailed
+
+# These outrank whatever the config of a repository says.
+OVERRIDES = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.untrackedCache": "false",
+    "core.splitIndex": "false",
+    "core.attributesFile": "/dev/null",
+    "core.excludesFile": "/dev/null",
+    "core.trustctime": "true",
+    "core.checkStat": "default",
+    "core.pager": "cat",
+    "core.quotePath": "false",
+    "core.alternateRefsCommand": "true",
+    "core.bigFileThreshold": "16m",
+    "protocol.ext.allow": "never",
+    "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "false",
+    "push.recurseSubmodules": "no",
+    "push.gpgSign": "false",
+    "commit.gpgSign": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "http.lowSpeedLimit": "1",
+    "http.lowSpeedTime": "30",
+}
+
+ENVIRONMENT = {
+    "LC_ALL": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",
+    "SSH_ASKPASS": "",
+    "GIT_EDITOR": "false",
+    "GIT_PAGER": "cat",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_ALLOW_PROTOCOL": "file",
+}
+
+HINTS = (
+    ("no space left", "free some space under STATE_DIR"),
+    ("disk quota exceeded", "free some space under STATE_DIR"),
+    ("permission denied (publickey", "is the deploy key mounted, or SSH_AUTH_SOCK set?"),
+    ("host key verification failed", "add the host to known_hosts"),
+    ("terminal prompts disabled", "set the workspace's credential_helper"),
+    ("authentication failed", "is the token of the workspace's credential_helper still valid?"),
+    ("could not resolve host", "is the network up?"),
+    ("could not read from remote", "is the remote there, and may this service read it?"),
+    ("repository not found", "is the remote there, and may this service read it?"),
+    ("dubious ownership", "give the repository to the user that the service runs as"),
+)
+
+
+class GitError(WorkspaceError):
+    """A git command that failed: which one, how, and what to try."""
+
+    def __init__(self, command: str, exit_status: int | None, stderr: str, *, retryable: bool = False) -> None:
+        self.command = command
+        self.exit_status = exit_status
+        self.stderr_tail = redact(stderr)
+        super().__init__(_sentence(command, exit_status, self.stderr_tail), retryable=retryable)
+
+
+class GitTimedOut(GitError):
+    """A git command that was ended for taking too long."""
+
+
+@dataclass(frozen=True)
+class Git:
+    """Git in one place: a git directory, perhaps with a working tree and an index elsewhere."""
+
+    environment: Mapping[str, str]
+    bound: Bound
+    executable: str = "git"
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, git_dir: Path, work_tree: Path | None = None, index: Path | None = None) -> Git:
+        """The same git in that place."""
+        places = {"GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree, "GIT_INDEX_FILE": index}
+        return self.given({name: str(path) for name, path in places.items() if path is not None})
+
+    def given(self, variables: Mapping[str, str], config: Mapping[str, str] | None = None) -> Git:
+        """The same git with more environment, and more config."""
+        return replace(
+            self,
+            environment={**self.environment, **variables},
+            config={**self.config, **(config or {})},
+        )
+
+    def within(self, bound: Bound) -> Git:
+        """The same git with another bound on its time."""
+        return replace(self, bound=bound)
+
+    async def text(self, *arguments: str) -> str:
+        """What the command prints, without the last newline; raises GitError."""
+        return (await self.run(*arguments)).decode(errors="replace").removesuffix("\n")
+
+    async def run(self, *arguments: str, stdin: bytes = b"", limit: int | None = None) -> bytes:
+        """What the command prints on stdout; past `limit` bytes it is ended and those are it. Raises GitError."""
+        directory = Path(self.environment.get("GIT_WORK_TREE", "/"))
+        argv = (self.executable, *arguments)
+        try:
+            return await Program(argv, self._whole_environment(), directory, self.bound).run(stdin, limit)
+        except ProgramFailed as failure:
+            kind = GitTimedOut if failure.exit_status is None else GitError
+            raise kind(f"git {arguments[0]}", failure.exit_status, failure.stderr, retryable=True) from None
+
+    def _whole_environment(self) -> dict[str, str]:
+        config = {**OVERRIDES, **self.config}
+        pairs = {"GIT_CONFIG_COUNT": str(len(config))}
+        for number, (key, value) in enumerate(config.items()):
+            pairs[f"GIT_CONFIG_KEY_{number}"] = key
+            pairs[f"GIT_CONFIG_VALUE_{number}"] = value
+        return {**self.environment, **pairs}
+
+
+def find_git(path: str) -> str:
+    """The git binary on that PATH; raises NotConfigured."""
+    found = shutil.which("git", path=path)
+    if found is None:
+        raise NotConfigured("git is not installed; install it (2.39 or later), or put it on PATH")
+    return found
+
+
+def refuse_option(value: str, what: str) -> str:
+    """The value, unless git could take it for an option, or for a command to run."""
+    if not value or value.startswith("-"):
+        raise WorkspaceError(f"{what} {redact(value)!r} refused: it must not be empty or begin with '-'")
+    if re.match(r"[A-Za-z0-9]+::", value):
+        raise WorkspaceError(f"{what} {redact(value)!r} refused: remote helpers are not used here")
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise WorkspaceError(f"{what} {redact(value)!r} refused: it must not contain control characters")
+    return value
+
+
+def _sentence(command: str, exit_status: int | None, stderr: str) -> str:
+    said = [line for line in re.split(r"[\r\n]+", stderr) if line.strip()]
+    telling = [line for line in said if line.startswith(("fatal:", "error:", "ssh:"))] or said
+    reason = " ".join((telling[0] if telling else "it said nothing").split())[:300]
+    how = "timed out" if exit_status is None else f"failed ({exit_status})"
+    hint = next((hint for sign, hint in HINTS if sign in stderr.lower()), "")
+    return f"{command} {how}: {reason}" + (f"; {hint}" if hint else "")
+
+
+KEEPER = {
+    "GIT_AUTHOR_NAME": "agent-service",
+    "GIT_AUTHOR_EMAIL": "agent-service@localhost",
+    "GIT_COMMITTER_NAME": "agent-service",
+    "GIT_COMMITTER_EMAIL": "agent-service@localhost",
+}

@@ -1,0 +1,91 @@
+"""Writes a git directory from nothing, so that nothing of an earlier one can act in it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.system.files import remove, write
+from agent.system.openat import write_below
+
+PLAIN = re.compile(r"[\w.@/:+*-]+", re.ASCII)
+HOOK_NAME = "hooks/prepare-commit-msg"
+HOOK = """\
+#!/bin/sh
+# Says in each commit which run made it.
+exec git interpret-trailers --in-place --if-exists addIfDifferent {trailers} "$1"
+"""
+
+
+@dataclass(frozen=True)
+class GitDir:
+    """What a new git directory says."""
+
+    head: str
+    alternates: Path
+    packed_refs: str = ""
+    shallow: bytes = b""
+    config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    trailers: Mapping[str, str] = field(default_factory=dict)
+    symbolic_refs: Mapping[str, str] = field(default_factory=dict)
+    refs: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Make `path` such a directory, whatever was there before."""
+        remove(path)
+        for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+        _put(path / "objects/info/alternates", f"{self.alternates}\n")
+        _put(path / "config", render(self.config))
+        _put(path / "packed-refs", self.packed_refs)
+        if self.shallow:
+            (path / "shallow").write_bytes(self.shallow)
+        for name, target in {**self.refs, **{n: f"ref: {t}" for n, t in self.symbolic_refs.items()}}.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            _put(path / name, f"{target}\n")
+        if self.trailers:
+            write(path / HOOK_NAME, self.hook(), mode=0o755)
+        # git takes a directory for a repository once it has a HEAD
+        _put(path / "HEAD", f"{self.head}\n")
+
+    def rewrite_identity(self, checkout: Path) -> None:
+        """Say in a checkout's git directory that it is now somebody else's; raises OSError if that is no directory."""
+        write_below(checkout, ".git/config", render(self.config))
+        write_below(checkout, f".git/{HOOK_NAME}", self.hook(), mode=0o755)
+
+    def hook(self) -> str:
+        """The hook that adds the trailers to a commit message."""
+        options = " ".join(f"--trailer {shlex.quote(f'{name}: {value}')}" for name, value in self.trailers.items())
+        return HOOK.format(trailers=options)
+
+
+CORE: dict[str, str] = {
+    "repositoryformatversion": "0",
+    "fileMode": "true",
+    "bare": "false",
+    "logAllRefUpdates": "true",
+}
+
+
+def render(config: Mapping[str, Mapping[str, str]]) -> str:
+    """The sections as a git config file."""
+    lines = []
+    for section, values in config.items():
+        lines.append(f"[{section}]")
+        for key, value in values.items():
+            lines.append(f"\t{key} = {value if PLAIN.fullmatch(value) else quoted(value)}")
+    return "\n".join((*lines, ""))
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def quoted(value: str) -> str:
+    """The value between quotes, as a git config file wants it; raises ValueError for more than one line."""
+    if any(character in value for character in "\n\r\0"):
+        raise ValueError("a value in a git config must be one line")
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

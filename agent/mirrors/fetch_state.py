@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pydantic import Field
+
+from agent.domain.values import Frozen
+from agent.git.git import GitError
+
+
+class Attempts(Frozen):
+    """The last attempt to fetch, and the last that went well; seconds since the epoch, when they began."""
+
+    tried_at: float = 0.0
+    good_at: float = 0.0
+    error: str | None = Field(default=None, description="Why the last attempt failed.")
+    exit_status: int | None = None
+    retryable: bool = True
+    doubted: bool = Field(default=False, description="A run could not read what it needed.")
+
+    def failure(self) -> GitError:
+        """The last attempt's failure, once more."""
+        return GitError("git fetch", self.exit_status, self.error or "", retryable=self.retryable)
+
+    def after(self, error: GitError, began: float) -> Attempts:
+        """The same after an attempt that failed."""
+        return Attempts(
+            tried_at=began,
+            good_at=self.good_at,
+            error=error.stderr_tail or str(error),
+            exit_status=error.exit_status,
+            retryable=error.retryable,
+            doubted=self.doubted,
+        )

@@ -1,0 +1,48 @@
+"""Gives back the space of objects that nothing needs any more, and only of those.
+
+Git itself knows the mirror's refs. What it cannot know is which commits slots were given, and which commits the
+remote has taken back lately: those are held by refs of their own while it works.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from agent.git.git import Git
+from agent.mirrors.mirror import Mirror
+from agent.system.commands import Bound
+
+GRACE_DAYS = 14.0
+EXPIRED = f"{GRACE_DAYS:g}.days.ago"
+MANY_PACKS = 50
+HELD = "refs/held/"
+
+
+async def tidy(mirror: Mirror, given: Callable[[], set[str]], *, dropped: bool) -> bool:
+    """Repack the mirror if that is worth it; whether it was. Meanwhile nobody fetches."""
+    limit = time.time() - GRACE_DAYS * 86_400
+    matured = any(since < limit for since in mirror.lost.since().values())
+    if not (dropped or matured or len(list((mirror.objects / "pack").glob("*.pack"))) > MANY_PACKS):
+        return False
+    async with mirror.locked("fetch"), mirror.locked("keep"):
+        mirror.lost.forget(limit)
+        git = mirror.git.within(Bound(mirror.limits.fetch_seconds))
+        held = await _there(git, {*mirror.lost.since(), *given()})
+        await _update_refs(git, (f"update {HELD}{sha} {sha}" for sha in held))
+        try:
+            await git.run("repack", "--quiet", "--cruft", "-d", "-l", f"--cruft-expiration={EXPIRED}")
+            await git.run("prune", f"--expire={EXPIRED}")
+        finally:
+            await _update_refs(git, (f"delete {HELD}{sha}" for sha in held))
+    return True
+
+
+async def _there(git: Git, commits: set[str]) -> list[str]:
+    asked = "".join(f"{sha}\n" for sha in commits)
+    answers = await git.run("cat-file", "--batch-check=%(objectname)", stdin=asked.encode())
+    return sorted(line for line in answers.decode().splitlines() if not line.endswith("missing"))
+
+
+async def _update_refs(git: Git, commands: Iterable[str]) -> None:
+    await git.run("update-ref", "--stdin", stdin="".join(f"{command}\n" for command in commands).encode())

@@ -1,0 +1,76 @@
+"""Between an agent and whoever listens: takes secrets out of what a run says and gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from agent.domain.events import Event, Said, TextDelta, ThinkingDelta, Thought
+from agent.domain.result import Invocation, WorkspaceReport
+from agent.redaction.redactor import Redactor
+
+
+class Censor:
+    """Passes the events of one run on without their secrets, also those that come in pieces."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._text = redactor.stream()
+        self._thinking = redactor.stream()
+
+    def pass_on(self, events: Sequence[Event]) -> list[Event]:
+        """What may be told of `events`: a piece that could be the beginning of a secret waits for the next."""
+        return [passed for event in events for passed in self._pass_on(event)]
+
+    def _pass_on(self, event: Event) -> list[Event]:
+        match event:
+            case TextDelta():
+                return _text(self._text.feed(event.text))
+            case ThinkingDelta():
+                return _thinking(self._thinking.feed(event.text))
+        return [*self._rest_before(event), self._redacted(event)]
+
+    def _rest_before(self, event: Event) -> list[Event]:
+        """The whole block follows its pieces: what was held back of them comes before it."""
+        match event:
+            case Said():
+                rest, self._text = self._text.flush(), self._redactor.stream()
+                return _text(rest)
+            case Thought():
+                rest, self._thinking = self._thinking.flush(), self._redactor.stream()
+                return _thinking(rest)
+        return []
+
+    def _redacted(self, event: Event) -> Event:
+        given = event.model_dump(mode="json")
+        redacted = self._redactor.redact_json(given)
+        return event if redacted == given else type(event).model_validate(redacted)
+
+
+def _text(text: str) -> list[Event]:
+    return [TextDelta(text=text)] if text else []
+
+
+def _thinking(text: str) -> list[Event]:
+    return [ThinkingDelta(text=text)] if text else []
+
+
+def censored(redactor: Redactor, invocation: Invocation) -> Invocation:
+    """The invocation without secrets; its result message is left as printed where there are none."""
+    changes = {"printed": redactor.redact(invocation.printed), "stderr": redactor.redact(invocation.stderr)}
+    if invocation.result_line is not None:
+        changes["result_line"] = _censored_json(redactor, invocation.result_line)
+    return invocation.model_copy(update=changes)
+
+
+def _censored_json(redactor: Redactor, line: str) -> str:
+    given = json.loads(line)
+    redacted = redactor.redact_json(given)
+    return line if redacted == given else json.dumps(redacted, ensure_ascii=False)
+
+
+def censored_report(redactor: Redactor, report: WorkspaceReport) -> WorkspaceReport:
+    """What an agent left in git, without secrets in the words that are its own: subjects, names, lines."""
+    own = {"commits", "files_changed", "diffstat", "diff", "notes", "stale_reason"}
+    given = report.model_dump(mode="json", include=own)
+    return report.model_validate(report.model_dump() | redactor.redact_json(given))

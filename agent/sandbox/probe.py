@@ -1,0 +1,148 @@
+"""Whether agents can live in cells on this machine, tried out for real, and the cure where they cannot."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from agent.domain.errors import NotConfigured
+from agent.domain.values import Frozen
+from agent.sandbox.bubblewrap import Bubblewrap, CellPlan, enclose
+
+Setting = Literal["auto", "bwrap", "off"]
+
+PROOF = "in a cell"
+# What a hostile agent would try first must fail in the trial already.
+TRIAL = f'test "$$" -lt 10 && ! test -w /proc/sys/kernel/core_pattern && echo {PROOF}'
+DEBUG_HINT = "run `bwrap --ro-bind / / --unshare-all true` by hand to see more"
+
+
+class Sandbox(Frozen):
+    """How agents are held here: in cells, or not, and why."""
+
+    kind: Literal["bwrap", "none"]
+    reason: str
+    path: Path | None = None
+    version: str | None = None
+    bubblewrap: Bubblewrap | None = None
+
+
+def probe_sandbox(setting: Setting, *, timeout_seconds: float = 10.0) -> Sandbox:
+    """Build one small cell and look; raises NotConfigured if `bwrap` was asked for and does not work."""
+    if setting == "off":
+        return Sandbox(kind="none", reason="AGENT_SANDBOX=off")
+    sandbox = _probe(timeout_seconds)
+    if setting == "bwrap" and sandbox.kind == "none":
+        raise NotConfigured(f"AGENT_SANDBOX=bwrap, and no cell can be built here: {sandbox.reason}")
+    return sandbox
+
+
+def _probe(timeout_seconds: float) -> Sandbox:
+    """Try the strongest cell first; root needs no user namespace of its own, an ordinary user does."""
+    path = shutil.which("bwrap")
+    if path is None:
+        return Sandbox(kind="none", reason="bubblewrap is not installed; apt install bubblewrap")
+    version = _version(path, timeout_seconds)
+    complaint = ""
+    for user_namespace, seal in ((True, True), (True, False), (False, False)):
+        bubblewrap = Bubblewrap(
+            path=Path(path),
+            version=version,
+            user_namespace=user_namespace,
+            seal=seal,
+            sizes=_numbers(version) >= (0, 7),
+        )
+        refusal = _try_out(bubblewrap, timeout_seconds)
+        if refusal is None:
+            reason = "a cell was built and held" if seal else "a cell was built; agents can make namespaces in it"
+            return Sandbox(kind="bwrap", reason=reason, path=bubblewrap.path, version=version, bubblewrap=bubblewrap)
+        complaint = complaint or refusal
+    return Sandbox(kind="none", reason=_cure(complaint), path=Path(path), version=version)
+
+
+def _try_out(bubblewrap: Bubblewrap, timeout_seconds: float) -> str | None:
+    """None if a cell works, else what bubblewrap said."""
+    with tempfile.TemporaryDirectory() as name:
+        plan = CellPlan(checkout=_made(name, "checkout"), config_dir=_made(name, "config"), tmp_dir=_made(name, "tmp"))
+        argv = enclose(plan, ["/bin/sh", "-c", TRIAL], bubblewrap)
+        try:
+            done = _run(argv, timeout_seconds)
+        except subprocess.TimeoutExpired:
+            return f"a small cell did not end within {timeout_seconds:g} s"
+        except OSError as error:
+            return f"{bubblewrap.path}: {error.strerror}"
+    if done.returncode == 0 and done.stdout.strip() == PROOF:
+        return None
+    return done.stderr.strip() or f"the trial in the cell failed (exit {done.returncode})"
+
+
+def _made(*parts: str) -> Path:
+    path = Path(*parts)
+    path.mkdir()
+    return path
+
+
+def _version(path: str, timeout_seconds: float) -> str:
+    try:
+        return _run([path, "--version"], timeout_seconds).stdout.removeprefix("bubblewrap").strip()
+    except (subprocess.TimeoutExpired, OSError):
+        return ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def _run(argv: list[str], timeout_seconds: float) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
+        text=True,
+        errors="replace",
+        timeout=timeout_seconds,
+        check=False,
+    )
+
+
+def _cure(complaint: str) -> str:
+    """What to change, from what bubblewrap said and what the kernel says about itself."""
+    said = complaint.splitlines()[-1] if complaint else "bubblewrap said nothing"
+    if "mount proc" in complaint:
+        cure = (
+            "the container masks /proc: start it with --security-opt systempaths=unconfined, "
+            "in Kubernetes with procMount: Unmasked"
+        )
+    elif "amespace" in complaint or "uid map" in complaint or "not permitted" in complaint.lower():
+        cure = _namespace_cure()
+    else:
+        cure = DEBUG_HINT
+    return f"{said}; {cure}"
+
+
+def _namespace_cure() -> str:
+    if _kernel_says("user/max_user_namespaces") == "0":
+        return "user namespaces are off: sysctl user.max_user_namespaces=15000"
+    if _kernel_says("kernel/unprivileged_userns_clone") == "0":
+        return "user namespaces are off for ordinary users: sysctl kernel.unprivileged_userns_clone=1"
+    if _kernel_says("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor restricts user namespaces: give bwrap a profile with `userns,`, "
+            "or sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        )
+    return (
+        "seccomp or AppArmor forbids namespaces: start the container with --security-opt seccomp=seccomp.json, the "
+        "profile in deployments/docker, --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
+    )
+
+
+def _kernel_says(name: str) -> str | None:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return None

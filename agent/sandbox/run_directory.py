@@ -1,0 +1,88 @@
+"""A run's own directory: an empty home, a CLI config directory, and a place for temporary files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from agent.domain.values import Frozen
+from agent.system.concurrency import uninterrupted
+from agent.system.files import remove
+
+SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Private(Frozen):
+    """The directory of one run, which goes with it."""
+
+    directory: Path
+
+    @property
+    def home(self) -> Path:
+        """The agent's home directory."""
+        return self.directory / "home"
+
+    @property
+    def config(self) -> Path:
+        """The CLI's config directory; its transcripts are in there."""
+        return self.directory / "config"
+
+    @property
+    def tmp(self) -> Path:
+        """The agent's temporary files."""
+        return self.directory / "tmp"
+
+    def session_id(self) -> str | None:
+        """The session that the CLI has kept here last; None when no agent has begun.
+
+        The agent can write there too: what is no UUID is no session, and never an option of a command line.
+        """
+        # CONFIG/projects/<working directory>/<session id>.jsonl, as the pinned CLI writes it
+        found = [path for path in self.config.glob("projects/*/*.jsonl") if SESSION.fullmatch(path.stem)]
+        return max(found, key=lambda path: path.lstat().st_mtime).stem if found else None
+
+    def variables(self) -> dict[str, str]:
+        """What an agent outside a cell has to be told of it."""
+        return {
+            "HOME": str(self.home),
+            "CLAUDE_CONFIG_DIR": str(self.config),
+            "CLAUDE_CODE_TMPDIR": str(self.tmp),
+            "TMPDIR": str(self.tmp),
+        }
+
+
+@asynccontextmanager
+async def private_directory(
+    directory: Path, template: Path | None, is_kept: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Private]:
+    """The private directory of a run, its CLI config made after `template`; at the end it is removed, or kept.
+
+    One that was kept is lent as the agent left it.
+    """
+    private = Private(directory=directory)
+    await asyncio.to_thread(_make, private, template)
+    try:
+        yield private
+    finally:
+        if not is_kept():
+            await uninterrupted(asyncio.to_thread(_take_away, directory))
+
+
+def _take_away(directory: Path) -> None:
+    """As well as can be: where there is no cell, something may still be writing there."""
+    with contextlib.suppress(OSError):
+        remove(directory)
+
+
+def _make(private: Private, template: Path | None) -> None:
+    for path in (private.home, private.tmp):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # never into one that an agent has had: it may have put links there, and a copy would follow them
+    if template is not None and not private.config.exists():
+        shutil.copytree(template, private.config, symlinks=True)
+    private.config.mkdir(exist_ok=True, mode=0o700)

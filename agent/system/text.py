@@ -1,0 +1,55 @@
+"""Makes any text safe to show: in a terminal, on one line of a log, in a Markdown artifact."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+ESCAPE_SEQUENCE = re.compile(
+    r"""
+    \x1b\[ [0-?]* [ -/]* [@-~]?              # colours, cursor: ESC [ ... letter
+  | \x1b[\]PX^_] [^\x07\x1b\x9c\n]* (?:\x07|\x1b\\|\x9c)?  # titles, links, device strings
+  | \x1b [ -/]* [0-~]?                       # all others
+  | \x9b [0-?]* [ -/]* [@-~]?
+    """,
+    re.VERBOSE,
+)
+# Cc: control; Cf: invisible, or turns the direction of writing; Cs: half a character; Zl, Zp: other line ends.
+HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+JOINERS = frozenset("\u200c\u200d")
+"""Invisible, but scripts and emoji are written with them."""
+
+OTHER_LINE_ENDS = re.compile(r"[\r\v\f\x85\u2028\u2029]")
+LINE_END = "\u23ce"
+SUSPECT = re.compile(r"[^\x20-\x7e\n\t\xa1-\xac\xae-\u024f]")
+
+
+def printable(text: str, *, one_line: bool = False) -> str:
+    """The text without terminal escapes, control, invisible and direction characters.
+
+    With `one_line`, the ends of lines become visible marks, so that nobody writes a second line into a log.
+    """
+    text = OTHER_LINE_ENDS.sub("\n", ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n"))
+    if one_line:
+        text = text.replace("\n", LINE_END).replace("\t", " ")
+    return SUSPECT.sub(lambda found: found[0] if _is_shown(found[0]) else "", text)
+
+
+def _is_shown(character: str) -> bool:
+    return character in JOINERS or unicodedata.category(character) not in HIDDEN
+
+
+_TITLE_CHARACTERS = 120
+
+
+def shorten(text: str, limit: int = _TITLE_CHARACTERS) -> str:
+    """The text on one line of at most `limit` characters, without what cannot be printed."""
+    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * limit])
+    line = " ".join(printable.split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """The text on one line of at most `limit` characters, its end if it is longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"…{line[1 - limit :]}"

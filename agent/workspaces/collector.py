@@ -1,0 +1,84 @@
+"""Collects what a run left in its slot: kept where it is safe, and told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from agent.domain.checkout import Identity, Snapshot
+from agent.domain.result import WorkspaceReport
+from agent.git.git import Git, GitError
+from agent.mirrors.mirror import Mirror
+from agent.system.files import remove
+from agent.workspaces.changes import Changes, read_changes
+from agent.workspaces.kept_work import keep
+from agent.workspaces.leftover_work import Leavings, examine
+from agent.workspaces.slot_directory import Slot, Step, no_step
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Collects one slot's leavings into one mirror."""
+
+    git: Git
+    slot: Slot
+    mirror: Mirror
+    snapshot: Snapshot
+    identity: Identity
+    keep: list[str]
+    diff_bytes: int
+    step: Step = no_step
+
+    async def collect(self, run_id: str) -> WorkspaceReport:
+        """What the run changed; whatever the remote has not is kept. Raises WorkspaceError if that cannot be done."""
+        try:
+            leavings = await examine(self.git, self.slot, self.mirror, self.snapshot.commit, self.keep)
+            self.step("examined")
+            return await self._report(leavings, run_id)
+        finally:
+            await asyncio.to_thread(remove, self.slot.work)
+
+    async def _report(self, leavings: Leavings, run_id: str) -> WorkspaceReport:
+        unpushed = await self._unpushed(leavings)
+        ref = None
+        if unpushed or leavings.tree:
+            ref = await keep(self.mirror, leavings, unpushed, self.snapshot, run_id)
+        self.step("kept")
+        identity = self.identity.model_copy(update={"run_id": run_id})
+        known = await asyncio.to_thread(self.slot.known_commits)
+        # by now the mirror has every object, checked: its word is better than that of the agent's own objects
+        changes = await read_changes(self.mirror.git, leavings, set(unpushed), known, identity, self.diff_bytes)
+        if changes.more_files:
+            leavings.notes.append(f"{changes.more_files} more files changed than are listed")
+        return _report(self.snapshot, changes, ref, leavings.notes)
+
+    async def _unpushed(self, leavings: Leavings) -> list[str]:
+        """The commits that the remote, asked now, does not have."""
+        if leavings.commits == [leavings.base]:
+            return []
+        try:
+            await self.mirror.fetch(time.time())
+        except GitError as error:
+            leavings.notes.append(f"what the agent pushed could not be verified: {error}")
+        there = {leavings.base, *self.mirror.refs().names.values(), *self.mirror.refs().peeled.values()}
+        revisions = "\n".join((*leavings.commits, *(f"^{sha}" for sha in there), ""))
+        listing = await leavings.git.run("rev-list", "--ignore-missing", "--stdin", stdin=revisions.encode())
+        return listing.decode().split()
+
+
+def _report(snapshot: Snapshot, changes: Changes, ref: str | None, notes: list[str]) -> WorkspaceReport:
+    return WorkspaceReport(
+        name=snapshot.workspace,
+        ref=snapshot.ref,
+        commit=snapshot.commit,
+        stale=snapshot.stale,
+        stale_reason=snapshot.stale_reason,
+        commits=changes.commits,
+        files_changed=changes.files,
+        diffstat=changes.stat,
+        diff=changes.diff,
+        diff_cut=changes.diff_cut,
+        kept_ref=ref,
+        notes=notes,
+    )

@@ -1,0 +1,78 @@
+"""Repositories inside an agent's checkout: submodules, linked worktrees, clones; and whether it worked in them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+
+from agent.git.git import Git
+from agent.git.git_directory import CORE, GitDir
+from agent.git.untrusted_refs import read_refs, read_tips
+from agent.git.working_tree import changed_paths, gitlinks
+from agent.system.files import remove
+from agent.system.openat import is_directory
+from agent.workspaces.slot_directory import Slot
+
+POINTER_BYTES = 4096
+# Where git keeps those of a checkout, under whatever path the agent saw the checkout at.
+KEPT_BY_CHECKOUT = re.compile(r"(?:^|/)\.git/((?:worktrees|modules)/.+)$")
+
+
+async def look_into(git: Git, slot: Slot, repositories: list[str]) -> dict[str, bool]:
+    """Whether each repository holds work, by its path; those in directories that have tracked files are left out."""
+    if not repositories:
+        return {}
+    links = await gitlinks(git, slot.index)
+    outer = [path for path in repositories if path in links or not await git.run("ls-files", "-z", "--", path, limit=1)]
+    return {path: await _holds_work(git, slot, path, links.get(path)) for path in outer}
+
+
+async def _holds_work(git: Git, slot: Slot, path: str, link: str | None) -> bool:
+    """Its index is the agent's word, and taken: who lies about it only loses work."""
+    tree = slot.checkout / path
+    git_dir = await asyncio.to_thread(_git_dir, slot, tree)
+    if git_dir is None:
+        return True
+    head = (await asyncio.to_thread(read_tips, git_dir)).head
+    is_worktree = git_dir.parent.name == "worktrees"
+    if link is not None and head != link:
+        return True
+    # a linked worktree's commits are in the checkout's own git directory, and read with it
+    if link is None and not is_worktree and head not in await asyncio.to_thread(_remote_tips, git_dir):
+        return True
+    return await _has_changes(git, slot, tree, git_dir)
+
+
+async def _has_changes(git: Git, slot: Slot, tree: Path, git_dir: Path) -> bool:
+    private = slot.directory / "nested"
+    try:
+        GitDir(head="ref: refs/heads/main", alternates=private, config={"core": CORE}).write(private)
+        shutil.copyfile(git_dir / "index", private / "index", follow_symlinks=False)
+        shutil.copystat(git_dir / "index", private / "index", follow_symlinks=False)
+        return bool(await changed_paths(git.at(private, tree, private / "index")))
+    except FileNotFoundError:
+        return True
+    finally:
+        await asyncio.to_thread(remove, private)
+
+
+def _remote_tips(git_dir: Path) -> set[str]:
+    return {sha for name, sha in read_refs(git_dir).items() if name.startswith("refs/remotes/")}
+
+
+def _git_dir(slot: Slot, tree: Path) -> Path | None:
+    """The repository's git directory, if it lies within the checkout."""
+    pointer = tree / ".git"
+    if is_directory(pointer):
+        return pointer
+    if pointer.is_symlink() or not pointer.is_file():
+        return None
+    with pointer.open(errors="replace") as file:
+        target = KEPT_BY_CHECKOUT.search(file.read(POINTER_BYTES).strip())
+    if target is None:
+        return None
+    own = (slot.checkout / ".git").resolve()
+    found = (own / target[1]).resolve()
+    return found if found.is_relative_to(own) and is_directory(found) else None

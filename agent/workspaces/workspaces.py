@@ -1,0 +1,267 @@
+"""Workspaces: which there are, how fresh they are, and a checkout of one for each run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from agent.domain.checkout import Identity, Snapshot
+from agent.domain.errors import WorkspaceError
+from agent.domain.result import WorkspaceReport
+from agent.git.environment import GitEnvironment
+from agent.git.git import GitError
+from agent.git.refs import HEAD, SHA, Target, check_ref, is_unusual
+from agent.mirrors.garbage_collection import tidy
+from agent.mirrors.mirror import Mirror
+from agent.mirrors.registry import Mirrors
+from agent.settings import DEFAULT_WORKSPACE, AgentSettings
+from agent.system.files import explained, remove
+from agent.workspaces.agent_definitions import AgentDefinition, list_agents
+from agent.workspaces.checkout import Preparation
+from agent.workspaces.clone_config import describe_clone
+from agent.workspaces.collector import Collector
+from agent.workspaces.kept_work import Kept, drop_kept, kept_ref, list_kept, restore_kept
+from agent.workspaces.quarantine import drop_set_aside, list_set_aside, put_aside, set_aside
+from agent.workspaces.slot_directory import Slot, Step, no_step
+
+# A remote that failed so lately is not asked again by whoever is content with the last good state.
+RECENT_SECONDS = 30.0
+
+__all__ = ["Identity", "Kept", "Snapshot", "Workspaces"]
+
+
+class Workspaces:
+    """All workspaces of one host; safe to use from any number of runs and processes at once."""
+
+    def __init__(self, settings: AgentSettings, environ: Mapping[str, str] | None = None, step: Step = no_step) -> None:
+        self.settings = settings
+        self._environment = GitEnvironment(settings, os.environ if environ is None else environ)
+        self._mirrors = Mirrors(settings, self._environment)
+        self._step = step
+
+    def names(self) -> list[str]:
+        """The workspaces that a request can name."""
+        return self._mirrors.names()
+
+    async def sync(
+        self, name: str = DEFAULT_WORKSPACE, ref: str | None = None, *, fresh: bool = False, allow_stale: bool = False
+    ) -> Snapshot:
+        """The newest commit of a workspace, or of `ref` in it; one attempt, no older than FETCH_DEBOUNCE_SECONDS.
+
+        With `allow_stale` a remote that is away gives the last good state, unless the workspace is strict.
+        Raises WorkspaceError: not retryable for a workspace or ref that there is not.
+        """
+        config = self._mirrors.config(name)
+        mirror = await self._mirrors.of(name)
+        strict = self.settings.workspace_strict or config.strict
+        now = time.time()
+        named = ref or config.ref
+        wanted = check_ref(named) if named else None
+        not_before = now if fresh else now - self.settings.fetch_debounce_seconds
+        with explained("syncing the workspace"):
+            stale_reason = await self._refresh(mirror, not_before, allow_stale and not strict, fresh)
+        is_own_ref = wanted is None or wanted == (config.ref or _own_branch(mirror))
+        wanted = wanted or _usual_ref(mirror)
+        target = await self._find(name, mirror, wanted, now, ask=stale_reason is None)
+        return Snapshot(
+            workspace=name,
+            ref=wanted,
+            commit=target.commit,
+            branch=target.branch,
+            is_own_ref=is_own_ref,
+            stale=stale_reason is not None,
+            stale_reason=stale_reason,
+            fetched_at=datetime.fromtimestamp(mirror.attempts().good_at, UTC),
+            mirror=mirror.path,
+            remote_path=mirror.remote.path if mirror.remote.is_bare else None,
+        )
+
+    async def prepare(self, slot: Path, snapshot: Snapshot, identity: Identity) -> Path:
+        """The slot's checkout, at the snapshot's commit and with nothing of an earlier run in it.
+
+        What an earlier run left uncollected is collected first. Raises WorkspaceError.
+        """
+        place = Slot(slot)
+        if identity.run_id:
+            kept_ref(identity.run_id)
+        with explained("preparing the checkout"):
+            await self._collect_orphan(place)
+            await (await self._preparation(place, snapshot, identity)).run()
+        return place.checkout
+
+    async def _preparation(self, place: Slot, snapshot: Snapshot, identity: Identity) -> Preparation:
+        return Preparation(
+            git=self._environment.local(),
+            slot=place,
+            mirror=await self._mirrors.of_snapshot(snapshot),
+            config=self._mirrors.config(snapshot.workspace),
+            snapshot=snapshot,
+            identity=self._complete(identity),
+            environment=self._environment.allowed(),
+            step=self._step,
+        )
+
+    async def identify(self, slot: Path, identity: Identity) -> Path:
+        """Give a checkout that was made ready for nobody yet to a run; raises WorkspaceError."""
+        place = Slot(slot)
+        given = place.given()
+        if given is None or given.collected:
+            raise WorkspaceError(f"slot {slot.name} is not ready; prepare it first", retryable=True)
+        identity = self._complete(identity)
+        mirror = await self._mirrors.of_snapshot(given.snapshot)
+        config = self._mirrors.config(given.snapshot.workspace)
+        dot_git = describe_clone(given.snapshot, mirror, config, identity)
+        try:
+            await asyncio.to_thread(dot_git.rewrite_identity, place.checkout)
+        except OSError as error:
+            raise WorkspaceError(f"slot {slot.name} was tampered with ({error})", retryable=True) from error
+        place.give(given.model_copy(update={"identity": identity}))
+        return place.checkout
+
+    async def collect(self, slot: Path, snapshot: Snapshot, run_id: str) -> WorkspaceReport:
+        """What the run in the slot changed; its unpushed work is in refs/agent-runs/<run id> from now on.
+
+        Work that git cannot keep is set aside as it is, and the report's notes say so.
+        """
+        place = Slot(slot)
+        given = place.given()
+        identity = given.identity if given else self._complete(Identity(run_id=run_id))
+        kept_ref(run_id)
+        git = self._environment.local()
+        try:
+            with explained("collecting the run's work"):
+                mirror = await self._mirrors.of_snapshot(snapshot)
+                keep = self._mirrors.keep(snapshot)
+                diff_bytes = self.settings.diff_max_bytes
+                collector = Collector(git, place, mirror, snapshot, identity, keep, diff_bytes, self._step)
+                report = await collector.collect(run_id)
+        except WorkspaceError as error:
+            report = await asyncio.to_thread(set_aside, self.settings.state_dir, place, snapshot, run_id, str(error))
+        if given:
+            place.give(given.model_copy(update={"collected": True}))
+            self._step("collected")
+        return report
+
+    async def agents(self, snapshot: Snapshot) -> list[AgentDefinition]:
+        """The agents that a run from there can be asked of; raises WorkspaceError."""
+        with explained("listing the agents"):
+            return await list_agents((await self._mirrors.of_snapshot(snapshot)).git, snapshot.commit)
+
+    def read_paths(self, snapshot: Snapshot) -> list[Path]:
+        """What an agent must be able to read, and must not be able to write, for its checkout to work."""
+        return [snapshot.mirror / "objects", *([snapshot.remote_path] if snapshot.remote_path else [])]
+
+    async def kept(self) -> list[Kept]:
+        """The unpushed work of earlier runs, newest first."""
+        listings = [await list_kept(mirror) for mirror in await self._mirrors.all()]
+        return sorted((kept for listing in listings for kept in listing), key=lambda kept: kept.kept_at, reverse=True)
+
+    def set_aside(self) -> list[Path]:
+        """The checkouts with work that git could not keep."""
+        return list_set_aside(self.settings.state_dir)
+
+    async def restore(self, run_id: str, target: Path) -> Path:
+        """A new clone at `target` with that run's work; raises WorkspaceError if there is none."""
+        found = [kept for kept in await self.kept() if kept.run_id == run_id]
+        if not found:
+            raise WorkspaceError(f"nothing is kept of run {run_id!r}")
+        (mirror,) = (mirror for mirror in await self._mirrors.all() if mirror.path == found[0].mirror)
+        return await restore_kept(self._environment.local(), found[0], mirror.remote.url, target.absolute())
+
+    async def drop_older_than(self, days: float | None = None) -> list[Kept]:
+        """Forget the work that has been kept for longer, by default for KEPT_WORK_DAYS; what was forgotten."""
+        limit = datetime.now(UTC) - timedelta(days=self.settings.kept_work_days if days is None else days)
+        dropped = []
+        for mirror in await self._mirrors.all():
+            old = [kept for kept in await list_kept(mirror) if kept.kept_at < limit]
+            if old:
+                await drop_kept(mirror, [kept.ref for kept in old])
+            await tidy(mirror, partial(_given, mirror, self.settings.state_dir / "slots"), dropped=bool(old))
+            dropped += old
+        await asyncio.to_thread(drop_set_aside, self.settings.state_dir, limit)
+        return dropped
+
+    async def vacate(self, slot: Path) -> None:
+        """Remove a slot that nobody uses any more, once its uncollected work is kept; raises WorkspaceError."""
+        with explained("vacating the slot"):
+            await self._collect_orphan(Slot(slot))
+            await asyncio.to_thread(remove, slot)
+
+    def _complete(self, identity: Identity) -> Identity:
+        return identity.model_copy(
+            update={
+                "name": identity.name or self.settings.git_author_name,
+                "email": identity.email or self.settings.git_author_email,
+            }
+        )
+
+    async def _refresh(self, mirror: Mirror, not_before: float, allow_stale: bool, fresh: bool) -> str | None:
+        """Fetch; where that fails and an old state will do, why it is old."""
+        attempts = mirror.attempts()
+        recent = time.time() - attempts.tried_at < RECENT_SECONDS and not fresh
+        if allow_stale and recent and attempts.error and attempts.good_at:
+            return str(attempts.failure())
+        try:
+            await mirror.fetch(not_before)
+        except GitError as error:
+            if allow_stale and mirror.attempts().good_at:
+                return str(error)
+            raise
+        return None
+
+    async def _find(self, name: str, mirror: Mirror, ref: str, asked_at: float, *, ask: bool) -> Target:
+        if ask and is_unusual(ref):
+            await mirror.ask(ref)
+        found = await mirror.find(ref)
+        if found is None and ask:
+            await mirror.fetch(asked_at)
+            found = await mirror.find(ref)
+        if found is None and ask and SHA.fullmatch(ref):
+            await mirror.ask(ref)
+            found = await mirror.find(ref)
+        if found is None:
+            branches = list(mirror.refs().branches)
+            known = ", ".join(branches[:20]) + (", …" if len(branches) > 20 else "")
+            raise WorkspaceError(f"ref {ref!r} not found in workspace {name!r}; branches: {known or 'none'}")
+        return found
+
+    async def _collect_orphan(self, slot: Slot) -> None:
+        """A run whose service was killed has not been collected yet."""
+        given = slot.given()
+        unnamed = f"slot-{slot.directory.name}-{int(time.time())}"
+        if slot.is_unclear() and slot.checkout.exists():
+            await asyncio.to_thread(put_aside, self.settings.state_dir, slot, unnamed)
+        if given is not None and not given.collected:
+            await self.collect(slot.directory, given.snapshot, given.identity.run_id or unnamed)
+
+
+def _own_branch(mirror: Mirror) -> str | None:
+    """The branch that the operator's checkout is on, if the remote has it; else the one that its HEAD is on."""
+    refs = mirror.refs()
+    return mirror.remote.branch if mirror.remote.branch in refs.branches else refs.default
+
+
+def _usual_ref(mirror: Mirror) -> str:
+    """The workspace's own branch, or, where the remote's HEAD is on none, its commit."""
+    refs, branch = mirror.refs(), _own_branch(mirror)
+    if branch is not None:
+        return branch
+    if HEAD in refs.names:
+        return refs.names[HEAD]
+    raise WorkspaceError(f"the remote of {mirror.path.stem} has no commit yet; push one")
+
+
+def _given(mirror: Mirror, slots: Path) -> set[str]:
+    """The commits that slots of this mirror were given."""
+    found: set[str] = set()
+    for directory in slots.glob("*"):
+        slot = Slot(directory)
+        if slot.mirror_objects() == str(mirror.objects):
+            given = slot.given()
+            found |= slot.known_commits() | ({given.snapshot.commit} if given else set())
+    return found

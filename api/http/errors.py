@@ -1,0 +1,177 @@
+"""How everything that goes wrong is told to callers: one table, one body.
+
+Every body carries `detail`. Under /v1 it carries OpenAI's error object as well, because OpenAI's clients show nothing
+else of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from agent.domain.errors import AgentBusy, AgentError, DiskFull, RequestRefused
+from agent.system.text import one_line
+from deployments.prefect_client.calls import PrefectUnavailable
+from store.errors import StoreError
+
+EXECUTION_FAILED = "execution failed"
+RETRY_SOON = {"retry-after": "5"}
+RETRY_LATER = {"retry-after": "60"}
+_SHOWN_CHARACTERS = 300
+
+_CODES = {
+    401: "invalid_api_key",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    500: "internal_error",
+    503: "execution_failed",
+}
+
+
+class ApiError(HTTPException):
+    """An answer that is an error.
+
+    `words` begin OpenAI's message, and are all of it where error bodies are the old ones; `extra` stands beside.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        detail: str,
+        *,
+        words: str | None = None,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(status_code, detail, headers)
+        self.words = words
+        self.param = param
+        self.code = code or _CODES.get(status_code)
+        self.extra = extra or {}
+
+    @property
+    def message(self) -> str:
+        """All of it in one line, the words first."""
+        if self.words is None or self.detail.startswith(self.words):
+            return self.detail
+        return f"{self.words}: {self.detail}"
+
+
+class ErrorBodies:
+    """Writes error bodies, the old or the new ones; no exception leaves it without an answer."""
+
+    def __init__(self, *, legacy: bool) -> None:
+        self._legacy = legacy
+
+    def install(self, app: FastAPI) -> None:
+        """Answer everything that the routes of `app` raise and that we know of."""
+        for kind in (HTTPException, RequestValidationError, AgentError, PrefectUnavailable, StoreError):
+            app.add_exception_handler(kind, self._handle)
+
+    async def _handle(self, request: Request, error: Exception) -> JSONResponse:
+        return self.response(request.scope, error)
+
+    def response(self, scope: Scope, error: Exception) -> JSONResponse:
+        """The answer to a request that ended with `error`."""
+        openai = is_openai(scope)
+        if isinstance(error, RequestValidationError) and not openai:
+            return JSONResponse({"detail": jsonable_encoder([_short(one) for one in error.errors()])}, 422)
+        told = explain(error, openai=openai)
+        return JSONResponse(self._body(told, openai=openai), told.status_code, told.headers)
+
+    def told(self, error: Exception, *, openai: bool) -> dict[str, Any]:
+        """The body alone, for an answer that has begun."""
+        return self._body(explain(error, openai=openai), openai=openai)
+
+    def _body(self, error: ApiError, *, openai: bool) -> dict[str, Any]:
+        if not openai:
+            return {"detail": error.detail, **error.extra}
+        full = {
+            "message": error.message,
+            "type": "server_error" if error.status_code >= 500 else "invalid_request_error",
+            "param": error.param,
+            "code": error.code,
+        }
+        bare = error.words or error.detail
+        return {"error": bare if self._legacy else full, "detail": error.detail, **error.extra}
+
+
+def explain(error: Exception, *, openai: bool) -> ApiError:
+    """The answer that an exception stands for."""
+    match error:
+        case ApiError():
+            return error
+        case HTTPException():
+            headers = dict(error.headers) if error.headers else None
+            return ApiError(error.status_code, str(error.detail), headers=headers)
+        case RequestValidationError():
+            return _invalid(error.errors())
+        case RequestRefused():
+            return ApiError(400 if openai else 422, one_line(str(error)))
+        case AgentBusy():
+            return _busy(openai=openai)
+        case DiskFull():
+            return unavailable(str(error), code="disk_full", headers=RETRY_LATER)
+        case AgentError() | PrefectUnavailable() | StoreError():
+            return unavailable(str(error), headers=RETRY_SOON)
+    return ApiError(500, "internal error; the service's log has the reason under this request's x-request-id")
+
+
+def unavailable(cause: str, *, code: str | None = None, headers: dict[str, str]) -> ApiError:
+    """A request that was good, and that we could not serve."""
+    return ApiError(503, one_line(cause), words=EXECUTION_FAILED, code=code, headers=headers)
+
+
+def is_openai(scope: Scope) -> bool:
+    """Whether a path is one that OpenAI's clients call."""
+    path: str = scope.get("path", "")
+    return path == "/v1" or path.startswith("/v1/")
+
+
+def _busy(*, openai: bool) -> ApiError:
+    if openai:
+        return unavailable("agent is busy", code="agent_busy", headers=RETRY_SOON)
+    return ApiError(409, "Agent is busy", headers=RETRY_SOON)
+
+
+def _invalid(errors: Sequence[Any]) -> ApiError:
+    first = errors[0]
+    param = parameter(first["loc"])
+    reason = first.get("ctx", {}).get("error") if first["type"] == "json_invalid" else None
+    message = (f"{first['msg']}: {reason}" if reason else first["msg"])[:_SHOWN_CHARACTERS]
+    return ApiError(400, f"{param}: {message}" if param else message, param=param)
+
+
+def _short(error: dict[str, Any]) -> dict[str, Any]:
+    """The error without whole documents in it: who sent them has them at hand."""
+    match error.get("input"):
+        case dict() | list():
+            return {**error, "input": None}
+        case str() as text:
+            return {**error, "input": text[:_SHOWN_CHARACTERS]}
+    return error
+
+
+def parameter(location: Sequence[int | str]) -> str | None:
+    """`messages[0].content` for pydantic's ("body", "messages", 0, "user", "content"); None for the body itself."""
+    name = ""
+    previous: int | str = ""
+    for part in location[1:]:
+        match part:
+            case int():
+                name += f"[{part}]"
+            case str() if not isinstance(previous, int):
+                name += f".{part}" if name else part
+        # else: the elements of our lists are tagged unions, and pydantic names the tag after the index
+        previous = part
+    return name if name and not name.startswith("[") else None

@@ -1,0 +1,93 @@
+"""JSON objects of callers that we keep, or hand on, without knowing what is in them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue
+
+from agent.system.text import one_line
+
+MAX_DEPTH = 64
+MAX_BYTES = 100_000
+"""Two of them and the rest of a request fit into the 512 KiB that Prefect takes."""
+
+_MAX_INTEGER = 2**63
+
+
+def refuse_unkeepable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """An object that every database and parser on its way gives back as it was."""
+    waiting: list[tuple[JsonValue, int]] = [(value, 1)]
+    while waiting:
+        one, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise ValueError(f"must not be nested deeper than {MAX_DEPTH}")
+        match one:
+            case dict():
+                waiting += [(child, depth + 1) for pair in one.items() for child in pair]
+            case list():
+                waiting += [(child, depth + 1) for child in one]
+            case _:
+                _refuse_scalar(one)
+    if len(json.dumps(value)) > MAX_BYTES:
+        raise ValueError(f"must be at most {MAX_BYTES} bytes as JSON, in ASCII")
+    return value
+
+
+def _refuse_scalar(value: JsonValue) -> None:
+    match value:
+        case str() if "\0" in value:
+            raise ValueError("must not contain a NUL character")
+        case float() if not math.isfinite(value):
+            raise ValueError("must not contain numbers too large for a float")
+        case int() if not -_MAX_INTEGER <= value < _MAX_INTEGER:
+            raise ValueError("must not contain integers of more than 64 bits; send them as strings")
+
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(refuse_unkeepable)]
+
+
+def refuse_unusable(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """A schema that stands for itself: of an object, valid, and without references to elsewhere."""
+    if schema.get("type", "object") != "object":
+        raise ValueError("its type must be object: put other values into a member of one")
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        raise ValueError(one_line(f"not a valid JSON Schema: {error.message}")) from None
+    _refuse_remote_references(schema)
+    return schema
+
+
+def _refuse_remote_references(schema: dict[str, JsonValue]) -> None:
+    # A validator would fetch them: whatever address a caller writes there, from inside our network.
+    waiting: list[JsonValue] = [schema]
+    while waiting:
+        match waiting.pop():
+            case dict() as members:
+                for keyword in ("$ref", "$dynamicRef"):
+                    target = members.get(keyword, "#")
+                    if isinstance(target, str) and not target.startswith("#"):
+                        raise ValueError(f"{keyword} must begin with '#': {one_line(target)}")
+                waiting += members.values()
+            case list() as items:
+                waiting += items
+
+
+AnswerSchema = Annotated[JsonObject, AfterValidator(refuse_unusable)]
+
+
+def refuse_number(value: object) -> object:
+    """What pydantic would take for seconds since 1970, or for milliseconds, whichever looks likelier."""
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return value
+    raise ValueError("must be ISO 8601 with an offset, not a number")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(refuse_number)]

@@ -1,0 +1,59 @@
+"""One job for one Idempotency-Key, however often it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import UUID
+
+from starlette.requests import Request
+
+from api.http.authentication import bearer_token
+from api.http.dependencies import Door
+from api.http.errors import RETRY_SOON, ApiError, unavailable
+from api.jobs.request import JobRequest
+
+_POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 10.0
+
+Submit = Callable[[str | None], Awaitable[UUID]]
+"""Queues the job; a run that Prefect knows by the same key already is given instead of another one."""
+
+
+async def submit_once(door: Door, request: Request, asked: JobRequest, submit: Submit) -> UUID:
+    """The run that the request's key stands for, queued if there is none; without a key, always a new one.
+
+    Raises ApiError 409 for a key that came with another body within a day.
+    """
+    key = request.headers.get("idempotency-key", "").strip()
+    if not key:
+        return await submit(None)
+    scope = f"execute {sha256(bearer_token(request.scope)).hexdigest()}"
+    body_hash = sha256(asked.model_dump_json().encode()).hexdigest()
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        claim = await door.host.store.idempotency.claim(scope, key, body_hash)
+        if claim.body_hash != body_hash:
+            raise ApiError(409, "this Idempotency-Key was used with another body", code="idempotency_key_reused")
+        if claim.run_id is not None:
+            return claim.run_id
+        if claim.fresh:
+            return await _submit(door, scope, key, body_hash, submit)
+        await asyncio.sleep(_POLL_SECONDS)
+    raise unavailable("another request with this Idempotency-Key is still being accepted", headers=RETRY_SOON)
+
+
+async def _submit(door: Door, scope: str, key: str, body_hash: str, submit: Submit) -> UUID:
+    idempotency = door.host.store.idempotency
+    # Where Prefect did not answer in time it may have the run all the same: asked again, it finds it by this.
+    prefect_key = sha256(f"{scope} {key} {body_hash} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
+    try:
+        run_id = await submit(f"execute {prefect_key}")
+    except BaseException:
+        await idempotency.release(scope, key)
+        raise
+    await idempotency.settle(scope, key, run_id)
+    return run_id

@@ -1,0 +1,122 @@
+"""Jobs: agents that work in the background, asked for here and looked up later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from prefect.client.schemas.objects import FlowRun
+from pydantic import BaseModel
+
+from api.http.dependencies import Door, TheDoor
+from api.http.errors import ApiError
+from api.http.json_body import JsonRoute
+from api.http.openapi import answers
+from api.jobs.idempotency import submit_once
+from api.jobs.models import Job, describe_job, flow_run_url
+from api.jobs.request import JobRequest, check_maxima, check_workspace
+from api.jobs.status import is_final
+from deployments.host.run_metadata import TRIGGER
+from store.errors import InputMissing
+from tasks.agent_run.stored_input import StoredInput
+
+TAG = f"{TRIGGER}execute"
+
+Wait = Annotated[float, Query(ge=0, le=300, description="Answer only once it is over, or after so many seconds.")]
+
+_FIRST_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
+
+router = APIRouter(tags=["jobs"], route_class=JsonRoute)
+
+
+class Accepted(BaseModel):
+    """A job that waits, or is at work already."""
+
+    job_id: str
+    status: Literal["running"] = "running"
+    flow_run_url: str | None
+
+
+@router.post("/execute", status_code=202, responses=answers(401, 409, 413, 429, 503))
+async def execute(asked: JobRequest, door: TheDoor, request: Request, response: Response) -> Accepted:
+    """Queue a run of an agent; `GET /jobs/{job_id}` tells what becomes of it.
+
+    With an `Idempotency-Key` the same request gives the same job, for a day.
+    """
+    check_maxima(asked, door.host.runtime.settings)
+    check_workspace(asked, door.host.runtime.settings)
+
+    async def submit(key: str | None) -> UUID:
+        tags = [TAG, *asked.tags]
+        async with door.admission.admit():
+            return await door.host.submit(
+                asked.agent_request(), tags=tags, priority=asked.priority, run_at=asked.run_at, key=key
+            )
+
+    run_id = await submit_once(door, request, asked, submit)
+    response.headers["x-flow-run-id"] = str(run_id)
+    return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
+
+
+@router.get("/jobs/{job_id}", responses=answers(401, 404, 503), response_model_exclude_unset=True)
+async def read_job(job_id: str, door: TheDoor, response: Response, wait: Wait = 0) -> Job:
+    """What is known of a job; once its `status` is not `running` any more, all of it."""
+    job = await wait_for_job(door, job_id, wait)
+    response.headers["x-flow-run-id"] = job.job_id
+    return job
+
+
+async def find_job(door: Door, job_id: str) -> Job:
+    """The job of that id, as it is now; raises ApiError 404."""
+    flow_run = await look_up(door, job_id)
+    # Read in this order: an outcome is kept before its run's state becomes final.
+    outcome = await door.host.find_outcome(flow_run.id) if is_final(flow_run.state) else None
+    return describe_job(flow_run, await whole_request(door, flow_run.parameters), outcome)
+
+
+async def wait_for_job(door: Door, job_id: str, seconds: float) -> Job:
+    """The job once it is over, or after `seconds`; raises ApiError 404."""
+    deadline = time.monotonic() + seconds
+    pause_seconds = _FIRST_LOOK_SECONDS
+    while (left := deadline - time.monotonic()) > 0 and not is_final((await look_up(door, job_id)).state):
+        await asyncio.sleep(min(pause_seconds, left))
+        pause_seconds = min(pause_seconds * 1.3, _LOOK_SECONDS)
+    return await find_job(door, job_id)
+
+
+async def look_up(door: Door, job_id: str) -> FlowRun:
+    """The flow run that the job is; raises ApiError 404."""
+    flow_run = await door.host.find_run(_uuid(job_id))
+    if flow_run is None:
+        raise _not_found()
+    return flow_run
+
+
+async def whole_request(door: Door, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The run's parameter, with a prompt that was too large for Prefect put back."""
+    request = parameters.get("request")
+    if not isinstance(request, dict):
+        return {}
+    input_id = request.get("input_id")
+    if input_id is None:
+        return request
+    try:
+        kept = StoredInput.model_validate_json(await door.host.store.inputs.load(str(input_id)))
+    except InputMissing:
+        return request
+    return {**request, "prompt": kept.content} if isinstance(kept.content, str) else request
+
+
+def _uuid(job_id: str) -> UUID:
+    try:
+        return UUID(job_id)
+    except ValueError:
+        raise _not_found() from None
+
+
+def _not_found() -> ApiError:
+    return ApiError(404, "Job not found")

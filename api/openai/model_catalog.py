@@ -1,0 +1,71 @@
+"""The ids that chat callers may ask for as a `model`: models, and agents where a setting exposes them."""
+
+from __future__ import annotations
+
+from agent.claude.process_spec import Mold
+from agent.domain.request import AgentRequest
+from agent.domain.values import Frozen
+from api.http.errors import ApiError
+from api.settings import ApiSettings
+
+
+class Chosen(Frozen):
+    """Who answers; without a model the agent's own file decides."""
+
+    agent: str
+    model: str | None
+
+
+class Catalogue:
+    """Every id with what it stands for; a model's name means the model, even if an agent is called so."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self._default = settings.default_model
+        models = sorted({*settings.supported_models, settings.default_model})
+        agents = settings.openai_compat_agents
+        self._ids = {
+            **{f"{agent}/{model}": Chosen(agent=agent, model=model) for agent in agents for model in models},
+            **{agent: Chosen(agent=agent, model=None) for agent in agents},
+            **{model: Chosen(agent=settings.openai_compat_agent, model=model) for model in models},
+        }
+
+    @property
+    def ids(self) -> list[str]:
+        """All of them, sorted."""
+        return sorted(self._ids)
+
+    def name(self, asked: str | None) -> str:
+        """The id that an answer carries: the one asked for, or the default."""
+        return self._default if asked is None else asked
+
+    def choose(self, asked: str | None) -> Chosen:
+        """What an id stands for; raises ApiError for one that is not listed."""
+        name = self.name(asked)
+        if name not in self._ids:
+            raise self._unsupported(name, 400)
+        return self._ids[name]
+
+    def check(self, name: str) -> None:
+        """Raises ApiError, as of something that is not there, for an id that is not listed."""
+        if name not in self._ids:
+            raise self._unsupported(name, 404)
+
+    def _unsupported(self, name: str, status_code: int) -> ApiError:
+        return ApiError(
+            status_code,
+            f"unsupported model: {name[:100]!r}; supported are {', '.join(self.ids)}",
+            words="unsupported model",
+            param="model",
+            code="model_not_found",
+            extra={"supported": self.ids},
+        )
+
+
+JOB_MOLD = Mold.of(AgentRequest(prompt="any", agent="any"))
+"""A job with the limits that hold for whoever names none."""
+
+
+def chat_mold(settings: ApiSettings) -> Mold:
+    """A chat completion of a caller who chooses nothing."""
+    chosen = Catalogue(settings).choose(None)
+    return Mold(agent=chosen.agent, model=chosen.model, max_budget_usd=settings.openai_compat_budget_usd)

@@ -1,0 +1,262 @@
+"""OpenAI's shapes of a chat completion, as far as we serve them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue, StrictBool, StrictInt, field_validator, model_validator
+
+from agent.domain.values import Frozen, Text
+from api.http.field_types import AnswerSchema, JsonObject
+from api.openai.data_url import DOCUMENTS, IMAGES, DataUrl, is_remote, read_data_url
+
+
+class TextPart(Frozen):
+    """Some text."""
+
+    type: Literal["text"]
+    text: Text
+
+
+class RefusalPart(Frozen):
+    """What an assistant said instead of an answer."""
+
+    type: Literal["refusal"]
+    refusal: Text
+
+
+class ImageUrl(Frozen):
+    """An image, in the URL itself or elsewhere."""
+
+    url: Text = Field(
+        description="data:image/png;base64,… (or jpeg, gif, webp); https:… where FETCH_IMAGE_URLS is set."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_image(cls, url: str) -> str:
+        if not is_remote(url):
+            read_data_url(url, IMAGES)
+        return url
+
+    @property
+    def data(self) -> DataUrl | None:
+        """What is in it; None for an image elsewhere."""
+        return None if is_remote(self.url) else read_data_url(self.url, IMAGES)
+
+
+class ImagePart(Frozen):
+    """An image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class File(Frozen):
+    """A document, in the request itself."""
+
+    file_data: str = Field(description="data:application/pdf;base64,…")
+    filename: Annotated[Text, Field(max_length=255)] | None = None
+
+    @field_validator("file_data")
+    @classmethod
+    def _is_document(cls, url: str) -> str:
+        read_data_url(url, DOCUMENTS)
+        return url
+
+    @property
+    def data(self) -> DataUrl:
+        """What is in it."""
+        return read_data_url(self.file_data, DOCUMENTS)
+
+
+class FilePart(Frozen):
+    """A document."""
+
+    type: Literal["file"]
+    file: File
+
+
+def as_parts(content: object) -> object:
+    """Content in the form of parts; a string is one text."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if isinstance(content, list):
+        return content
+    raise ValueError("must be a string or a list of parts")
+
+
+UserPart = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
+AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
+
+Texts = Annotated[list[TextPart], BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart])]
+UserContent = Annotated[list[UserPart], BeforeValidator(as_parts, json_schema_input_type=str | list[UserPart])]
+AssistantContent = Annotated[
+    list[AssistantPart], BeforeValidator(as_parts, json_schema_input_type=str | list[AssistantPart])
+]
+
+
+class SystemMessage(Frozen):
+    """Instructions."""
+
+    role: Literal["system", "developer"]
+    content: Texts
+
+
+class UserMessage(Frozen):
+    """What is asked."""
+
+    role: Literal["user"]
+    content: UserContent
+    name: Text | None = None
+
+
+class AssistantMessage(Frozen):
+    """What was answered."""
+
+    role: Literal["assistant"]
+    content: AssistantContent | None = None
+    refusal: Text | None = None
+    tool_calls: list[dict[str, JsonValue]] | None = None
+
+
+class ToolMessage(Frozen):
+    """What a tool gave the assistant."""
+
+    role: Literal["tool", "function"]
+    content: Texts
+    tool_call_id: Text | None = None
+    name: Text | None = None
+
+
+Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+class NamedSchema(Frozen):
+    """The form of an answer."""
+
+    name: str | None = None
+    schema_: AnswerSchema = Field(alias="schema")
+
+
+class ResponseFormat(Frozen):
+    """What form an answer has: any text, any JSON object, or JSON that follows a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
+
+    @model_validator(mode="after")
+    def _has_its_schema(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema is missing")
+        return self
+
+
+class StreamOptions(Frozen):
+    """What a stream carries besides the answer."""
+
+    include_usage: StrictBool | None = Field(default=None, description="A last chunk without choices tells the usage.")
+
+
+class ChatCompletionRequest(Frozen):
+    """A chat completion that is asked for; members not listed here are ignored."""
+
+    messages: list[Message] = Field(min_length=1, examples=[[{"role": "user", "content": "Which mails are urgent?"}]])
+    model: str | None = Field(default=None, description="One of `GET /v1/models`.")
+    stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+    include_reasoning: StrictBool | None = Field(
+        default=None, description="Ours: thinking and tool steps come as `reasoning_content`; unset: a setting decides."
+    )
+    metadata: JsonObject | None = Field(
+        default=None, description="Goes onto the run; `max_budget_usd` and `timeout_seconds` in it lower the limits."
+    )
+    user: JsonValue = Field(default=None, description="A string goes onto the run as a tag; else ignored.")
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    n: StrictInt | None = Field(default=None, ge=1, description="1; more is refused.")
+    logprobs: StrictBool | None = Field(default=None, description="Refused.")
+    top_logprobs: StrictInt | None = Field(default=None, ge=0, description="Refused.")
+    audio: JsonValue = Field(default=None, description="Refused.")
+    modalities: list[str] | None = Field(default=None, description="Text; more is refused.")
+    tool_choice: JsonValue = Field(default=None, description="auto, none; a forced call is refused.")
+    function_call: JsonValue = Field(default=None, description="auto, none; a forced call is refused.")
+    stop: str | list[str] | None = Field(default=None, description="Refused.")
+
+
+class CompletionMessage(Frozen):
+    """The answer."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ReasonedMessage(CompletionMessage):
+    """The answer, with what led to it."""
+
+    reasoning_content: str
+
+
+class Choice(Frozen):
+    """One answer; there is never another."""
+
+    index: int = 0
+    message: CompletionMessage | ReasonedMessage
+    logprobs: None = None
+    finish_reason: Literal["stop"] = "stop"
+
+
+class PromptTokensDetails(Frozen):
+    """Of the tokens read."""
+
+    cached_tokens: int
+
+
+class CompletionUsage(Frozen):
+    """The tokens of all model calls of the run."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class ChatCompletion(Frozen):
+    """A chat completion."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int = Field(description="Seconds since 1970.")
+    model: str
+    choices: list[Choice]
+    usage: CompletionUsage
+
+
+class Delta(Frozen):
+    """Some more of the answer; members that add nothing are left out."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    refusal: None = None
+    reasoning_content: str | None = None
+
+
+class ChunkChoice(Frozen):
+    """Some more of the one answer."""
+
+    index: int = 0
+    delta: Delta
+    logprobs: None = None
+    finish_reason: Literal["stop"] | None = None
+
+
+class ChatCompletionChunk(Frozen):
+    """A piece of a chat completion that is streamed; the last one with a choice has the finish reason."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: CompletionUsage | None = None

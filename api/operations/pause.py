@@ -1,0 +1,43 @@
+"""The kill switch: one call, and no agent starts any more."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field, StrictBool
+
+from api.http.dependencies import TheDoor
+from api.http.json_body import JsonRoute
+from api.http.openapi import answers
+
+router = APIRouter(tags=["switch"], route_class=JsonRoute)
+
+
+class Pausing(BaseModel):
+    """How much is to stop."""
+
+    cancel: StrictBool = Field(default=False, description="Also end what is at work; what waits goes on waiting.")
+
+
+class Switched(BaseModel):
+    """What is paused since."""
+
+    paused: list[str] = Field(description="Work pools; `agents` among them: no agent starts.")
+    cancelled: int = Field(default=0, description="How many runs were told to end.")
+
+
+@router.post("/pause", responses=answers(401, 413, 503))
+async def pause(door: TheDoor, asked: Pausing | None = None) -> Switched:
+    """Start no agent any more, on any host, whoever asks, until `POST /resume`; jobs may still be queued."""
+    switch = door.host.switch
+    await switch.pause()
+    cancelled = 0
+    if asked is not None and asked.cancel:
+        cancelled = await switch.cancel_runs() + door.host.cancel_inline()
+    return Switched(paused=sorted(switch.paused), cancelled=cancelled)
+
+
+@router.post("/resume", responses=answers(401, 503))
+async def resume(door: TheDoor) -> Switched:
+    """Start agents again; of what each schedule has missed meanwhile, one run is made up for."""
+    await door.host.switch.resume()
+    return Switched(paused=sorted(door.host.switch.paused))

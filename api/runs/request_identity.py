@@ -1,0 +1,58 @@
+"""Which logical request an HTTP request is: by its own word, never by a likeness."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from starlette.requests import Request
+
+from api.http.authentication import bearer_token
+from api.openai.run_limits import HEADERS
+
+_ANSWER_ONLY = ("stream", "stream_options", "include_reasoning")
+"""Members that change how an answer is told, and not what is done for it."""
+
+
+@dataclass(frozen=True)
+class RequestIdentity:
+    """What makes several HTTP requests one.
+
+    A `key` is the caller's word for it; `meaning` is what it stands for. A `retry_count` is that of a client which
+    counts its attempts; they are one if their `bytes` are the same.
+    """
+
+    scope: str
+    key: str | None
+    meaning: str
+    retry_count: int | None
+    bytes: str
+
+
+async def identify(request: Request) -> RequestIdentity:
+    """The identity of a request whose body is a JSON object."""
+    key = request.headers.get("idempotency-key", "").strip() or None
+    retry_count = _count(request.headers.get("x-stainless-retry-count"))
+    levers = {name: request.headers.getlist(name) for name in HEADERS}
+    return RequestIdentity(
+        scope=f"chat {sha256(bearer_token(request.scope)).hexdigest()}",
+        key=key,
+        meaning=_digest(levers, _meaning(await request.json())) if key is not None else "",
+        retry_count=retry_count,
+        bytes=_digest(levers, await request.body()) if retry_count is not None else "",
+    )
+
+
+def _meaning(body: dict[str, Any]) -> bytes:
+    meaning = {name: value for name, value in body.items() if name not in _ANSWER_ONLY}
+    return json.dumps(meaning, sort_keys=True).encode()
+
+
+def _digest(levers: dict[str, list[str]], content: bytes) -> str:
+    return sha256(json.dumps(levers).encode() + content).hexdigest()
+
+
+def _count(header: str | None) -> int | None:
+    return int(header) if header and header.isascii() and header.isdigit() and len(header) < 10 else None

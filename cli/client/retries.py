@@ -1,0 +1,41 @@
+"""Asks the service again while it is away for a moment, or what it stands on is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx
+
+from cli.client.service import ServiceRefused
+
+AWAY_SECONDS = 300.0
+PASSING = frozenset({502, 503, 504})
+
+_PAUSE_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+def insist(ask: Callable[[], T], tell: Callable[[str], None] = lambda trouble: None) -> T:
+    """What `ask` gives at last; `tell` is told why it does not yet. Raises what it raised, after five minutes."""
+    until = time.monotonic() + AWAY_SECONDS
+    while True:
+        try:
+            return ask()
+        except (httpx.TransportError, ServiceRefused) as error:
+            if not is_passing(error) or time.monotonic() > until:
+                raise
+            tell(trouble_of(error))
+        time.sleep(_PAUSE_SECONDS)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same question may be answered a little later."""
+    return not isinstance(error, ServiceRefused) or error.status_code in PASSING
+
+
+def trouble_of(error: Exception) -> str:
+    """Why there was no answer, in a few words."""
+    return str(error) if isinstance(error, ServiceRefused) else f"no answer ({type(error).__name__})"

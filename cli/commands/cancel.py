@@ -1,0 +1,54 @@
+"""`agent-service cancel`: ends jobs, and waits until nothing of them is left."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import httpx
+import typer
+
+from agent.system.text import printable
+from cli.client.completion import complete_running_job
+from cli.client.job_ids import whole_id
+from cli.client.service import ServiceRefused, reach_service
+from cli.display.job_result import print_json
+
+HELP = (
+    "End jobs, whether they wait or are at work, and wait until nothing of them runs any more.\n\n"
+    "A job that is over stays as it is. Exits with 0 once all are over, 4 if the service is not there or refuses."
+)
+
+_LOOK_SECONDS = 0.2
+_PATIENCE_SECONDS = 60.0
+
+
+def cancel(
+    jobs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB...", help="Their ids, or the beginnings of them.", autocompletion=complete_running_job
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the jobs as a JSON list.")] = False,
+) -> None:
+    """End jobs; HELP is what its user reads."""
+    with reach_service() as service:
+        asked = [whole_id(service, job) for job in jobs]
+        told = [service.post(f"/jobs/{job_id}/cancel").json() for job_id in asked]
+        ended = [_ended(service, job) for job in told]
+    if as_json:
+        print_json(ended)
+        return
+    for job in ended:
+        print(f"{job['state']}: {printable(job.get('error') or job['status'], one_line=True)}")
+
+
+def _ended(service: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while job["status"] == "running":
+        if time.monotonic() > deadline:
+            raise ServiceRefused(f"the job {job['job_id']} was told to end, and still runs")
+        time.sleep(_LOOK_SECONDS)
+        job = service.get(f"/jobs/{job['job_id']}").json()
+    return job

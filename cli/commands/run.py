@@ -1,0 +1,130 @@
+"""`agent-service run`: one agent, from the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import httpx
+import typer
+
+from agent.domain.request import Effort, OnCrash
+from cli.client.completion import complete_agent, complete_workspace
+from cli.client.service import reach_service
+from cli.commands.follow_job import Attendance
+from cli.commands.interrupt import Cancelling, held_signals
+from cli.display.job_result import print_json, show_beginning
+
+HELP = (
+    "Have the running service run an agent; show what it does, and print its answer.\n\n"
+    "Steps go to stderr, the answer alone to stdout. On a terminal a line below tells time, turns, tokens and, at the "
+    "end, dollars. A line to the service that breaks is taken up again.\n\n"
+    "Ctrl-C asks the service to cancel the job and waits for its end; a second Ctrl-C leaves at once."
+)
+
+
+def run(
+    agent: Annotated[
+        str, typer.Argument(help="The agent's name, or the path of its definition.", autocompletion=complete_agent)
+    ],
+    prompt: Annotated[str, typer.Argument(help="What it is to do; `-` reads it from stdin.")],
+    budget: Annotated[float, typer.Option(help="The most it may cost, in US dollars.")] = 5.0,
+    timeout: Annotated[int, typer.Option(help="How long the agent may work, in seconds.")] = 2700,
+    model: Annotated[str | None, typer.Option(help="Instead of the model that the agent's own file names.")] = None,
+    effort: Annotated[Effort | None, typer.Option(help="How hard the model thinks.")] = None,
+    max_turns: Annotated[int | None, typer.Option(help="The most turns it may take.")] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="A file with a JSON Schema that the answer must satisfy.", dir_okay=False)
+    ] = None,
+    workspace: Annotated[
+        str, typer.Option(help="The name of a configured workspace.", autocompletion=complete_workspace)
+    ] = "default",
+    ref: Annotated[str | None, typer.Option(help="A branch, tag or commit instead of the workspace's own.")] = None,
+    strict_workspace: Annotated[
+        bool, typer.Option("--strict-workspace", help="Fail if the workspace's remote is away.")
+    ] = False,
+    on_crash: Annotated[
+        OnCrash, typer.Option(help="When its host dies or stops: the job fails, or its agent carries on.")
+    ] = "fail",
+    priority: Annotated[Literal["high", "default", "low"], typer.Option(help="Which queue it waits in.")] = "default",
+    at: Annotated[str | None, typer.Option(help="Not before that moment: ISO 8601. Use it with --detach.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag of the run; may be said several times.")] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE, echoed in the job; may be said several times.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="An Idempotency-Key: the same one gives the same job for a day.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the job's id and leave.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the finished job as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no steps.")] = False,
+) -> None:
+    """Run an agent; HELP is what its user reads."""
+    body = {
+        "agent": agent,
+        "prompt": sys.stdin.read() if prompt == "-" else prompt,
+        "max_budget_usd": budget,
+        "timeout_seconds": timeout,
+        "model": model,
+        "effort": effort,
+        "max_turns": max_turns,
+        "json_schema": _read_schema(schema),
+        "workspace": workspace,
+        "ref": ref,
+        "strict_workspace": strict_workspace,
+        "on_crash": on_crash,
+        "priority": priority,
+        "run_at": _moment(at),
+        "tags": tag or [],
+        "metadata": _read_pairs(metadata) if metadata else None,
+    }
+    with reach_service() as service, held_signals() as release:
+        job = _submit(service, body, key or str(uuid4()))
+        if detach:
+            print_json(job) if as_json else print(job["job_id"])
+            return
+        if not quiet:
+            show_beginning(job)
+        attendance = Attendance(service, job["job_id"], budget_usd=budget, as_json=as_json, quiet=quiet)
+        status = attendance.stay(Cancelling(service, job["job_id"]), ready=release)
+    raise typer.Exit(status)
+
+
+def _submit(service: httpx.Client, body: dict[str, Any], key: str) -> dict[str, Any]:
+    """Queue the job, once, also where the line breaks before the answer."""
+    headers = {"Idempotency-Key": key}
+    try:
+        answer = service.post("/execute", json=body, headers=headers)
+    except (httpx.ReadError, httpx.RemoteProtocolError):
+        answer = service.post("/execute", json=body, headers=headers)
+    job: dict[str, Any] = answer.json()
+    return job
+
+
+def _read_schema(path: Path | None) -> Any:
+    if path is None:
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{path} cannot be read as JSON: {error}", param_hint="--schema") from None
+
+
+def _read_pairs(pairs: list[str]) -> dict[str, str]:
+    wrong = next((pair for pair in pairs if "=" not in pair), None)
+    if wrong is not None:
+        raise typer.BadParameter(f"{wrong!r} is not KEY=VALUE", param_hint="--metadata")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _moment(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat()
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not ISO 8601", param_hint="--at") from None

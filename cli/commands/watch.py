@@ -1,0 +1,43 @@
+"""`agent-service watch`: any job, as `run` shows the one that it started."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.client.completion import complete_job
+from cli.client.job_ids import newest_id, whole_id
+from cli.client.service import reach_service
+from cli.commands.follow_job import Attendance
+from cli.display.job_result import show_beginning
+from cli.display.job_view import View
+
+HELP = (
+    "Show what a job does, from its beginning, and print its answer.\n\n"
+    "It shows a job that is over as well. Ctrl-C stops looking; the job goes on."
+)
+
+
+def watch(
+    job: Annotated[
+        str | None,
+        typer.Argument(help="The job's id, or its beginning; unset: the newest.", autocompletion=complete_job),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the finished job as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no steps.")] = False,
+) -> None:
+    """Watch a job; HELP is what its user reads."""
+    with reach_service() as service:
+        job_id = whole_id(service, job) if job else newest_id(service)
+        found = service.get(f"/jobs/{job_id}").json()
+        if not quiet:
+            show_beginning(found)
+        attendance = Attendance(service, job_id, budget_usd=None, as_json=as_json, quiet=quiet)
+        status = attendance.stay(_leave)
+    raise typer.Exit(status)
+
+
+def _leave(view: View) -> bool:
+    view.note("not looking any more; the job goes on")
+    return False

@@ -1,0 +1,79 @@
+"""The API: its token, and whether its port is free, ours, or somebody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from cli.client.service import bearer
+from cli.doctor.context import World
+from cli.doctor.finding import Finding, broken, ok, warning
+from cli.doctor.ports import is_free, is_loopback, listener
+from deployments.standalone.prefect_environment import http_origin
+
+PATIENCE_SECONDS = 4.0
+SHORTEST = 16
+NEW_TOKEN = "export API_BEARER_TOKEN=$(openssl rand -hex 32)"
+
+
+async def check_token(world: World) -> list[Finding]:
+    """It is set, and nobody guesses it."""
+    token = world.token
+    if not token:
+        return [broken("token", "API_BEARER_TOKEN is not set: the API lets nobody in", NEW_TOKEN)]
+    if len(token) >= SHORTEST and len(set(token)) >= SHORTEST // 2:
+        return [ok("token", "API_BEARER_TOKEN is set")]
+    what = "API_BEARER_TOKEN can be guessed"
+    if is_loopback(world.api.api_host):
+        return [warning("token", what, NEW_TOKEN)]
+    return [broken("token", f"{what}, and API_HOST={world.api.api_host} is open to others", NEW_TOKEN)]
+
+
+async def check_api(world: World) -> list[Finding]:
+    """The port is free, or has the service that this token opens."""
+    host, port = world.api.api_host, world.api.api_port
+    url = http_origin(host, port)
+    try:
+        if is_free(host, port):
+            return [ok("api", f"{host}:{port} is free; `agent-service up` starts the service there")]
+    except OSError as error:
+        text = f"nothing can listen on {host}:{port}: {error.strerror}"
+        return [broken("api", text, "correct API_HOST and API_PORT")]
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+            health = _health(await client.get("/health"))
+            if health is not None:
+                return [await _ours(client, world, url, health)]
+    except httpx.HTTPError:
+        pass
+    mend = f"end that, or move ours: export API_PORT={port + 1}"
+    return [broken("api", f"{host}:{port} is taken by {listener(port)}", mend)]
+
+
+def _health(answer: httpx.Response) -> dict[str, Any] | None:
+    """What our service says of itself; None: it is another one."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) and {"busy", "capacity"} <= said.keys() else None
+
+
+async def _ours(client: httpx.AsyncClient, world: World, url: str, health: dict[str, Any]) -> Finding:
+    if world.token and (await client.get("/v1/models", headers=bearer(world.api))).status_code == 401:
+        mend = f"use the token that it was started with, or another port: export API_PORT={world.api.api_port + 1}"
+        return broken("api", f"the service at {url} does not know this API_BEARER_TOKEN", mend)
+    ready = (await client.get("/ready")).json()
+    if ready.get("status") != "ready":
+        return warning("api", f"the service at {url} runs, and is not ready: {ready.get('detail')}", "look at its log")
+    if health.get("paused"):
+        return warning("api", f"the service at {url} runs, and agents are paused", "agent-service resume")
+    if health.get("held"):
+        held = health["held"]
+        text = f"the service at {url} starts no agent until {held['until']}: {held['reason']}"
+        return warning("api", text, "wait, or give it another credential and start it again")
+    if health.get("disk"):
+        return warning("api", f"the service at {url} takes no work: too little room is left", "df -h, and free some")
+    capacity = health["capacity"]
+    return ok("api", f"the service runs at {url}: {capacity['free']} of {capacity['agents']} agents are free")

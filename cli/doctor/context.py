@@ -1,0 +1,82 @@
+"""All that checks look at: the settings, as the service reads them, and its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from agent.redaction.known_values import known_secrets
+from agent.redaction.redactor import Redactor
+from agent.settings import AgentSettings
+from api.settings import ApiSettings
+from deployments.settings import HostSettings, read_environment
+from deployments.standalone.prefect_environment import prefect_home
+from store.settings import StoreSettings
+
+UNSET = ""
+
+
+@dataclass(frozen=True)
+class World:
+    """The service's own world, as far as this process shares it."""
+
+    agent: AgentSettings
+    api: ApiSettings
+    host: HostSettings
+    store: StoreSettings
+    environ: Mapping[str, str]
+
+    @property
+    def token(self) -> str:
+        """What callers of the API send."""
+        return self.api.api_bearer_token.get_secret_value() if self.api.api_bearer_token else UNSET
+
+    @property
+    def prefect_url(self) -> str | None:
+        """The Prefect server that the operator has; None: `up` starts one, with a password of its own."""
+        return self.environ.get("PREFECT_API_URL") or None
+
+    @property
+    def prefect_password(self) -> str:
+        """What that server asks for, `user:password`, if it is known here."""
+        if self.prefect_url is not None:
+            return self.environ.get("PREFECT_API_AUTH_STRING", UNSET)
+        try:
+            return (prefect_home(self.agent.state_dir) / "auth-string").read_text().strip()
+        except OSError:
+            return UNSET
+
+    @property
+    def home(self) -> Path:
+        """The service's home directory."""
+        return Path(self.environ.get("HOME") or Path.home())
+
+    def redactor(self) -> Redactor:
+        """Takes every secret that is known here out of a text."""
+        secrets = [*known_secrets(self.agent, self.environ), self.token, self.prefect_password]
+        headers = self.host.traces_headers.get_secret_value() if self.host.traces_headers else UNSET
+        secrets += [headers, *(pair.partition("=")[2] for pair in headers.split(","))]
+        secrets += [self.prefect_password.partition(":")[2], _password(self.store.database_url)]
+        return Redactor(filter(None, secrets))
+
+
+def read_world(environ: Mapping[str, str]) -> World:
+    """The world of a service that is started here; raises SettingsError."""
+    return World(
+        agent=read_environment(AgentSettings),
+        api=read_environment(ApiSettings),
+        host=read_environment(HostSettings),
+        store=read_environment(StoreSettings),
+        environ=environ,
+    )
+
+
+def _password(database_url: str | None) -> str:
+    try:
+        return make_url(database_url).password or UNSET if database_url else UNSET
+    except (ArgumentError, ValueError):
+        return UNSET

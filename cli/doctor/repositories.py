@@ -1,0 +1,86 @@
+"""git, and whether each workspace's remote answers, asked as the service itself asks."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from pathlib import Path
+
+from agent.domain.errors import AgentError, NotConfigured
+from agent.git.environment import GitEnvironment
+from agent.git.git import GitError
+from agent.git.remote import find_remote
+from agent.mirrors.registry import USUAL_PLACE
+from agent.redaction.redactor import redact
+from agent.settings import DEFAULT_WORKSPACE, WorkspaceConfig
+from agent.system.commands import Bound
+from cli.doctor.context import World
+from cli.doctor.finding import Finding, broken, ok, warning
+
+REMOTE_SECONDS = 8.0
+COMMIT = re.compile(r"[0-9a-f]{7,40}")
+"""A remote lists the tips alone; any other commit can be asked for."""
+
+
+async def check_repositories(world: World) -> list[Finding]:
+    """All workspaces at once."""
+    with tempfile.TemporaryDirectory() as scratch:  # what git is told is written down, and not where the service's is
+        settings = world.agent.model_copy(update={"state_dir": Path(scratch)})
+        environment = GitEnvironment(settings, world.environ)
+        try:
+            version = (await environment.local().text("version")).removeprefix("git version ")
+        except NotConfigured as error:
+            return [broken("git", *_parted(str(error)))]
+        names = settings.workspace_names
+        found = await asyncio.gather(*(_look(world, environment, name) for name in names))
+    return [ok("git", version), *found]
+
+
+async def _look(world: World, environment: GitEnvironment, name: str) -> Finding:
+    check = f"workspace {name}"
+    config = world.agent.workspaces.get(name, WorkspaceConfig())
+    source = _source(world, name, config)
+    setting = "WORKSPACE_DIR" if name == DEFAULT_WORKSPACE and config.remote is None else "WORKSPACES"
+    if source is None and name == DEFAULT_WORKSPACE:
+        return warning(check, "WORKSPACE_DIR is not set: agents start in an empty repository", "export WORKSPACE_DIR=…")
+    if source is None:
+        return broken(check, "it has no remote", "set it in WORKSPACES")
+    try:
+        remote = await find_remote(environment.local(), source)
+        network = environment.network(config.credential_helper).within(Bound(REMOTE_SECONDS))
+        wanted = config.ref or remote.branch
+        listed = await network.text("ls-remote", "--end-of-options", remote.url)
+    except GitError as error:
+        # the message has git's own words, and behind them what to look at
+        text, mend = _parted(str(error))
+        by_hand = f"try `git ls-remote {redact(source)}`, or correct {setting}"
+        return broken(check, f"{redact(source)}: {text}", mend or by_hand)
+    except AgentError as error:
+        text, mend = _parted(str(error))
+        return broken(check, text, mend)
+    return _judge(check, redact(remote.url), listed, wanted)
+
+
+def _judge(check: str, shown: str, listed: str, wanted: str | None) -> Finding:
+    refs = [line.partition("\t")[2] for line in listed.splitlines()]
+    if not refs:
+        return broken(check, f"{shown} has no commit yet", "push a first one")
+    names = {f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted}
+    if wanted and not names.intersection(refs) and not COMMIT.fullmatch(wanted):
+        text = f"{shown} answers, and names no {wanted}"
+        return warning(check, text, f"push {wanted}, or set another ref in WORKSPACES")
+    return ok(check, f"{shown} answers" + (f", at {wanted}" if wanted else ""))
+
+
+def _source(world: World, name: str, config: WorkspaceConfig) -> str | None:
+    if config.remote is not None or name != DEFAULT_WORKSPACE:
+        return config.remote
+    if world.agent.workspace_dir is not None:
+        return world.agent.workspace_dir
+    return str(USUAL_PLACE) if USUAL_PLACE.is_dir() else None
+
+
+def _parted(message: str) -> tuple[str, str]:
+    what, _, mend = message.rpartition("; ")
+    return (what, mend) if what else (message, "")

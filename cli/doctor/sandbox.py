@@ -1,0 +1,71 @@
+"""What holds agents here: cells, control groups, and the user that the service runs as."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+from pathlib import Path
+
+from agent.domain.errors import NotConfigured
+from agent.sandbox.cgroups import CONTROLLERS, ROOT, find_cgroups
+from agent.sandbox.probe import Sandbox, probe_sandbox
+from cli.doctor.context import World
+from cli.doctor.finding import Finding, broken, ok, warning
+
+TRIAL_SECONDS = 4.0
+
+
+async def check_cells(world: World) -> list[Finding]:
+    """A cell is built and tried; where there is one, whether a run can be bounded as a whole."""
+    try:
+        sandbox = await asyncio.to_thread(probe_sandbox, world.agent.agent_sandbox, timeout_seconds=TRIAL_SECONDS)
+    except NotConfigured as error:
+        return [broken("sandbox", *_parted(str(error)))]
+    if sandbox.bubblewrap is None:
+        return [_without_cells(world, sandbox)]
+    spaces = "a user namespace each" if sandbox.bubblewrap.user_namespace else "root's own user namespace"
+    well = ok("sandbox", f"bubblewrap {sandbox.version}: {sandbox.reason}; {spaces}")
+    return [well, await asyncio.to_thread(_groups)]
+
+
+async def check_user(world: World) -> list[Finding]:
+    """It is not root."""
+    if os.geteuid() == 0:
+        return [warning("user", "root: a hole in a cell would end at root", "run it as a user of its own")]
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        name = str(os.geteuid())
+    return [ok("user", name)]
+
+
+def _without_cells(world: World, sandbox: Sandbox) -> Finding:
+    why, mend = _parted(sandbox.reason)
+    mend = "AGENT_SANDBOX=auto" if world.agent.agent_sandbox == "off" else mend
+    network = world.agent.agent_network
+    if network != "open":
+        return broken("sandbox", f"AGENT_NETWORK={network} needs cells, and there are none: {why}", mend)
+    return warning("sandbox", f"agents live without cells, with the rights of this user: {why}", mend)
+
+
+def _groups() -> Finding:
+    """Found without moving anybody: in version 2 the service itself goes into a group of its own when it starts."""
+    mend = "start the service from a systemd unit with Delegate=yes"
+    memberships = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    named = {name for _, names, _ in memberships for name in names.split(",")}
+    if set(CONTROLLERS) <= named:
+        groups = find_cgroups()
+        if groups.version is None:
+            return warning("cgroups", f"a run is bounded process by process: {_parted(groups.reason)[0]}", mend)
+        return ok("cgroups", f"each run is bounded as a whole ({groups.reason})")
+    base = ROOT / next((path.lstrip("/") for _, names, path in memberships if not names), "")
+    if os.access(base / "cgroup.subtree_control", os.W_OK):
+        return ok("cgroups", "version 2; a service that is alone in its group bounds each run as a whole")
+    return warning("cgroups", "a run is bounded process by process: this control group is not ours", mend)
+
+
+def _parted(reason: str) -> tuple[str, str]:
+    """What is wrong, and the cure that stands behind it."""
+    what, _, cure = reason.rpartition("; ")
+    return (what, cure) if what else (reason, "see docs/security.md")

@@ -1,0 +1,61 @@
+"""STATE_DIR: can it be written, is there room, and can nobody else change it?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from agent.sandbox.mounts import is_there
+from cli.doctor.context import World
+from cli.doctor.finding import Finding, broken, ok, warning
+
+MB = 1024 * 1024
+LITTLE_BYTES = 2048 * MB
+FEW_FILES = 1000
+
+
+async def check_state(world: World) -> list[Finding]:
+    """Where it is not there yet: whether it can be made."""
+    state = world.agent.state_dir.absolute()
+    place = next(path for path in (state, *state.parents) if is_there(path))
+    try:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".agent-service-doctor-"):
+            pass
+    except OSError as error:
+        text = f"{state} cannot be written: {error.strerror}"
+        by_root = f"chown -R {os.geteuid()}" if place == state else f"install -d -m 700 -o {os.geteuid()}"
+        return [broken("state", text, f"{by_root} {state}   (as root), or export STATE_DIR=…")]
+    return [
+        _room(place, world.host.min_free_disk_mb)
+        or _rights(state)
+        or ok("state", f"{state}, {_shown(shutil.disk_usage(place).free)} free")
+    ]
+
+
+def _room(place: Path, least_mb: int) -> Finding | None:
+    free, files = shutil.disk_usage(place).free, os.statvfs(place)
+    mend = f"free some space on its file system (df -h {place}), or export STATE_DIR=…"
+    if files.f_files and files.f_favail < FEW_FILES:
+        return broken("state", f"{place} has room for {files.f_favail} more files only", mend)
+    if free < least_mb * MB:
+        return broken(
+            "state", f"{place} has {_shown(free)} left: below MIN_FREE_DISK_MB={least_mb} no work is taken", mend
+        )
+    return warning("state", f"{place} has {_shown(free)} left", mend) if free < LITTLE_BYTES else None
+
+
+def _rights(state: Path) -> Finding | None:
+    if not is_there(state):
+        return ok("state", f"{state} is made by the first start")
+    found = state.stat()
+    if found.st_mode & 0o022:
+        return warning("state", f"others can write in {state}", f"chmod go-w {state}")
+    if found.st_uid != os.geteuid():
+        return warning("state", f"{state} belongs to another user", f"chown -R {os.geteuid()} {state}")
+    return None
+
+
+def _shown(size: int) -> str:
+    return f"{size / (1024 * MB):.1f} GB" if size >= 1024 * MB else f"{size // MB} MB"

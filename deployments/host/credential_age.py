@@ -1,0 +1,53 @@
+"""Since when the credential for the model is what it is: keys are to be changed now and then, and some expire."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.domain.errors import NotConfigured
+from agent.domain.values import Frozen
+from agent.provider.credential import find_credential
+from agent.settings import AgentSettings
+from agent.system.files import write
+
+
+class Seen(Frozen):
+    """A credential as it is remembered: by a fingerprint that says nothing of it to whoever has the file."""
+
+    salt: str
+    fingerprint: str
+    since: datetime
+
+
+def credential_since(settings: AgentSettings) -> datetime | None:
+    """When this host first saw the credential that is set now; None without one."""
+    try:
+        variable, value = find_credential(settings)
+    except NotConfigured:
+        return None
+    path = settings.state_dir / "host" / "credential.json"
+    seen = _read(path)
+    if seen is not None and hmac.compare_digest(seen.fingerprint, _fingerprint(seen.salt, variable, value)):
+        return seen.since
+    salt = secrets.token_hex(16)
+    now = Seen(salt=salt, fingerprint=_fingerprint(salt, variable, value), since=datetime.now(UTC))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, now.model_dump_json())
+    return now.since
+
+
+def _read(path: Path) -> Seen | None:
+    try:
+        return Seen.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _fingerprint(salt: str, variable: str, value: str) -> str:
+    # slow to guess at, in case somebody has set a short one
+    digest = hashlib.scrypt(f"{variable}={value}".encode(), salt=bytes.fromhex(salt), n=2**12, r=8, p=1)
+    return digest.hex()[:32]

@@ -1,0 +1,67 @@
+"""Brings Prefect to the state that the service needs: work pools, deployments, automations."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from datetime import timedelta
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+from prefect.exceptions import ObjectAlreadyExists
+
+from deployments.pools import AGENTS, POOLS, QUEUES
+from deployments.registration.automations import create_automations
+from deployments.registration.deployment import apply_deployment, retire_deployment
+from deployments.registration.register import Register
+from deployments.worker.worker import AgentHostWorker
+
+BOOTSTRAP = "bootstrap"
+"""The turn that a host has to have for this: two at once would make things twice."""
+
+_log = logging.getLogger(__name__)
+
+
+async def create_work_pool(client: PrefectClient, name: str) -> None:
+    """Make sure that the pool is there; one that is keeps its limit, its pause and its queues."""
+    template = AgentHostWorker.get_default_base_job_template()
+    pool = WorkPoolCreate(name=name, type=AgentHostWorker.type, base_job_template=template)
+    try:
+        await client.create_work_pool(pool)
+    except ObjectAlreadyExists:
+        return
+
+
+async def create_work_queues(client: PrefectClient) -> None:
+    """Make sure that jobs have their queues to wait in; one that is there keeps its priority, limit and pause."""
+    known = {queue.name for queue in await client.read_work_queues(work_pool_name=AGENTS)}
+    for name, priority in QUEUES.items():
+        if name not in known:
+            with contextlib.suppress(ObjectAlreadyExists):  # another host was quicker
+                await client.create_work_queue(name, priority=priority, work_pool_name=AGENTS)
+
+
+async def apply_register(client: PrefectClient, register: Register, lost_after: timedelta | None = None) -> list[str]:
+    """Bring every deployment of a register that was read whole up to date; gives their full names.
+
+    Deployments that an earlier register had, and this one has not, are paused. With `lost_after` an automation
+    ends runs of which nothing was heard for so long.
+    """
+    for pool in sorted({*POOLS} | {entry.work_pool.name for entry in register.deployments}):
+        await create_work_pool(client, pool)
+    await create_work_queues(client)
+    names = [await apply_deployment(client, entry) for entry in register.deployments]
+    await _retire_others(client, names)
+    await create_automations(client, lost_after)
+    return names
+
+
+async def _retire_others(client: PrefectClient, names: list[str]) -> None:
+    pools = WorkPoolFilter(name=WorkPoolFilterName(any_=[*POOLS]))
+    known = await client.read_deployments(work_pool_filter=pools, limit=200)
+    flows = {flow.id: flow.name for flow in await client.read_flows(limit=200)}
+    for deployment in known:
+        name = f"{flows.get(deployment.flow_id)}/{deployment.name}"
+        if name not in names and await retire_deployment(client, deployment):
+            _log.warning("deployment %s is not in the register any more: it is paused", name)

@@ -1,0 +1,114 @@
+"""One deployment of the register, brought to Prefect without undoing what an operator has switched there."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import Flow
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
+from prefect.utilities.callables import parameter_schema
+
+from deployments.registration.register import DeploymentEntry
+
+RETIRED = "retired"
+"""The version of a deployment that the register has no more."""
+
+_OURS = re.compile(r"(?:^|\+)[0-9a-f]{8}-[0-9a-f]{8}$")
+
+
+async def apply_deployment(client: PrefectClient, entry: DeploymentEntry) -> str:
+    """Create it, or bring it up to date where its entry has changed since; gives its full name.
+
+    What is paused or resumed in Prefect stays so, until the entry's own `active` or `paused` changes.
+    """
+    flow = entry.load_flow()
+    name = f"{flow.name}/{entry.name}"
+    options = _options(entry, flow)
+    digests = f"{_digest(options | _schedules(entry))}-{_digest(_flags(entry))}"
+    version = f"{entry.version}+{digests}" if entry.version else digests
+    try:
+        known = await client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        await _create(client, entry, flow, options | {"version": version})
+        return name
+    if known.version != version:
+        await _update(client, entry, known, options | {"version": version})
+    return name
+
+
+async def retire_deployment(client: PrefectClient, deployment: DeploymentResponse) -> bool:
+    """Pause a deployment that was in the register and is not any more; False for one that never was."""
+    if not _OURS.search(deployment.version or ""):
+        return False
+    await client.update_deployment(deployment.id, DeploymentUpdate(paused=True, version=RETIRED, tags=deployment.tags))
+    return True
+
+
+async def _create(client: PrefectClient, entry: DeploymentEntry, flow: Flow[..., Any], options: dict[str, Any]) -> None:
+    await client.create_deployment(
+        flow_id=await client.create_flow(flow),
+        name=entry.name,
+        schedules=[schedule.build() for schedule in entry.named_schedules()],
+        paused=entry.paused,
+        enforce_parameter_schema=False,
+        path=str(Path.cwd()),
+        **options,
+    )
+
+
+async def _update(
+    client: PrefectClient, entry: DeploymentEntry, known: DeploymentResponse, options: dict[str, Any]
+) -> None:
+    """The version is written last and with everything else: an update that was cut off is made again."""
+    switched = (known.version or "").rpartition("-")[2] != options["version"].rpartition("-")[2]
+    slugs = {schedule.slug for schedule in entry.named_schedules()}
+    for schedule in known.schedules:
+        if schedule.slug not in slugs:
+            await client.delete_deployment_schedule(known.id, UUID(str(schedule.id)))
+    kept = {schedule.slug for schedule in known.schedules if schedule.slug in slugs}
+    schedules = []
+    for one in entry.named_schedules():
+        built = one.build()
+        members: dict[str, Any] = {"slug": built.slug, "schedule": built.schedule, "parameters": built.parameters}
+        if switched or built.slug not in kept:
+            members["active"] = built.active
+        schedules.append(DeploymentScheduleUpdate(**members))
+    flags = {"paused": entry.paused} if switched else {}
+    await client.update_deployment(known.id, DeploymentUpdate(schedules=schedules, **flags, **options))
+
+
+def _options(entry: DeploymentEntry, flow: Flow[..., Any]) -> dict[str, Any]:
+    limit, options = entry.limit()
+    return {
+        "description": entry.description,
+        "tags": entry.tags,
+        "parameters": entry.parameters,
+        "concurrency_limit": limit,
+        "concurrency_options": options,
+        "work_pool_name": entry.work_pool.name,
+        "work_queue_name": entry.work_pool.work_queue_name,
+        "job_variables": entry.work_pool.job_variables,
+        "entrypoint": entry.entrypoint,
+        "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
+    }
+
+
+def _schedules(entry: DeploymentEntry) -> dict[str, Any]:
+    return {"schedules": [schedule.model_dump(exclude={"active"}) for schedule in entry.named_schedules()]}
+
+
+def _flags(entry: DeploymentEntry) -> dict[str, Any]:
+    """What an operator may switch in Prefect as well."""
+    return {"paused": entry.paused, **{str(one.slug): one.active for one in entry.named_schedules()}}
+
+
+def _digest(value: dict[str, Any]) -> str:
+    return sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:8]

@@ -1,0 +1,144 @@
+"""The register of deployments, `prefect.yaml`, read and checked as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from prefect import Flow
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import ConcurrencyOptions
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+from prefect.flows import load_flow_from_entrypoint
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PACKAGED = Path(__file__).parents[1] / "prefect.yaml"
+"""The register as the wheel carries it; a source tree has it at its top."""
+
+
+class RegisterError(Exception):
+    """The register cannot be used; nothing of it was applied."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ScheduleEntry(_Entry):
+    """When a deployment runs by itself: one of cron, interval (seconds) and rrule."""
+
+    slug: str | None = None
+    cron: str | None = None
+    interval: float | None = None
+    rrule: str | None = None
+    timezone: str = "UTC"
+    day_or: bool = True
+    active: bool = True
+    parameters: dict[str, Any] = {}
+
+    def build(self) -> DeploymentScheduleCreate:
+        """The schedule in Prefect's own words; raises ValueError when it says none, or two."""
+        rules = [rule for rule in (self.cron, self.interval, self.rrule) if rule is not None]
+        if len(rules) != 1:
+            raise ValueError("a schedule has exactly one of cron, interval and rrule")
+        return DeploymentScheduleCreate(
+            schedule=self._rule(), active=self.active, parameters=self.parameters, slug=self.slug
+        )
+
+    def _rule(self) -> CronSchedule | IntervalSchedule | RRuleSchedule:
+        if self.cron is not None:
+            return CronSchedule(cron=self.cron, timezone=self.timezone, day_or=self.day_or)
+        if self.interval is not None:
+            return IntervalSchedule.model_validate({"interval": self.interval, "timezone": self.timezone})
+        return RRuleSchedule(rrule=str(self.rrule), timezone=self.timezone)
+
+
+class LimitEntry(_Entry):
+    """How many runs of a deployment may be under way, and what happens to one too many."""
+
+    limit: Annotated[int, Field(ge=1)]
+    collision_strategy: str = "ENQUEUE"
+
+
+class PoolEntry(_Entry):
+    """The work pool and the queue that runs wait in."""
+
+    name: str
+    work_queue_name: str | None = None
+    job_variables: dict[str, Any] = {}
+
+
+class DeploymentEntry(_Entry):
+    """One deployment."""
+
+    name: str
+    entrypoint: str
+    work_pool: PoolEntry
+    description: str | None = None
+    version: str | None = None
+    tags: list[str] = []
+    parameters: dict[str, Any] = {}
+    schedules: list[ScheduleEntry] = []
+    concurrency_limit: int | LimitEntry | None = None
+    paused: bool = False
+
+    def named_schedules(self) -> list[ScheduleEntry]:
+        """The schedules, each with a slug: by it Prefect knows a schedule that has changed from one that is new."""
+        return [
+            schedule if schedule.slug else schedule.model_copy(update={"slug": f"schedule-{number}"})
+            for number, schedule in enumerate(self.schedules, start=1)
+        ]
+
+    def load_flow(self) -> Flow[..., Any]:
+        """The flow itself; raises whatever its import raises."""
+        return load_flow_from_entrypoint(self.entrypoint, use_placeholder_flow=False)
+
+    def limit(self) -> tuple[int | None, ConcurrencyOptions | None]:
+        """The limit and its policy, as Prefect takes them."""
+        if isinstance(self.concurrency_limit, LimitEntry):
+            strategy = {"collision_strategy": self.concurrency_limit.collision_strategy}
+            return self.concurrency_limit.limit, ConcurrencyOptions.model_validate(strategy)
+        return self.concurrency_limit, None
+
+
+class Register(BaseModel):
+    """All deployments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    deployments: list[DeploymentEntry]
+
+
+def find_register(directory: Path) -> Path:
+    """The register that counts: the one in `directory`, else the one at the top of a source tree, else the wheel's."""
+    candidates = [directory / "prefect.yaml", PACKAGED.parents[1] / "prefect.yaml", PACKAGED]
+    return next((path for path in candidates if path.is_file()), PACKAGED)
+
+
+def read_register(path: Path) -> Register:
+    """The register at `path`, with every schedule and flow of it tried; raises RegisterError."""
+    try:
+        register = Register.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, yaml.YAMLError) as error:
+        raise RegisterError(f"cannot read {path}: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RegisterError(f"{path}: {where}: {first['msg']}") from None
+    for entry in register.deployments:
+        _try(path, entry)
+    return register
+
+
+def _try(path: Path, entry: DeploymentEntry) -> None:
+    try:
+        flow = entry.load_flow()
+        entry.limit()
+        for schedule in entry.schedules:
+            schedule.build()
+            flow_parameters = entry.parameters | schedule.parameters
+            if flow_parameters:
+                flow.validate_parameters(flow_parameters)
+    except Exception as error:
+        raise RegisterError(f"{path}: deployment {entry.name}: {error}") from error

@@ -1,0 +1,119 @@
+"""Triages that the register names: started out of turn, or only planned."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
+from pydantic import ValidationError
+
+from agent.domain.errors import AgentError, RequestRefused
+from deployments.host.host import Host
+from deployments.host.run_metadata import triage_labels, triage_tags
+from deployments.prefect_client.calls import calling_prefect
+from store.handled_items import Terms
+from tasks.sources.listing import list_values
+from tasks.triage.item_result import describe_item
+from tasks.triage.items import Item, Listing, read_items
+from tasks.triage.models import ItemReport, TriageReport, TriageRequest, agent_request
+from tasks.triage.plan_items import Plan, sort_out
+from tasks.triage.prompt import PromptFailed
+
+_NAME = re.compile(r"[\w. -]{1,200}")
+
+
+class NoSuchTriage(Exception):
+    """No deployment of the flow `triage` has that name."""
+
+
+async def start_triage(host: Host, name: str, *, again: bool, tags: list[str]) -> UUID:
+    """Queue a run of the triage now, whatever its schedule says.
+
+    Raises NoSuchTriage, RequestRefused or PrefectUnavailable.
+    """
+    deployment = await _find(host, name)
+    request = _request(deployment, again=again)
+    parameters = {"request": request.model_dump(mode="json", exclude_unset=True)}
+    async with calling_prefect():
+        flow_run = await host.prefect.create_flow_run_from_deployment(
+            deployment.id,
+            parameters=parameters,
+            tags=[*tags, *triage_tags(request.name)],
+            labels=triage_labels(request.name, tags),
+        )
+    host.triage_nudge()
+    return flow_run.id
+
+
+async def plan_triage(host: Host, name: str, *, again: bool = False) -> TriageReport:
+    """What a run would do now, and what it may cost; starts no agent, and remembers nothing.
+
+    Raises NoSuchTriage, RequestRefused, SourceFailed, WorkspaceError, StoreUnavailable or PrefectUnavailable.
+    """
+    started_at = datetime.now(UTC)
+    request = _request(await _find(host, name), again=again)
+    values, notes = await list_values(request, host.runtime, host.secrets_dir)
+    listing = await asyncio.to_thread(read_items, values, request.reading)
+    known = await host.store.handled.find(request.name, [item.key for item in listing.items])
+    lease = timedelta(seconds=host.settings.triage_lease_seconds)
+    terms = Terms(request.max_attempts, request.again, lease)
+    plan = await sort_out(listing, known, terms, host.store, uuid4())
+    return _report(request, listing.model_copy(update={"notes": notes}), plan, started_at)
+
+
+def _report(request: TriageRequest, listing: Listing, plan: Plan, started_at: datetime) -> TriageReport:
+    chosen = plan.items[: request.max_items]
+    waiting = len(plan.items) - len(chosen)
+    most = len(chosen) * request.max_budget_usd
+    notes = [*listing.notes]
+    if waiting:
+        notes.append(f"{waiting} items would wait for the next run: max_items allows {request.max_items} in one run")
+    if most > request.max_cost_usd:
+        notes.append(f"fewer may be handled: max_cost_usd allows ${request.max_cost_usd:g} in one run")
+    return TriageReport(
+        name=request.name,
+        started_at=started_at,
+        finished_at=datetime.now(UTC),
+        listed=len(listing.items),
+        handled_before=plan.handled_before,
+        elsewhere=plan.elsewhere,
+        waiting=waiting,
+        items=[_planned(request, item) for item in chosen],
+        set_aside=plan.set_aside,
+        problems=listing.problems,
+        notes=notes,
+        max_cost_usd=min(most, request.max_cost_usd),
+    )
+
+
+def _planned(request: TriageRequest, item: Item) -> ItemReport:
+    try:
+        agent_request(request, item, "item")
+    except (PromptFailed, AgentError, ValueError) as failure:
+        return describe_item(item, "planned", error=str(failure))
+    return describe_item(item, "planned")
+
+
+async def _find(host: Host, name: str) -> DeploymentResponse:
+    if not _NAME.fullmatch(name):
+        raise NoSuchTriage(name)
+    async with calling_prefect():
+        try:
+            return await host.prefect.read_deployment_by_name(f"triage/{name}")
+        except ObjectNotFound:
+            raise NoSuchTriage(name) from None
+
+
+def _request(deployment: DeploymentResponse, *, again: bool) -> TriageRequest:
+    """What the deployment asks for; raises RequestRefused where that is not whole."""
+    try:
+        request = TriageRequest.model_validate(deployment.parameters.get("request", {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RequestRefused(f"the parameters of triage/{deployment.name}: {where}: {first['msg']}") from None
+    return request.model_copy(update={"again": True}) if again else request

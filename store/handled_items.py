@@ -1,0 +1,164 @@
+"""Which items were handled: the same item, unchanged, is given out once among all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from store.database.database import Database
+from store.database.schema import handled
+
+Status = Literal["claimed", "done", "failed"]
+
+Answer = Literal["mine", "done", "elsewhere", "set aside", "tried"]
+"""What a claimer is told: it is yours, it is done, another has it, it failed too often, you tried it already."""
+
+AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms an item is given out; `again` gives out what is done or set aside as well."""
+
+    max_attempts: int = 3
+    again: bool = False
+    lease: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What is known of one item; `claim_id` names one attempt at it, `run_id` the agent's run, once there is one."""
+
+    fingerprint: str
+    status: Status
+    attempts: int
+    claim_id: UUID
+    owner: UUID
+    run_id: UUID | None
+    renewed_at: datetime
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claimer, and what is known of the item since."""
+
+    answer: Answer
+    handling: Handling
+
+
+class Handled:
+    """Which items were handled, by the name of their source and a key of any length and content.
+
+    An owner, the triage run at work on an item, renews its claims while it lives. A claim that is not renewed within
+    the lease goes to whoever asks next, together with the agent's run that was started for it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, source: str, key: str, fingerprint: str, owner: UUID, terms: Terms) -> Claim:
+        """Take the item, or learn why not."""
+        now = datetime.now(UTC)
+        fresh = Handling(fingerprint, "claimed", 1, uuid4(), owner, None, now, None)
+        item_id = _digest(source, key)
+        insert = self._database.insert(handled).values(id=item_id, source=source, key=key, **_values(fresh))
+        held = select(*_COLUMNS).where(handled.c.id == item_id).with_for_update()
+
+        async def work(connection: AsyncConnection) -> Claim:
+            if (await connection.execute(insert.on_conflict_do_nothing())).rowcount == 1:
+                return Claim("mine", fresh)
+            known = _handling((await connection.execute(held)).one())
+            answer = judge(known, fingerprint, owner, terms, now)
+            if answer != "mine":
+                return Claim(answer, known)
+            taken = _take(known, fresh, terms)
+            await connection.execute(update(handled).where(handled.c.id == item_id).values(**_values(taken)))
+            return Claim("mine", taken)
+
+        return await self._database.write(work)
+
+    async def find(self, source: str, keys: Sequence[str]) -> dict[str, Handling]:
+        """What is known of these items, without those that are new."""
+        ids = {_digest(source, key): key for key in keys}
+        found: dict[str, Handling] = {}
+        query = select(handled.c.id, *_COLUMNS)
+        for start in range(0, len(ids), AT_ONCE):
+            some = list(ids)[start : start + AT_ONCE]
+            rows = await self._database.rows(query.where(handled.c.id.in_(some)))
+            found.update((ids[row.id], _handling(row)) for row in rows)
+        return found
+
+    async def begin(self, claim_id: UUID, run_id: UUID) -> None:
+        """Say which run the claim has led to."""
+        await self._change(claim_id, {"run_id": run_id})
+
+    async def settle(
+        self, claim_id: UUID, status: Literal["done", "failed"], error: str | None = None, *, counts: bool = True
+    ) -> bool:
+        """Say how the attempt ended; False if that was known already. One that does not count is no attempt."""
+        ending: dict[str, Any] = {"status": status, "error": error}
+        if not counts:
+            ending["attempts"] = handled.c.attempts - 1
+        return await self._change(claim_id, ending)
+
+    async def renew(self, owner: UUID) -> None:
+        """Say that the owner lives, and so do its claims."""
+        statement = update(handled).where(handled.c.owner == owner, handled.c.status == "claimed")
+        await self._database.change(statement.values(renewed_at=datetime.now(UTC)), durable=False)
+
+    async def _change(self, claim_id: UUID, values: dict[str, Any]) -> bool:
+        statement = update(handled).where(handled.c.claim_id == claim_id, handled.c.status == "claimed")
+        return await self._database.change(statement.values(**values)) == 1
+
+
+def judge(known: Handling | None, fingerprint: str, owner: UUID, terms: Terms, now: datetime) -> Answer:
+    """What `owner` would be told if it claimed the item now."""
+    if known is None:
+        return "mine"
+    if known.status == "claimed":
+        lapsed = now - known.renewed_at > terms.lease
+        return "mine" if known.owner == owner or lapsed else "elsewhere"
+    if known.fingerprint != fingerprint:
+        return "mine"
+    if known.owner == owner:
+        return "done" if known.status == "done" else "tried"
+    if terms.again:
+        return "mine"
+    if known.status == "done":
+        return "done"
+    return "set aside" if known.attempts >= terms.max_attempts else "mine"
+
+
+def _take(known: Handling, fresh: Handling, terms: Terms) -> Handling:
+    """The item as its new owner has it: an attempt under way is carried on, a failed one counts."""
+    changed = known.fingerprint != fresh.fingerprint
+    if known.status == "claimed" and not (changed and known.run_id is None):
+        # a run may be under way for it: its claim is carried on as it is, and a change is for the next time
+        return replace(known, owner=fresh.owner, renewed_at=fresh.renewed_at)
+    if changed or known.status != "failed" or known.attempts >= terms.max_attempts:
+        return fresh
+    return replace(fresh, attempts=known.attempts + 1)
+
+
+_COLUMNS = [handled.c[name] for name in Handling.__slots__]
+
+
+def _values(handling: Handling) -> dict[str, Any]:
+    return {name: getattr(handling, name) for name in Handling.__slots__}
+
+
+def _handling(row: Row[Any]) -> Handling:
+    return Handling(**{name: getattr(row, name) for name in Handling.__slots__})
+
+
+def _digest(source: str, key: str) -> str:
+    parts = (part.encode("utf-8", "surrogatepass") for part in (source, key))
+    return sha256(b"".join(sha256(part).digest() for part in parts)).hexdigest()

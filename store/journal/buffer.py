@@ -1,0 +1,116 @@
+"""Events that wait to be written, in a bounded room of memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from store.journal.entry import GAP
+
+OVERHEAD = 300  # what an event costs beside its body, in bytes
+
+
+@dataclass(slots=True)
+class Pending:
+    """An event that waits; a gap is one that counts those which found no room."""
+
+    run_id: UUID
+    type: str
+    body: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    dropped: int = 0
+
+    @property
+    def size(self) -> int:
+        """Roughly what it takes in memory, in bytes."""
+        return OVERHEAD + sys.getsizeof(self.body)
+
+    @property
+    def text(self) -> str:
+        """What to write as its body."""
+        return json.dumps({"dropped": self.dropped}) if self.dropped else self.body
+
+
+class JournalBuffer:
+    """A queue for any thread to put into and one task to take from.
+
+    Past `max_bytes` it drops what comes, and a gap in the run's place says how many.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.dropped = 0
+        self.done = 0
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._put = 0
+        self._lock = threading.Lock()
+        self._waiting: deque[Pending] = deque()
+        self._open_gaps: dict[UUID, Pending] = {}
+        self._last_of: dict[UUID, int] = {}
+
+    def put(self, event: Pending) -> None:
+        """Queue `event`, or count it as dropped."""
+        with self._lock:
+            if self._bytes + event.size > self._max_bytes:
+                self._drop(event)
+            else:
+                self._open_gaps.pop(event.run_id, None)
+                self._push(event)
+
+    def batch(self, max_events: int, max_bytes: int) -> list[Pending]:
+        """The oldest of those that wait; they stay until `discard`."""
+        with self._lock:
+            taken: list[Pending] = []
+            size = 0
+            for event in self._waiting:
+                if len(taken) == max_events or (taken and size + event.size > max_bytes):
+                    break
+                if event.dropped:
+                    self._close_gap(event)
+                size += event.size
+                taken.append(event)
+            return taken
+
+    def discard(self, batch: list[Pending], *, written: bool) -> None:
+        """Let go of what `batch` gave; what was not written leaves a gap."""
+        with self._lock:
+            for event in batch:
+                self._waiting.popleft()
+                self._bytes -= event.size
+                self.done += 1
+                if self._last_of.get(event.run_id) == self.done:
+                    del self._last_of[event.run_id]
+            if not written:
+                for event in batch:
+                    self._drop(event)
+
+    def last(self, run_id: UUID | None) -> int:
+        """How high `done` will be when all of this run, or all of every run, is written."""
+        with self._lock:
+            return self._put if run_id is None else self._last_of.get(run_id, 0)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def _push(self, event: Pending) -> None:
+        self._waiting.append(event)
+        self._bytes += event.size
+        self._put += 1
+        self._last_of[event.run_id] = self._put
+
+    def _drop(self, event: Pending) -> None:
+        self.dropped += not event.dropped
+        gap = self._open_gaps.get(event.run_id)
+        if gap is None:
+            gap = self._open_gaps[event.run_id] = Pending(event.run_id, GAP, "", event.at)
+            self._push(gap)
+        gap.dropped += event.dropped or 1
+
+    def _close_gap(self, gap: Pending) -> None:
+        if self._open_gaps.get(gap.run_id) is gap:
+            del self._open_gaps[gap.run_id]

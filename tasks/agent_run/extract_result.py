@@ -1,0 +1,38 @@
+"""Extracts the result of an invocation."""
+
+from __future__ import annotations
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from referencing import Registry
+
+from agent.claude.result_message import judge
+from agent.domain.errors import AgentFailed
+from agent.domain.request import AgentRequest
+from agent.domain.result import AgentResult, Invocation
+from agent.system.text import one_line
+from tasks.agent_run.context import step
+
+
+@task(name="extract_result", cache_policy=NO_CACHE, persist_result=False)
+@step
+async def extract_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
+    """The agent's answer, its cost and what it changed; raises AgentFailed or AgentTimedOut for a bad ending."""
+    result = judge(request, invocation)
+    error = _schema_error(request, result)
+    if error is not None:
+        raise AgentFailed(result.model_copy(update={"error": error}))
+    return result
+
+
+def _schema_error(request: AgentRequest, result: AgentResult) -> str | None:
+    """Where the structured answer leaves the caller's schema, if it does."""
+    if request.json_schema is None:
+        return None
+    failure: ValidationError | None = best_match(
+        # an empty registry: a `$ref` to somewhere else is an error, not a request
+        Draft202012Validator(request.json_schema, registry=Registry()).iter_errors(result.structured)
+    )
+    return None if failure is None else one_line(f"the answer does not follow the schema: {failure.message}")

@@ -1,0 +1,97 @@
+"""What a run comes to, told to whoever waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any, Literal
+
+from prefect import State
+from prefect.states import AwaitingRetry
+
+from agent.claude.result_message import judge
+from agent.domain.errors import AgentError, EndedBadly
+from agent.domain.events import Ended
+from agent.domain.request import AgentRequest
+from agent.domain.result import AgentResult, Invocation, Outcome
+from tasks.agent_run.context import RunContext, current_run
+
+CANCELLED = "cancelled"
+"""What is said of a run that somebody wanted to end."""
+
+
+def conclude(result: AgentResult) -> Outcome:
+    """Tell the good ending; for whoever cancelled a moment before, it comes too late."""
+    return _tell(Outcome(result=result, error=CANCELLED if current_run().is_cancelled else None))
+
+
+def conclude_early(run: RunContext, request: AgentRequest, invocation: Invocation) -> None:
+    """Tell whoever waits a good ending as soon as it is said, while the process still exits.
+
+    What is kept of the run is what it comes to then. An answer that has to satisfy a schema is looked at first.
+    """
+    if request.json_schema is None and not run.cancellation.asked and not run.outcome.done():
+        with suppress(EndedBadly):
+            run.outcome.set_result(Outcome(result=judge(request, invocation)))
+
+
+def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.CancelledError) -> Outcome:
+    """Tell the bad ending, with whatever the agent gave before it.
+
+    A cancellation is taken back from the asyncio task, so that what is still to be done can be awaited.
+    """
+    match failure:
+        case EndedBadly():
+            return _tell(Outcome(result=failure.result, error=str(failure)))
+        case AgentError():
+            return _tell(Outcome(error=str(failure)))
+        case _:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            return _tell(Outcome(result=_given(request), error=CANCELLED))
+
+
+def put_off(failure: AgentError) -> State[Any] | None:
+    """The state of a run that is to be done later: the provider refused it before the agent did anything."""
+    run = current_run()
+    until = run.held_until()
+    acted = run.invocation is None or run.invocation.acted
+    if until is None or acted or run.is_cancelled or not isinstance(failure, EndedBadly):
+        return None
+    return AwaitingRetry(scheduled_time=until, message=f"the provider refuses everybody: {failure}")
+
+
+def end_journal(run: RunContext, outcome: Outcome) -> None:
+    """Write the last event of the run, once what it came to is kept."""
+    result = outcome.result
+    ended = Ended(status=status_of(outcome), error=outcome.error, cost_usd=result.cost_usd if result else None)
+    run.ended = outcome
+    run.store.journal.append(run.run_id, ended.type, ended.model_dump_json())
+
+
+def status_of(outcome: Outcome) -> Literal["completed", "failed", "timeout", "error"]:
+    """In one word what the run came to."""
+    if outcome.error is None:
+        return "completed"
+    if outcome.result is None or outcome.error == CANCELLED:
+        return "error"
+    return "timeout" if outcome.result.ending in ("timeout", "stalled") else "failed"
+
+
+def _given(request: AgentRequest) -> AgentResult | None:
+    """The result of an invocation that was cut off, if there was one."""
+    invocation = current_run().invocation
+    if invocation is None:
+        return None
+    try:
+        return judge(request, invocation)
+    except EndedBadly as error:
+        return error.result
+
+
+def _tell(outcome: Outcome) -> Outcome:
+    future = current_run().outcome
+    if not future.done():
+        future.set_result(outcome)
+    return outcome

@@ -1,0 +1,57 @@
+"""Lists what a command prints, run where an agent would run it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from agent.claude.environment import ALWAYS, DEFAULTS
+from agent.domain.checkout import Checkout
+from agent.redaction.redactor import redact
+from agent.runtime import Runtime
+from agent.sandbox.run_directory import private_directory
+from agent.system.commands import Bound, Program, ProgramFailed
+from agent.system.text import shorten
+from tasks.sources.errors import SourceFailed
+from tasks.sources.json_documents import find_list, read_json
+from tasks.sources.models import CommandSource
+from tasks.sources.secret_files import NamedSecrets
+
+_EXCERPT_CHARACTERS = 300
+
+
+async def list_command(
+    source: CommandSource, runtime: Runtime, checkout: Checkout, secrets: NamedSecrets, place_id: str
+) -> list[Any]:
+    """What it prints, run in the workspace and held like an agent; raises SourceFailed."""
+    inherited = {name: os.environ[name] for name in (*ALWAYS, *runtime.settings.agent_env_allow) if name in os.environ}
+    environment = DEFAULTS | inherited | secrets.fill(source.variables)
+    directory = runtime.settings.state_dir / "runs" / place_id
+    async with private_directory(directory, None) as private:
+        place = runtime.enclosure.place(source.command, environment, checkout, private, place_id)
+        program = Program(place.argv, place.environment, Path(place.directory), Bound(source.timeout_seconds))
+        try:
+            printed = await program.run(limit=source.max_bytes + 1)
+        except ProgramFailed as failure:
+            raise _explain(source, failure) from None
+        except OSError as error:
+            raise SourceFailed(f"{source.command[0]} cannot be started: {error.strerror}") from None
+        finally:
+            if (end_all := place.sweep()) is not None:
+                await end_all(0)
+    if len(printed) > source.max_bytes:
+        raise SourceFailed(f"{source.command[0]} printed more than {source.max_bytes:,} bytes; raise max_bytes")
+    if not printed.strip():
+        return []  # JSON lines, and not one of them
+    document = await asyncio.to_thread(read_json, printed, source.command[0])
+    return find_list(document, source.items, source.command[0])
+
+
+def _explain(source: CommandSource, failure: ProgramFailed) -> SourceFailed:
+    name = source.command[0]
+    if failure.exit_status is None:
+        return SourceFailed(f"{name} was not done after {source.timeout_seconds:g} s, and was ended")
+    said = shorten(redact(failure.stderr[-_EXCERPT_CHARACTERS:]), _EXCERPT_CHARACTERS)
+    return SourceFailed(f"{name} ended with {failure.exit_status}: {said or 'it said nothing'}", retryable=True)

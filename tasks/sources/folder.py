@@ -1,0 +1,66 @@
+"""Lists the files of a folder in a workspace."""
+
+from __future__ import annotations
+
+import os
+import stat
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tasks.sources.errors import SourceFailed
+from tasks.sources.models import FolderSource
+
+MOST_FILES = 10_000
+MOST_BYTES = 67_108_864
+
+
+def list_folder(source: FolderSource, workspace: Path) -> list[Any]:
+    """The folder's files by name, without links and whatever else is no plain file; raises SourceFailed."""
+    top = workspace.resolve()
+    folder = top / source.path
+    if not folder.is_dir() or not _is_inside(folder, top):
+        raise SourceFailed(f"the workspace has no folder {source.path!r}")
+    found = []
+    for path in folder.glob(source.pattern):
+        if _is_inside(path, top) and ".git" not in path.relative_to(top).parts:
+            found.append(path)
+        if len(found) > MOST_FILES:
+            raise SourceFailed(f"{source.path!r} has more than {MOST_FILES:,} files; say with `pattern` which ones")
+    described = (_describe(path, top, source.max_text_bytes) for path in sorted(found))
+    return [file for file in described if file is not None]
+
+
+def _is_inside(path: Path, top: Path) -> bool:
+    """Whether no link leads to it: the workspace may have been written by somebody hostile."""
+    return path.resolve() == path and path.is_relative_to(top)
+
+
+def _describe(path: Path, top: Path, text_bytes: int) -> dict[str, Any] | None:
+    content = _read(path)
+    if content is None:
+        return None
+    return {
+        "path": str(path.relative_to(top)),
+        "name": path.name,
+        "size": len(content),
+        "sha256": sha256(content).hexdigest(),
+        "text": content[:text_bytes].decode("utf-8", "replace"),
+        "cut": len(content) > text_bytes,
+    }
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a plain file; None for anything else, e.g. a pipe, at which nobody waits."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            return None
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MOST_BYTES)
+    finally:
+        os.close(descriptor)

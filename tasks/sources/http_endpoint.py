@@ -1,0 +1,192 @@
+"""Lists what an HTTP endpoint answers, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+from typing import Any
+
+import httpx
+
+from agent.redaction.redactor import redact
+from agent.system.http_guard import origin, pin_public
+from agent.system.text import shorten
+from tasks.sources.errors import SourceFailed
+from tasks.sources.expressions import ExpressionFailed, evaluate
+from tasks.sources.http_cache import HttpCache, Page
+from tasks.sources.json_documents import find_list, read_json
+from tasks.sources.models import HttpSource
+from tasks.sources.secret_files import NamedSecrets
+
+PATIENCE_SECONDS = 60.0
+"""How long a server that asks us to come back later is waited for, all pages together."""
+
+_REDIRECTS = 5
+_EXCERPT_BYTES = 300
+_SLOWEST = 10
+
+
+class Endpoint:
+    """One listing of one endpoint."""
+
+    def __init__(self, source: HttpSource, secrets: NamedSecrets, cache: HttpCache) -> None:
+        self._source = source
+        self._headers = {"accept": "application/json", **secrets.fill(source.headers)}
+        self._cache = cache
+        self._home = httpx.URL(str(source.url))
+        self._patience = PATIENCE_SECONDS
+        self._room = source.max_bytes
+        self.notes: list[str] = []
+
+    async def read(self) -> list[Any]:
+        """What all pages list; raises SourceFailed, also when only one of them fails."""
+        seconds = self._source.timeout_seconds * _SLOWEST + PATIENCE_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                async with httpx.AsyncClient(timeout=self._source.timeout_seconds) as client:
+                    return await self._read_pages(client)
+        except TimeoutError:
+            raise SourceFailed(f"{self._whose()} did not list everything within {seconds:.0f} s") from None
+        except httpx.TimeoutException:
+            silence = f"{self._source.timeout_seconds:g} s"
+            raise SourceFailed(f"{self._whose()} said nothing for {silence}", retryable=True) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            reason = redact(f"{type(error).__name__}: {error}")
+            raise SourceFailed(shorten(f"{self._whose()}: {reason}", 300), retryable=True) from None
+
+    async def _read_pages(self, client: httpx.AsyncClient) -> list[Any]:
+        values: list[Any] = []
+        seen: set[str] = set()
+        address: httpx.URL | None = self._home
+        while address is not None and str(address) not in seen:
+            if len(seen) == self._source.max_pages:
+                self.notes.append(f"only the first {len(seen)} pages were read; max_pages allows no more")
+                break
+            seen.add(str(address))
+            page = await self._read(client, address)
+            document = await asyncio.to_thread(read_json, page.body, self._whose())
+            values += find_list(document, self._source.items, self._whose())
+            address = self._next(address, page, document)
+        return values
+
+    async def _read(self, client: httpx.AsyncClient, address: httpx.URL) -> Page:
+        """One page, from the server or, if it says that nothing has changed, as it was."""
+        known = self._cache.find(str(address), self._headers)
+        while True:
+            answer = await self._ask(client, address, known.conditions() if known else {})
+            if isinstance(answer, Page):
+                self._cache.keep(str(address), self._headers, answer)
+                return answer
+            if answer is None:
+                if known is None:
+                    raise SourceFailed(f"{self._whose()} answered 304 to a question that named no older answer")
+                return known
+            await asyncio.sleep(answer)
+
+    async def _ask(
+        self, client: httpx.AsyncClient, address: httpx.URL, conditions: dict[str, str]
+    ) -> Page | float | None:
+        """The page, or in how many seconds to ask again, or None where nothing has changed."""
+        for _ in range(_REDIRECTS + 1):
+            request = await self._request(client, address, conditions)
+            response = await client.send(request, stream=True)
+            try:
+                if not response.has_redirect_location:
+                    return await self._take(response)
+                address = address.join(response.headers["location"])
+            finally:
+                await response.aclose()
+        raise SourceFailed(f"{self._whose()} redirects in circles")
+
+    async def _request(
+        self, client: httpx.AsyncClient, address: httpx.URL, conditions: dict[str, str]
+    ) -> httpx.Request:
+        """Our headers, secrets among them, are for the operator's own address only."""
+        if origin(address) == origin(self._home):
+            return client.build_request("GET", address, headers={**self._headers, **conditions})
+        pinned, headers = await pin_public(address)
+        return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": address.host})
+
+    async def _take(self, response: httpx.Response) -> Page | float | None:
+        if response.status_code == 304:
+            return None
+        if response.is_success:
+            link = response.links.get("next", {}).get("url")
+            headers = response.headers
+            return Page(
+                body=await self._body(response),
+                next=link,
+                etag=headers.get("etag"),
+                modified=headers.get("last-modified"),
+            )
+        wait = _asked_to_wait(response)
+        if wait is not None and max(wait, 1.0) <= self._patience:
+            self._patience -= max(wait, 1.0)
+            return wait
+        raise await self._refused(response, wait)
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for chunk in response.aiter_bytes(65_536):
+            body += chunk
+            if len(body) > self._room:
+                most = self._source.max_bytes
+                raise SourceFailed(f"{self._whose()} sent more than {most:,} bytes; ask for less, or raise max_bytes")
+        self._room -= len(body)
+        return bytes(body)
+
+    async def _refused(self, response: httpx.Response, wait: float | None) -> SourceFailed:
+        said = b""
+        async for chunk in response.aiter_bytes(_EXCERPT_BYTES):
+            said = chunk
+            break
+        later = f"; it asks us to come back in {wait:.0f} s" if wait is not None else ""
+        excerpt = shorten(redact(said.decode("utf-8", "replace")), _EXCERPT_BYTES)
+        message = f"{self._whose()} answered {response.status_code}{later}: {excerpt or response.reason_phrase}"
+        return SourceFailed(message, retryable=response.status_code >= 500 and wait is None)
+
+    def _next(self, address: httpx.URL, page: Page, document: Any) -> httpx.URL | None:
+        """The next page's address: always one of the same server, because our headers go there."""
+        found: Any = page.next
+        if self._source.cursor is not None:
+            try:
+                found = evaluate(self._source.cursor, document)
+            except ExpressionFailed as failure:
+                raise SourceFailed(f"{self._whose()}: {failure}") from None
+        if found is None or found is False or found == "":
+            return None
+        text = str(found)
+        if self._source.cursor is not None and not text.startswith(("http://", "https://", "/", "?")):
+            return address.copy_set_param(self._source.cursor_parameter, text)
+        following = address.join(text)
+        if origin(following) != origin(self._home):
+            where = f"{following.scheme}://{following.netloc.decode()}"
+            raise SourceFailed(f"{self._whose()} has its next page at {where}: not followed; set url to that address")
+        return following
+
+    def _whose(self) -> str:
+        return redact(str(self._home))
+
+
+def _asked_to_wait(response: httpx.Response) -> float | None:
+    """How many seconds the server wants to be left alone, if it says so."""
+    headers = response.headers
+    if response.status_code not in (403, 429, 503):
+        return None
+    if "retry-after" in headers:
+        return _seconds(headers["retry-after"])
+    if headers.get("x-ratelimit-remaining") == "0":
+        try:
+            return max(0.0, float(headers["x-ratelimit-reset"]) - time.time())
+        except (KeyError, ValueError):
+            return None
+    return 1.0 if response.status_code == 429 else None
+
+
+def _seconds(value: str) -> float:
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        parsed = email.utils.parsedate_tz(value)
+    return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 1.0

@@ -1,0 +1,147 @@
+"""Where a triage looks for items: a list, a folder, a command, an HTTP endpoint, a forge's issues."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, JsonValue, model_validator
+
+from agent.domain.values import Frozen, Name
+from tasks.sources.expressions import Expression
+
+Forge = Literal["github", "forgejo", "gitea"]
+
+
+def split_command(command: object) -> object:
+    """A command line in words; one line is split as a shell would, and no shell is started."""
+    return shlex.split(command) if isinstance(command, str) else command
+
+
+def refuse_way_out(path: str) -> str:
+    """A path inside the workspace."""
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise ValueError("must be a path inside the workspace")
+    return path
+
+
+InsidePath = Annotated[str, AfterValidator(refuse_way_out)]
+
+
+class Secret(Frozen):
+    """A value that is kept in a file of SECRETS_DIR, and is nowhere else to be read."""
+
+    secret: Name = Field(description="The file's name.")
+    prefix: str = Field(default="", description="Put before the value, e.g. `Bearer `.")
+
+
+class ListSource(Frozen):
+    """Items that stand in the parameters."""
+
+    type: Literal["list"] = "list"
+    items: list[JsonValue]
+
+
+class FolderSource(Frozen):
+    """The files of a folder in the workspace; each is an item with `path`, `name`, `text`, `size`, `sha256`."""
+
+    type: Literal["folder"] = "folder"
+    path: InsidePath = Field(default=".", description="The folder, from the top of the workspace.")
+    pattern: InsidePath = Field(default="*", description="Which files, e.g. `*.md`, or `**/*.md` for folders in it.")
+    max_text_bytes: int = Field(default=100_000, ge=0, description="How much of a file is shown to the agent.")
+
+
+class CommandSource(Frozen):
+    """What a command prints, run in the workspace: JSON, or JSON lines."""
+
+    type: Literal["command"] = "command"
+    command: Annotated[list[str], BeforeValidator(split_command)] = Field(
+        min_length=1, description="The program and its words; no shell reads them."
+    )
+    variables: dict[Name, Secret] = Field(default={}, description="Secrets in its environment.")
+    items: Expression | None = Field(default=None, description="Where in the JSON the list is.")
+    timeout_seconds: float = Field(default=60.0, gt=0, le=3600)
+    max_bytes: int = Field(default=33_554_432, ge=1, le=268_435_456)
+
+
+class HttpSource(Frozen):
+    """What an endpoint answers, page by page: JSON, or JSON lines."""
+
+    type: Literal["http"] = "http"
+    url: HttpUrl
+    headers: dict[str, str | Secret] = {}
+    items: Expression | None = Field(default=None, description="Where in the JSON the list is.")
+    cursor: Expression | None = Field(
+        default=None, description="Where in the JSON the next page's cursor or address is; unset: the Link header."
+    )
+    cursor_parameter: str = Field(default="cursor", description="The query parameter that takes the cursor.")
+    max_pages: int = Field(default=20, ge=1, le=1000)
+    max_bytes: int = Field(
+        default=33_554_432, ge=1, le=268_435_456, description="The most that all pages together may weigh."
+    )
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600, description="How long the server may say nothing.")
+
+
+class IssuesSource(Frozen):
+    """The open issues of a repository on GitHub, Forgejo or Gitea; pull requests are left out."""
+
+    type: Literal["issues"] = "issues"
+    forge: Forge = "github"
+    url: HttpUrl | None = Field(default=None, description="The forge's address; unset: GitHub's own.")
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = Field(description="OWNER/NAME.")
+    labels: list[str] = Field(default=[], description="Only issues that have all of these.")
+    token: Name | None = Field(default=None, description="The secret that has the access token.")
+    max_pages: int = Field(default=20, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def needs_an_address(self) -> IssuesSource:
+        """Forgejo and Gitea are at home anywhere."""
+        if self.url is None and self.forge != "github":
+            raise ValueError(f"url is needed for {self.forge}")
+        return self
+
+    def endpoint(self) -> HttpSource:
+        """The forge's API, told as an endpoint."""
+        base = str(self.url or "https://api.github.com").rstrip("/")
+        query = "state=open&per_page=100" if self.forge == "github" else "state=open&type=issues&limit=50"
+        if self.forge != "github":
+            base = f"{base}/api/v1"
+        elif base not in ("https://api.github.com", "https://github.com") and not base.endswith("/api/v3"):
+            base = f"{base}/api/v3"
+        if self.labels:
+            query += f"&labels={quote(','.join(self.labels), safe=',')}"
+        return HttpSource.model_validate(
+            {
+                "url": f"{base.replace('://github.com', '://api.github.com')}/repos/{self.repository}/issues?{query}",
+                "headers": self._headers(),
+                "max_pages": self.max_pages,
+            }
+        )
+
+    def reading(self, reading: Reading) -> Reading:
+        """How issues are read, wherever the operator does not say it."""
+        return reading.model_copy(update={"where": reading.where or "!pull_request"})
+
+    def _headers(self) -> dict[str, str | Secret]:
+        headers: dict[str, str | Secret] = {"accept": "application/json"}
+        if self.forge == "github":
+            headers["accept"] = "application/vnd.github+json"
+        if self.token is not None:
+            prefix = "Bearer " if self.forge == "github" else "token "
+            headers["authorization"] = Secret(secret=self.token, prefix=prefix)
+        return headers
+
+
+Source = Annotated[
+    ListSource | FolderSource | CommandSource | HttpSource | IssuesSource, Field(discriminator="type", title="Source")
+]
+
+
+class Reading(Frozen):
+    """How items are read: which ones, and which expressions give key, fingerprint and title."""
+
+    where: Expression | None = None
+    key: Expression | None = None
+    fingerprint: Expression | None = None
+    title: Expression | None = None

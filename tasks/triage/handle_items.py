@@ -1,0 +1,35 @@
+"""Has each item handled by an agent of its own."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from agent.system.concurrency import uninterrupted
+from tasks.progress_artifact import shown_live
+from tasks.triage.context import current_triage
+from tasks.triage.handling import Results, Round
+from tasks.triage.models import TriageRequest
+from tasks.triage.plan_items import Plan
+
+
+@task(name="handle_items", cache_policy=NO_CACHE, persist_result=False)
+async def handle_items(request: TriageRequest, plan: Plan) -> Results:
+    """Start a run for each item that nobody else has, within the caps, and wait for all of them.
+
+    Never tried again as a whole: a call to Prefect or the store is, inside. A cancellation ends the agents, too,
+    unless it is the host that stops.
+    """
+    run = current_triage()
+    handling = Round(request, plan, run, get_run_logger())
+    try:
+        async with shown_live(handling.progress, after_seconds=10, every_seconds=5):
+            return await handling.run()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
+    except asyncio.CancelledError:
+        if not run.stopping:
+            await uninterrupted(handling.abandon())
+        raise

@@ -1,0 +1,122 @@
+"""What came in: items made of whatever a source lists, each with a key and a fingerprint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue
+
+from agent.domain.values import Frozen
+from agent.system.text import shorten
+from tasks.sources.expressions import ExpressionFailed, evaluate, is_true
+from tasks.sources.models import Reading
+
+KEYS = ("html_url", "id", "url", "key", "number", "path", "name")
+"""Where an item's key is looked for, in this order, unless an expression says it."""
+
+TITLES = ("title", "subject", "name", "path", "summary")
+
+
+_PROBLEM_CHARACTERS = 200
+
+
+class Item(Frozen):
+    """One thing that came in: nothing in it is to be trusted."""
+
+    key: str
+    fingerprint: str
+    title: str
+    url: str | None
+    value: JsonValue
+
+
+class Listing(Frozen):
+    """What a source has listed, in its order, and what could not be made an item of."""
+
+    items: list[Item] = []
+    problems: list[str] = []
+    notes: list[str] = []
+
+
+def read_items(values: Sequence[Any], reading: Reading) -> Listing:
+    """The items among `values`, each key once; a value without a key is a problem, and told."""
+    items: dict[str, Item] = {}
+    problems: list[str] = []
+    for position, value in enumerate(values):
+        try:
+            item = _read(value, reading)
+        except (ExpressionFailed, ValueError) as problem:
+            problems.append(shorten(f"item {position + 1}: {problem}", _PROBLEM_CHARACTERS))
+            continue
+        if item is None:
+            continue
+        if item.key in items:
+            problems.append(shorten(f"item {position + 1}: its key was there already: {item.key}", _PROBLEM_CHARACTERS))
+            continue
+        items[item.key] = item
+    return Listing(items=list(items.values()), problems=problems)
+
+
+def _read(value: Any, reading: Reading) -> Item | None:
+    if reading.where is not None and not is_true(evaluate(reading.where, value)):
+        return None
+    key = _key(value, reading)
+    return Item(
+        key=key,
+        fingerprint=_fingerprint(value, reading),
+        title=_title(value, reading) or shorten(key),
+        url=_url(value),
+        value=value,
+    )
+
+
+def _key(value: Any, reading: Reading) -> str:
+    found = evaluate(reading.key, value) if reading.key is not None else _first(value, KEYS)
+    if found is None or isinstance(found, bool) or found in ("", [], {}):
+        raise ValueError(f"no key: {reading.key or 'none of ' + ', '.join(KEYS)} says nothing here")
+    return found if isinstance(found, str) else _canonical(found)
+
+
+def _fingerprint(value: Any, reading: Reading) -> str:
+    """What must not have changed for the item to be the same.
+
+    An issue's default is its text: `updated_at` changes with each label that an agent sets, and would have it back.
+    """
+    if reading.fingerprint is not None:
+        part = evaluate(reading.fingerprint, value)
+    elif isinstance(value, dict) and "title" in value and "body" in value:
+        part = [value["title"], value["body"]]
+    else:
+        part = value
+    return sha256(_canonical(part).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _title(value: Any, reading: Reading) -> str:
+    found = evaluate(reading.title, value) if reading.title is not None else _first(value, TITLES)
+    return shorten(found) if isinstance(found, str) else ""
+
+
+def _first(value: Any, names: Sequence[str]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in names if value.get(name) not in (None, "")), None)
+
+
+def _url(value: Any) -> str | None:
+    """Where a person sees the item, if that is an address a browser may be sent to."""
+    found = _first(value, ("html_url", "url")) if isinstance(value, dict) else None
+    if not isinstance(found, str) or len(found) > 2_000 or not found.isprintable() or " " in found:
+        return None
+    try:
+        parts = urlsplit(found)
+    except ValueError:
+        return None
+    return found if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,97 @@
+"""Reports what a triage came to: for people as artifacts, for programs as the run's outcome."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prefect import get_run_logger, task
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from agent.domain.result import AgentResult, Outcome
+from agent.system.text import shorten
+from tasks.retry_policy import is_retryable
+from tasks.triage.context import TriageContext, current_triage
+from tasks.triage.handling import Results
+from tasks.triage.item_result import KEY_CHARACTERS
+from tasks.triage.items import Listing
+from tasks.triage.models import ItemReport, TriageReport, TriageRequest
+from tasks.triage.plan_items import Plan
+from tasks.triage.report_markdown import render_triage, triage_rows
+
+
+@task(
+    name="report_triage",
+    retries=3,
+    retry_delay_seconds=[0.5, 2, 5],
+    retry_condition_fn=is_retryable,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, results: Results) -> TriageReport:
+    """Keep the report, and leave it as artifacts.
+
+    Raises StoreUnavailable when it cannot be kept; an artifact that cannot be made is only a warning.
+    """
+    run = current_triage()
+    report = TriageReport(
+        name=request.name,
+        started_at=run.started_at,
+        finished_at=datetime.now(UTC),
+        listed=len(listing.items),
+        handled_before=results.handled_before,
+        elsewhere=results.elsewhere,
+        waiting=results.waiting,
+        items=_in_order(results.reports, listing),
+        set_aside=plan.set_aside,
+        problems=listing.problems,
+        notes=[*listing.notes, *results.notes],
+    )
+    await run.store.outcomes.save(run.run_id, triage_outcome(report).model_dump_json())
+    try:
+        await _leave_artifacts(report)
+    except Exception as error:
+        get_run_logger().warning("the artifacts could not be made: %s", error)
+    return report
+
+
+def _in_order(reports: list[ItemReport], listing: Listing) -> list[ItemReport]:
+    """The items as the source has listed them, not as their agents were done."""
+    position = {shorten(item.key, KEY_CHARACTERS): index for index, item in enumerate(listing.items)}
+    return sorted(reports, key=lambda report: position.get(report.key, len(position)))
+
+
+def triage_outcome(report: TriageReport) -> Outcome:
+    """The report in the form in which every run's outcome is kept; all of it is its structured answer."""
+    failure = describe_failure(report)
+    result = AgentResult(
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+        exit_code=None,
+        output=[],
+        stderr="",
+        text=render_triage(report),
+        structured=report.model_dump(mode="json"),
+        cost_usd=report.cost_usd,
+        error=failure,
+    )
+    return Outcome(result=result, error=failure)
+
+
+def describe_failure(report: TriageReport) -> str | None:
+    """Why the whole run is a failure: it tried, and not one item came to anything."""
+    if not report.has_failed:
+        return None
+    failed = [item for item in report.items if item.status == "failed"]
+    return f"all {len(failed)} items failed; the first: {failed[0].error}"
+
+
+async def keep_failure(run: TriageContext, error: str) -> None:
+    """Keep why there is no report."""
+    await run.store.outcomes.save(run.run_id, Outcome(error=error).model_dump_json())
+
+
+async def _leave_artifacts(report: TriageReport) -> None:
+    await acreate_markdown_artifact(render_triage(report), description=f"What came in, and what {report.name} says")
+    if rows := triage_rows(report):
+        await acreate_table_artifact(rows, description=f"The items of {report.name}")
