@@ -14,8 +14,8 @@ from functools import partial
 from agent.claude.arguments import build_argv
 from agent.claude.launcher import Launcher, Provider, never
 from agent.claude.process import AgentProcess
-from agent.claude.process_spec import Mold
-from agent.claude.turn import Conversation
+from agent.claude.process_spec import ProcessSpec
+from agent.claude.turn import Turn
 from agent.domain.checkout import Checkout, Identity
 from agent.domain.errors import RequestRefused
 from agent.domain.events import Sink
@@ -25,10 +25,10 @@ from agent.pool.slots import Slot, Slots, default_capacity
 from agent.pool.warm_pool import WarmPool
 from agent.redaction.known_values import known_secrets
 from agent.redaction.redactor import Redactor
-from agent.redaction.run_output import censored_report
-from agent.sandbox.disk_limit import Disk
-from agent.sandbox.run_directory import Private
-from agent.sandbox.sandbox import Enclosure
+from agent.redaction.run_output import redact_report
+from agent.sandbox.disk_limit import DiskLimiter
+from agent.sandbox.run_directory import RunDirectory
+from agent.sandbox.sandbox import Sandbox
 from agent.settings import AgentSettings
 from agent.system.files import remove
 from agent.workspaces.agent_definitions import agent_name
@@ -42,7 +42,7 @@ class Opened:
     """A started process and the agent that it is; `introduced`: it has heard all but the prompt."""
 
     process: AgentProcess
-    private: Private
+    private: RunDirectory
     agent: str
     introduced: bool
 
@@ -58,8 +58,8 @@ class Runtime:
         self._redactor = Redactor([*secrets, *known_secrets(settings, os.environ)])
         self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
         self.workspaces = Workspaces(settings)
-        self.enclosure = Enclosure(settings)
-        self._disk = Disk(settings.agent_disk_mb, settings.kept_work_max_bytes)
+        self.enclosure = Sandbox(settings)
+        self._disk = DiskLimiter(settings.agent_disk_mb, settings.kept_work_max_bytes)
         self._launcher = Launcher(settings, self.enclosure, provider)
         self.warm = WarmPool(settings, self.slots, self.workspaces, self._launcher)
 
@@ -70,9 +70,9 @@ class Runtime:
         if left:
             _log.warning("processes of an earlier host could not be ended: %s", left)
 
-    def private(self, run_id: str) -> Private:
+    def private(self, run_id: str) -> RunDirectory:
         """The private directory of a run, whether it is there or not."""
-        return Private(directory=self.settings.state_dir / "runs" / run_id)
+        return RunDirectory(directory=self.settings.state_dir / "runs" / run_id)
 
     async def clear(self, spared: Collection[str]) -> None:
         """Remove the private directories that an earlier host left behind, but for those of the `spared` runs."""
@@ -110,10 +110,10 @@ class Runtime:
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
         """What the agent changed, told without secrets, its unpushed work kept as it is; raises WorkspaceError."""
-        given_back = await self._disk.relieve(run_id, checkout.path)
+        given_back = await self._disk.free_disk_space(run_id, checkout.path)
         report = await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
         report = report.model_copy(update={"notes": [*report.notes, *given_back]})
-        return await asyncio.to_thread(censored_report, self._redactor, report)
+        return await asyncio.to_thread(redact_report, self._redactor, report)
 
     @asynccontextmanager
     async def opened(
@@ -145,7 +145,7 @@ class Runtime:
                 return
         async with self._launcher.launched(
             run_id,
-            partial(build_argv, mold=Mold.of(request), agent=agent, session_id=session_id),
+            partial(build_argv, mold=ProcessSpec.of(request), agent=agent, session_id=session_id),
             checkout,
             self.private(run_id).directory,
             max_budget_usd=request.max_budget_usd,
@@ -156,9 +156,9 @@ class Runtime:
     @asynccontextmanager
     async def conversing(
         self, run_id: str, opened: Opened, request: AgentRequest, checkout: Checkout, sink: Sink
-    ) -> AsyncIterator[Conversation]:
+    ) -> AsyncIterator[Turn]:
         """A conversation with an opened process, in which the agent's words go to `sink`."""
-        conversation = Conversation(
+        conversation = Turn(
             opened.process,
             request,
             opened.agent,
@@ -168,14 +168,14 @@ class Runtime:
             introduced=opened.introduced,
         )
         disk = self._disk.watch(run_id, checkout.path, opened.private, opened.process.pid, conversation.overdraw)
-        with self.warm.demand.met(Mold.of(request)):
+        with self.warm.demand.met(ProcessSpec.of(request)):
             async with disk:
                 yield conversation
 
     @asynccontextmanager
     async def converse(
         self, run_id: str, request: AgentRequest, slot: Slot, checkout: Checkout, sink: Sink
-    ) -> AsyncIterator[Conversation]:
+    ) -> AsyncIterator[Turn]:
         """A conversation with a process of its own; raises what `opened` does."""
         async with (
             self.opened(run_id, request, slot, checkout) as opened,

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from api.http.authentication import OPEN_PATHS, Authentication
 from api.http.body_limit import BodyLimit
 from api.http.dependencies import Door
-from api.http.error_boundary import Unexpected
+from api.http.error_boundary import ErrorBoundary
 from api.http.errors import ErrorBodies
 from api.http.openapi import document
 from api.http.request_id import RequestId
@@ -20,10 +20,10 @@ from api.jobs import routes as jobs
 from api.jobs.admission import Admission
 from api.openai import chat
 from api.openai import list_models as models
-from api.openai.model_catalog import Catalogue
+from api.openai.model_catalog import ModelCatalog
 from api.operations import agents, health, metrics, register, triage
 from api.operations import pause as switch
-from api.runs.shared_run import Calls
+from api.runs.shared_run import SharedRuns
 from api.settings import ApiSettings
 from deployments.host.host import Host
 
@@ -38,8 +38,8 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
         settings=settings,
         admission=Admission(host),
         bodies=bodies,
-        calls=Calls(settings.caller_grace_seconds),
-        catalogue=Catalogue(settings),
+        calls=SharedRuns(settings.caller_grace_seconds),
+        catalogue=ModelCatalog(settings),
     )
     for room in (
         health,
@@ -67,7 +67,7 @@ def _guard(app: FastAPI, settings: ApiSettings, bodies: ErrorBodies) -> None:
     open_paths = OPEN_PATHS | {"/metrics"} if settings.metrics_open else OPEN_PATHS
     app.add_middleware(BodyLimit, max_bytes=settings.max_request_bytes, bodies=bodies)
     app.add_middleware(Authentication, token=settings.api_bearer_token, bodies=bodies, open_paths=open_paths)
-    app.add_middleware(Unexpected, bodies=bodies)
+    app.add_middleware(ErrorBoundary, bodies=bodies)
     app.add_middleware(RequestId)
 
 

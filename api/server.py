@@ -26,8 +26,8 @@ from api.app import create_app
 from api.openai.model_catalog import JOB_MOLD, chat_mold
 from api.settings import ApiSettings
 from deployments.host.host import Host
-from deployments.maintenance.retention import Upkeep
-from deployments.maintenance.state_cleanup import Leftovers
+from deployments.maintenance.retention import Retention
+from deployments.maintenance.state_cleanup import StateCleanup
 from deployments.prefect_client.calls import PrefectUnavailable
 from deployments.prefect_client.engine import spare_the_loop, watch_children_without_threads
 from deployments.registration.bootstrap import BOOTSTRAP, apply_register
@@ -39,9 +39,9 @@ from deployments.standalone.prefect_environment import prefect_home
 from deployments.standalone.prefect_server import PortInUse, listen
 from deployments.standalone.wait_notice import opening, waiting_for
 from deployments.telemetry.logs import configure_logs
-from deployments.triage.handler import TriageWork
-from deployments.worker.run_handlers import AgentWork
-from deployments.worker.settlement import Settling
+from deployments.triage.handler import TriageHandler
+from deployments.worker.run_handlers import AgentRunHandler
+from deployments.worker.settlement import Settlement
 from deployments.worker.worker import AgentHostWorker
 from store.errors import StoreUnavailable
 from store.settings import StoreSettings, default_database_url
@@ -122,12 +122,12 @@ class HostProcess:
             host.runtime.warm.expect(hot=chat_mold(self._api_settings), spare=JOB_MOLD)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
-                Settling(host).watching(),
+                Settlement(host).watching(),
                 host.switch.watching(),
                 host.cancelling.watching(),
                 self._upkeep(host).going_on(),
-                AgentHostWorker(AgentWork(host)).working(self._hurry),
-                AgentHostWorker(TriageWork(host)).working(self._hurry),
+                AgentHostWorker(AgentRunHandler(host)).working(self._hurry),
+                AgentHostWorker(TriageHandler(host)).working(self._hurry),
                 host.runtime.warm.filling(has_room=lambda: not host.disk.is_low),
                 self._api(host),
             ):
@@ -136,13 +136,13 @@ class HostProcess:
                 print(f"host ready: {address} ({host.runtime.slots.capacity} agents at once)", flush=True)
                 await self._stop.wait()
 
-    def _upkeep(self, host: Host) -> Upkeep:
-        return Upkeep(
+    def _upkeep(self, host: Host) -> Retention:
+        return Retention(
             workspaces=host.runtime.workspaces,
             store=host.store,
             settings=self._store_settings,
             run_retention_days=self._settings.run_retention_days,
-            leftovers=Leftovers(host.runtime.workspaces, host.in_flight, host.runtime.slots.capacity),
+            leftovers=StateCleanup(host.runtime.workspaces, host.in_flight, host.runtime.slots.capacity),
             is_disk_low=lambda: host.disk.is_low,
         )
 

@@ -14,24 +14,24 @@ from datetime import UTC, datetime
 from benchmarks.registry import TITLES
 from benchmarks.report.figures import Part
 from benchmarks.report.machine import describe_machine
-from benchmarks.report.results import Place, publish
+from benchmarks.report.results import ResultsDirectory, publish
 
 UNKNOWN = 2
 
 
-def main(asked: Sequence[str], place: Place | None = None) -> int:
+def main(asked: Sequence[str], place: ResultsDirectory | None = None) -> int:
     """Run those benchmarks one after the other; gives the exit status."""
     unknown = [name for name in asked if name not in TITLES]
     if unknown:
         print(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(TITLES)}", file=sys.stderr)
         return UNKNOWN
-    failed = [name for name in asked or TITLES if not run(name, place or Place())]
+    failed = [name for name in asked or TITLES if not run(name, place or ResultsDirectory())]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def run(name: str, place: Place) -> bool:
+def run(name: str, place: ResultsDirectory) -> bool:
     """Whether the benchmark ran, and kept to its bounds."""
     print(f"== {name}", flush=True)
     machine, began, started_at = describe_machine(), time.monotonic(), time.time()

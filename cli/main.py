@@ -33,7 +33,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, help="Run headless 
 app.add_typer(kept, name="kept")
 
 
-class Part(StrEnum):
+class ServicePart(StrEnum):
     """What `up` can start alone."""
 
     prefect = "prefect"
@@ -42,7 +42,7 @@ class Part(StrEnum):
 
 @app.command()
 def up(
-    only: Annotated[Part | None, typer.Option(help="Start this part alone.")] = None,
+    only: Annotated[ServicePart | None, typer.Option(help="Start this part alone.")] = None,
     exit_with_parent: Annotated[
         bool, typer.Option("--exit-with-parent", help="End in order once the process that started this one has gone.")
     ] = False,

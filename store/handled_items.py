@@ -24,7 +24,7 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ClaimTerms:
     """On which terms an item is given out; `again` gives out what is done or set aside as well."""
 
     max_attempts: int = 3
@@ -33,7 +33,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Handling:
+class ItemAttempt:
     """What is known of one item; `claim_id` names one attempt at it, `run_id` the agent's run, once there is one."""
 
     fingerprint: str
@@ -47,11 +47,11 @@ class Handling:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ItemClaim:
     """The answer to a claimer, and what is known of the item since."""
 
     answer: Answer
-    handling: Handling
+    handling: ItemAttempt
 
 
 class Handled:
@@ -64,31 +64,31 @@ class Handled:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, source: str, key: str, fingerprint: str, owner: UUID, terms: Terms) -> Claim:
+    async def claim(self, source: str, key: str, fingerprint: str, owner: UUID, terms: ClaimTerms) -> ItemClaim:
         """Take the item, or learn why not."""
         now = datetime.now(UTC)
-        fresh = Handling(fingerprint, "claimed", 1, uuid4(), owner, None, now, None)
+        fresh = ItemAttempt(fingerprint, "claimed", 1, uuid4(), owner, None, now, None)
         item_id = _digest(source, key)
         insert = self._database.insert(handled).values(id=item_id, source=source, key=key, **_values(fresh))
         held = select(*_COLUMNS).where(handled.c.id == item_id).with_for_update()
 
-        async def work(connection: AsyncConnection) -> Claim:
+        async def work(connection: AsyncConnection) -> ItemClaim:
             if (await connection.execute(insert.on_conflict_do_nothing())).rowcount == 1:
-                return Claim("mine", fresh)
+                return ItemClaim("mine", fresh)
             known = _handling((await connection.execute(held)).one())
             answer = judge(known, fingerprint, owner, terms, now)
             if answer != "mine":
-                return Claim(answer, known)
+                return ItemClaim(answer, known)
             taken = _take(known, fresh, terms)
             await connection.execute(update(handled).where(handled.c.id == item_id).values(**_values(taken)))
-            return Claim("mine", taken)
+            return ItemClaim("mine", taken)
 
         return await self._database.write(work)
 
-    async def find(self, source: str, keys: Sequence[str]) -> dict[str, Handling]:
+    async def find(self, source: str, keys: Sequence[str]) -> dict[str, ItemAttempt]:
         """What is known of these items, without those that are new."""
         ids = {_digest(source, key): key for key in keys}
-        found: dict[str, Handling] = {}
+        found: dict[str, ItemAttempt] = {}
         query = select(handled.c.id, *_COLUMNS)
         for start in range(0, len(ids), AT_ONCE):
             some = list(ids)[start : start + AT_ONCE]
@@ -119,7 +119,7 @@ class Handled:
         return await self._database.change(statement.values(**values)) == 1
 
 
-def judge(known: Handling | None, fingerprint: str, owner: UUID, terms: Terms, now: datetime) -> Answer:
+def judge(known: ItemAttempt | None, fingerprint: str, owner: UUID, terms: ClaimTerms, now: datetime) -> Answer:
     """What `owner` would be told if it claimed the item now."""
     if known is None:
         return "mine"
@@ -137,7 +137,7 @@ def judge(known: Handling | None, fingerprint: str, owner: UUID, terms: Terms, n
     return "set aside" if known.attempts >= terms.max_attempts else "mine"
 
 
-def _take(known: Handling, fresh: Handling, terms: Terms) -> Handling:
+def _take(known: ItemAttempt, fresh: ItemAttempt, terms: ClaimTerms) -> ItemAttempt:
     """The item as its new owner has it: an attempt under way is carried on, a failed one counts."""
     changed = known.fingerprint != fresh.fingerprint
     if known.status == "claimed" and not (changed and known.run_id is None):
@@ -148,15 +148,15 @@ def _take(known: Handling, fresh: Handling, terms: Terms) -> Handling:
     return replace(fresh, attempts=known.attempts + 1)
 
 
-_COLUMNS = [handled.c[name] for name in Handling.__slots__]
+_COLUMNS = [handled.c[name] for name in ItemAttempt.__slots__]
 
 
-def _values(handling: Handling) -> dict[str, Any]:
-    return {name: getattr(handling, name) for name in Handling.__slots__}
+def _values(handling: ItemAttempt) -> dict[str, Any]:
+    return {name: getattr(handling, name) for name in ItemAttempt.__slots__}
 
 
-def _handling(row: Row[Any]) -> Handling:
-    return Handling(**{name: getattr(row, name) for name in Handling.__slots__})
+def _handling(row: Row[Any]) -> ItemAttempt:
+    return ItemAttempt(**{name: getattr(row, name) for name in ItemAttempt.__slots__})
 
 
 def _digest(source: str, key: str) -> str:

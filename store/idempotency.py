@@ -18,7 +18,7 @@ UNSETTLED = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class KeyClaim:
     """The claim that holds: the caller's own if `fresh`, else that of whoever came before."""
 
     fresh: bool
@@ -36,7 +36,7 @@ class Idempotency:
         self._database = database
         self._lifetime = timedelta(hours=hours)
 
-    async def claim(self, scope: str, key: str, body_hash: str, run_id: UUID | None = None) -> Claim:
+    async def claim(self, scope: str, key: str, body_hash: str, run_id: UUID | None = None) -> KeyClaim:
         """Take the key, or learn who has it."""
         now = datetime.now(UTC)
         mine = {"body_hash": body_hash, "run_id": run_id, "claimed_at": now}
@@ -49,11 +49,11 @@ class Idempotency:
         )
         held = select(claims.c.body_hash, claims.c.run_id).where(claims.c.id == _digest(scope, key))
 
-        async def work(connection: AsyncConnection) -> Claim:
+        async def work(connection: AsyncConnection) -> KeyClaim:
             fresh = (await connection.execute(take)).rowcount == 1
             # the row is locked by now: nobody can release it in between
             row = (await connection.execute(held)).one()
-            return Claim(fresh, row.body_hash, row.run_id)
+            return KeyClaim(fresh, row.body_hash, row.run_id)
 
         return await self._database.write(work)
 

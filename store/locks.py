@@ -15,7 +15,7 @@ from store.database.failures import reported
 WAIT_SECONDS = 120
 
 
-class Turns:
+class NamedLocks:
     """Turns by name: on PostgreSQL among all hosts, on SQLite among those that share the file."""
 
     def __init__(self, database: Database) -> None:

@@ -15,7 +15,7 @@ from store.handled_items import Handled
 from store.idempotency import Idempotency
 from store.inputs import Inputs
 from store.journal.journal import Journal
-from store.locks import Turns
+from store.locks import NamedLocks
 from store.outcomes import Outcomes
 
 
@@ -38,7 +38,7 @@ class Store:
     journal: Journal
     idempotency: Idempotency
     handled: Handled
-    turns: Turns
+    turns: NamedLocks
 
     async def trim(self, older_than: datetime, *, records_older_than: datetime | None = None) -> Trimmed:
         """Delete journals idle since `older_than`, expired claims and, if asked, inputs and outcomes saved long ago."""
@@ -64,7 +64,7 @@ async def open_store(database_url: str, *, idempotency_hours: float = 24) -> Asy
                 journal,
                 Idempotency(database, hours=idempotency_hours),
                 Handled(database),
-                Turns(database),
+                NamedLocks(database),
             )
         finally:
             with CancelScope(shield=True):

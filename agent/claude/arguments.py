@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 from agent.claude.control_messages import Message
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 
 _SPEECH = ["-p", "--input-format", "stream-json", "--output-format", "stream-json"]
 _SPEECH += ["--verbose", "--include-partial-messages", "--dangerously-skip-permissions"]
 
 
-def build_argv(cli: Path, mold: Mold, agent: str | None, session_id: str | None = None) -> list[str]:
+def build_argv(cli: Path, mold: ProcessSpec, agent: str | None, session_id: str | None = None) -> list[str]:
     """All that has to be known when the process starts; no text of the caller's but names is in it.
 
     Without an `agent` it is a spare, which waits for `claim_session`. With a `session_id` of its config directory

@@ -18,8 +18,8 @@ from agent.domain.checkout import Checkout
 from agent.domain.errors import NotConfigured
 from agent.provider.credential import find_credential
 from agent.provider.lease import Lease
-from agent.sandbox.run_directory import Private, private_directory
-from agent.sandbox.sandbox import Enclosure
+from agent.sandbox.run_directory import RunDirectory, private_directory
+from agent.sandbox.sandbox import Sandbox
 from agent.settings import AgentSettings
 
 Arguments = Callable[[Path], list[str]]
@@ -43,14 +43,14 @@ class Launched:
     """A process of the CLI; `lease` is None where agents get the credential itself."""
 
     process: AgentProcess
-    private: Private
+    private: RunDirectory
     lease: Lease | None
 
 
 class Launcher:
     """Starts processes on one host; without a `provider` they get the credential itself."""
 
-    def __init__(self, settings: AgentSettings, enclosure: Enclosure, provider: Provider | None) -> None:
+    def __init__(self, settings: AgentSettings, enclosure: Sandbox, provider: Provider | None) -> None:
         self._settings = settings
         self._enclosure = enclosure
         self._provider = provider
@@ -82,7 +82,9 @@ class Launcher:
                     os.environ, settings.agent_env_allow, access, settings.agent_model_retries
                 )
                 place = self._enclosure.place(argv, environment, checkout, private, name, is_spare=is_spare)
-                process = await AgentProcess.start(place.argv, place.environment, place.directory, place.sweep())
+                process = await AgentProcess.start(
+                    place.argv, place.environment, place.directory, place.kill_run_processes()
+                )
                 try:
                     # a process that waits is given its run later
                     whose = partial(getattr, lease, "run_id", name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.domain.errors import SpawnFailed
 from agent.sandbox.process_sweep import Sweep
-from agent.system.concurrency import uninterrupted
+from agent.system.concurrency import run_to_completion
 
 TAIL_BYTES = 65_536
 """How much of stderr is kept: its end."""
@@ -125,7 +125,7 @@ class AgentProcess:
 
     async def end(self) -> None:
         """Make sure that nothing of it runs any more; bounded, and not stopped by cancellation."""
-        await uninterrupted(self._end())
+        await run_to_completion(self._end())
 
     async def _end(self) -> None:
         try:

@@ -10,7 +10,7 @@ ANY = "*"
 """In the place of the agent of a spare."""
 
 
-class Mold(Frozen):
+class ProcessSpec(Frozen):
     """The part of a request that is on the command line, or in the files that the CLI reads as it starts."""
 
     agent: str
@@ -22,20 +22,20 @@ class Mold(Frozen):
     ref: str | None = None
 
     @classmethod
-    def of(cls, request: AgentRequest) -> Mold:
+    def of(cls, request: AgentRequest) -> ProcessSpec:
         """What a process for `request` has to be made for."""
         return cls(**{name: getattr(request, name) for name in cls.model_fields})
 
-    def for_any(self) -> Mold:
+    def for_any(self) -> ProcessSpec:
         """What a spare has to be made for, so that it can become this one."""
         return self.model_copy(update={"agent": ANY, "model": None, "ref": None})
 
-    def suits(self, wanted: Mold) -> bool:
+    def suits(self, wanted: ProcessSpec) -> bool:
         """Whether a process made for this one can still be told to be for `wanted`: the model can be changed."""
         if self.model is not None and wanted.model is None:  # there is no way to say: whatever the agent's file names
             return False
         return self == wanted.model_copy(update={"model": self.model})
 
-    def suits_any_agent(self, wanted: Mold) -> bool:
+    def suits_any_agent(self, wanted: ProcessSpec) -> bool:
         """Whether a spare made like this one can be claimed for `wanted`: it is told agent, model and ref then."""
         return self.for_any() == wanted.for_any()

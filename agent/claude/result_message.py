@@ -16,7 +16,7 @@ OVERLOADED = frozenset({500, 502, 503, 504, 529})
 Message = dict[str, Any]
 
 
-def judge(request: AgentRequest, invocation: Invocation) -> AgentResult:
+def read_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
     """The result of a run that ended well; raises the EndedBadly that fits otherwise, with the result in it."""
     message = (parse_line(invocation.result_line) if invocation.result_line is not None else None) or {}
     result = _read(message, invocation)
@@ -26,10 +26,10 @@ def judge(request: AgentRequest, invocation: Invocation) -> AgentResult:
     raise _kind(message, invocation)(result.model_copy(update={"error": one_line(error)}))
 
 
-def judge_overload(request: AgentRequest, invocation: Invocation) -> None:
+def raise_if_overloaded(request: AgentRequest, invocation: Invocation) -> None:
     """Raises AgentOverloaded, and nothing else: for whoever can try again."""
     try:
-        judge(request, invocation)
+        read_result(request, invocation)
     except AgentOverloaded:
         raise
     except EndedBadly:

@@ -16,8 +16,8 @@ from agent.domain.events import Event, Said, Sink, Started, TextDelta, ToolCalle
 from agent.domain.request import AgentRequest
 from agent.domain.result import Ending, Invocation
 from agent.redaction.redactor import Redactor
-from agent.redaction.run_output import Censor, censored
-from agent.system.concurrency import uninterrupted
+from agent.redaction.run_output import OutputRedactor, redact_invocation
+from agent.system.concurrency import run_to_completion
 
 Content = str | list[dict[str, Any]]
 
@@ -28,7 +28,7 @@ _LARGE_CHARACTERS = 65_536
 _PRINTED_CHARACTERS = 65_536
 
 
-class Conversation:
+class Turn:
     """Drives a started process through one run; `invocation` tells what came of it, whenever asked.
 
     One that is `introduced` has heard all but the prompt.
@@ -52,7 +52,7 @@ class Conversation:
         self._agent = agent
         self._stall_seconds = stall_seconds
         self._sink = sink
-        self._censor = Censor(self._redactor)
+        self._censor = OutputRedactor(self._redactor)
         self._final: Invocation | None = None
         self._on_result: Callable[[Invocation], None] = lambda invocation: None
         self._started_at = datetime.now(UTC)
@@ -78,17 +78,17 @@ class Conversation:
         try:
             await self._within_limits(content)
         except asyncio.CancelledError:
-            await uninterrupted(self._stop("cancelled"))
+            await run_to_completion(self._stop("cancelled"))
             raise
         finally:
             await self._process.end()
-            self._final = await uninterrupted(asyncio.to_thread(censored, self._redactor, self._so_far()))
+            self._final = await run_to_completion(asyncio.to_thread(redact_invocation, self._redactor, self._so_far()))
         return self._final
 
     @property
     def invocation(self) -> Invocation:
         """What came of it so far, without secrets."""
-        return self._final or censored(self._redactor, self._so_far())
+        return self._final or redact_invocation(self._redactor, self._so_far())
 
     def overdraw(self) -> None:
         """End the run at once, without asking the CLI: it takes more of the disk with every moment."""
@@ -154,7 +154,7 @@ class Conversation:
                     self._result_line = line
                     if len(line) <= _LARGE_CHARACTERS:
                         so_far = self._so_far().model_copy(update={"exit_code": 0})
-                        self._on_result(censored(self._redactor, so_far))
+                        self._on_result(redact_invocation(self._redactor, so_far))
                     return
                 case _:
                     await self._tell(read_events(message), len(line))

@@ -28,7 +28,7 @@ class Destination(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Destinations(Frozen):
+class Allowlist(Frozen):
     """A list of names and of networks, each with its ports.
 
     A name leads to public addresses alone: whoever answers for it decides where it leads, and could say 127.0.0.1.
@@ -55,7 +55,7 @@ class Destinations(Frozen):
         return any(port in ports and unwrapped(address) in ip_network(network) for network, ports in self.networks)
 
 
-def read_destinations(entries: Iterable[str]) -> Destinations:
+def read_destinations(entries: Iterable[str]) -> Allowlist:
     """From `example.com`, `*.example.com:443`, `*`, `10.1.2.3:5432`, `10.0.0.0/8`, `[fd00::1]:80`.
 
     Raises NotConfigured for anything else.
@@ -72,7 +72,7 @@ def read_destinations(entries: Iterable[str]) -> Destinations:
             names.append((host.rstrip("."), ports))
         else:
             raise NotConfigured(f"AGENT_EGRESS_ALLOW: {entry!r} is no host, *.domain, address or network, or no port")
-    return Destinations(names=tuple(names), networks=tuple(networks))
+    return Allowlist(names=tuple(names), networks=tuple(networks))
 
 
 def _matches(host: str, pattern: str) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from agent.domain.errors import SpawnFailed
 from agent.egress import namespace_listener as inside
-from agent.egress.proxy import Egress
-from agent.egress.resolver import Routes
+from agent.egress.proxy import EgressProxy
+from agent.egress.resolver import Resolver
 
 PORT = 3128
 """Where the proxy listens in each cell; nothing of the machine's is there."""
@@ -26,14 +26,14 @@ _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.002
 
 
-def variables() -> dict[str, str]:
+def proxy_variables() -> dict[str, str]:
     """What makes programs go by the proxy: curl, git, pip, npm and most others; Node by NODE_USE_ENV_PROXY."""
     url, near = f"http://127.0.0.1:{PORT}", "localhost,127.0.0.1,::1"
     upper = {"HTTP_PROXY": url, "HTTPS_PROXY": url, "NO_PROXY": near}
     return {**upper, **{name.lower(): value for name, value in upper.items()}, "NODE_USE_ENV_PROXY": "1"}
 
 
-def gated(argv: list[str], gate: Path) -> list[str]:
+def wait_for_gateway(argv: list[str], gate: Path) -> list[str]:
     """`argv`, a bubblewrap, with its GATE at the pipe `gate`, which is made here."""
     gate.unlink(missing_ok=True)
     os.mkfifo(gate, 0o600)
@@ -43,7 +43,7 @@ def gated(argv: list[str], gate: Path) -> list[str]:
 
 
 @asynccontextmanager
-async def way_out(pid: int, gate: Path, routes: Routes, whose: Callable[[], str]) -> AsyncIterator[None]:
+async def open_gateway(pid: int, gate: Path, routes: Resolver, whose: Callable[[], str]) -> AsyncIterator[None]:
     """Open for the cell of the bubblewrap `pid`; its agent starts once there is a way out, and not before.
 
     `whose` names the run when something is refused.
@@ -55,7 +55,7 @@ async def way_out(pid: int, gate: Path, routes: Routes, whose: Callable[[], str]
     if listener is None:  # the cell could not be built, and says why itself
         yield
         return
-    egress = Egress(listener, routes, whose)
+    egress = EgressProxy(listener, routes, whose)
     try:
         _open(gate)
         yield

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import h11
 
 from agent.egress.allowlist import Destination
-from agent.egress.request import HEAD_BYTES, Asked, BadRequest, copy_body, read_request
-from agent.egress.resolver import NotAllowed, Routes
+from agent.egress.request import HEAD_BYTES, BadRequest, ProxyRequest, copy_body, read_request
+from agent.egress.resolver import NotAllowed, Resolver
 
 _log = logging.getLogger(__name__)
 
@@ -28,10 +28,10 @@ TOLD = 100
 """How many destinations of one run are told in the log."""
 
 
-class Egress:
+class EgressProxy:
     """Serves the connections that come to `listener`, until it is closed; what then is open is cut."""
 
-    def __init__(self, listener: socket.socket, routes: Routes, whose: Callable[[], str]) -> None:
+    def __init__(self, listener: socket.socket, routes: Resolver, whose: Callable[[], str]) -> None:
         self._listener = listener
         self._routes = routes
         self._whose = whose
@@ -124,7 +124,7 @@ def _closing(writer: asyncio.StreamWriter) -> Iterator[None]:
 
 
 async def _relay(
-    asked: Asked,
+    asked: ProxyRequest,
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     there: asyncio.StreamReader,

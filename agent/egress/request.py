@@ -25,7 +25,7 @@ class BadRequest(Exception):
 
 
 @dataclass
-class Asked:
+class ProxyRequest:
     """One request: a tunnel to a destination, or a message for it."""
 
     destination: Destination
@@ -39,7 +39,7 @@ class Asked:
         return self.message is None
 
 
-async def read_request(reader: asyncio.StreamReader) -> Asked:
+async def read_request(reader: asyncio.StreamReader) -> ProxyRequest:
     """The head of a request; raises BadRequest, or EOFError when there is none."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
     try:
@@ -51,14 +51,14 @@ async def read_request(reader: asyncio.StreamReader) -> Asked:
     target = head.target.decode("ascii", "replace")
     if head.method == b"CONNECT":
         connection.next_event()  # says that what follows is no HTTP, and with it where that begins
-        return Asked(_destination(f"//{target}", None), connection, rest=connection.trailing_data[0])
+        return ProxyRequest(_destination(f"//{target}", None), connection, rest=connection.trailing_data[0])
     if not target.lower().startswith("http://"):
         raise BadRequest("a proxy is asked by CONNECT host:port, or for http://host/path")
     destination = _destination(target, 80)
-    return Asked(destination, connection, message=_passed_on(head, target, destination))
+    return ProxyRequest(destination, connection, message=_passed_on(head, target, destination))
 
 
-async def copy_body(asked: Asked, reader: asyncio.StreamReader, away: asyncio.StreamWriter) -> None:
+async def copy_body(asked: ProxyRequest, reader: asyncio.StreamReader, away: asyncio.StreamWriter) -> None:
     """Say the message at its destination, with the body as it comes."""
     assert asked.message is not None
     there = h11.Connection(h11.CLIENT)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from agent.egress.allowlist import Destination, Destinations
+from agent.egress.allowlist import Allowlist, Destination
 from agent.system.addresses import Address, read_address, unwrapped
 
 Resolve = Callable[[Destination], list[Address]]
@@ -30,11 +30,11 @@ def resolve(destination: Destination) -> list[Address]:
     return list(dict.fromkeys(ip_address(str(place[4][0]).partition("%")[0]) for place in found))
 
 
-class Routes:
+class Resolver:
     """The same for all runs of a host."""
 
     def __init__(
-        self, allowed: Destinations, look_up: Resolve = resolve, closed: Callable[[], set[int]] | None = None
+        self, allowed: Allowlist, look_up: Resolve = resolve, closed: Callable[[], set[int]] | None = None
     ) -> None:
         self._allowed = allowed
         self._look_up = look_up

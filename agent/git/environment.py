@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.git.git import ENVIRONMENT, Git, find_git
 from agent.settings import AgentSettings
-from agent.system.commands import Bound
+from agent.system.commands import TimeLimit
 from agent.system.files import write
 
 PROTOCOLS = "file:git:http:https:ssh"
@@ -35,7 +35,7 @@ class GitEnvironment:
         """Git for work on this machine: no home, no credentials, no remote."""
         path = self.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
         variables = {**ENVIRONMENT, "PATH": path, "GIT_CONFIG_GLOBAL": str(self._config("local", ""))}
-        return Git(variables, Bound(self.settings.checkout_timeout_seconds), find_git(path))
+        return Git(variables, TimeLimit(self.settings.checkout_timeout_seconds), find_git(path))
 
     def network(self, credential_helper: str | None) -> Git:
         """Git for a remote, with what the operator allows it of credentials."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.domain.errors import NotConfigured, WorkspaceError
-from agent.redaction.redactor import redact
-from agent.system.commands import Bound, Program, ProgramFailed
+from agent.redaction.redactor import mask_url_credentials
+from agent.system.commands import Command, CommandFailed, TimeLimit
 
 # These outrank whatever the config of a repository says.
 OVERRIDES = {
@@ -78,7 +78,7 @@ class GitError(WorkspaceError):
     def __init__(self, command: str, exit_status: int | None, stderr: str, *, retryable: bool = False) -> None:
         self.command = command
         self.exit_status = exit_status
-        self.stderr_tail = redact(stderr)
+        self.stderr_tail = mask_url_credentials(stderr)
         super().__init__(_sentence(command, exit_status, self.stderr_tail), retryable=retryable)
 
 
@@ -91,7 +91,7 @@ class Git:
     """Git in one place: a git directory, perhaps with a working tree and an index elsewhere."""
 
     environment: Mapping[str, str]
-    bound: Bound
+    bound: TimeLimit
     executable: str = "git"
     config: Mapping[str, str] = field(default_factory=dict)
 
@@ -108,7 +108,7 @@ class Git:
             config={**self.config, **(config or {})},
         )
 
-    def within(self, bound: Bound) -> Git:
+    def within(self, bound: TimeLimit) -> Git:
         """The same git with another bound on its time."""
         return replace(self, bound=bound)
 
@@ -121,8 +121,8 @@ class Git:
         directory = Path(self.environment.get("GIT_WORK_TREE", "/"))
         argv = (self.executable, *arguments)
         try:
-            return await Program(argv, self._whole_environment(), directory, self.bound).run(stdin, limit)
-        except ProgramFailed as failure:
+            return await Command(argv, self._whole_environment(), directory, self.bound).run(stdin, limit)
+        except CommandFailed as failure:
             kind = GitTimedOut if failure.exit_status is None else GitError
             raise kind(f"git {arguments[0]}", failure.exit_status, failure.stderr, retryable=True) from None
 
@@ -146,11 +146,11 @@ def find_git(path: str) -> str:
 def refuse_option(value: str, what: str) -> str:
     """The value, unless git could take it for an option, or for a command to run."""
     if not value or value.startswith("-"):
-        raise WorkspaceError(f"{what} {redact(value)!r} refused: it must not be empty or begin with '-'")
+        raise WorkspaceError(f"{what} {mask_url_credentials(value)!r} refused: it must not be empty or begin with '-'")
     if re.match(r"[A-Za-z0-9]+::", value):
-        raise WorkspaceError(f"{what} {redact(value)!r} refused: remote helpers are not used here")
+        raise WorkspaceError(f"{what} {mask_url_credentials(value)!r} refused: remote helpers are not used here")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise WorkspaceError(f"{what} {redact(value)!r} refused: it must not contain control characters")
+        raise WorkspaceError(f"{what} {mask_url_credentials(value)!r} refused: it must not contain control characters")
     return value
 
 

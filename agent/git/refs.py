@@ -60,7 +60,7 @@ class Refs:
         return {name.removeprefix(prefix): sha for name, sha in self.names.items() if name.startswith(prefix)}
 
 
-def read_refs(listing: str) -> Refs:
+def read_mirror_refs(listing: str) -> Refs:
     """The refs in a listing that `LISTING` asks for, the default branch in its first line."""
     default, _, rest = listing.partition("\n")
     names, peeled = {}, {}

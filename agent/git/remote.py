@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from agent.domain.errors import WorkspaceError
 from agent.git.git import Git, refuse_option
-from agent.redaction.redactor import redact
+from agent.redaction.redactor import mask_url_credentials
 
 SCP_LIKE = re.compile(r"[^/]+:(?!//)")
 
@@ -35,7 +35,7 @@ class Remote:
     @property
     def key(self) -> str:
         """A name for it among files; it gives no credential away."""
-        stem = re.sub(r"[^\w.-]+", "-", redact(self.url).rstrip("/").split("/")[-1].removesuffix(".git"))
+        stem = re.sub(r"[^\w.-]+", "-", mask_url_credentials(self.url).rstrip("/").split("/")[-1].removesuffix(".git"))
         return f"{stem.strip('.-')[:40] or 'repository'}-{sha256(self.url.encode()).hexdigest()[:12]}"
 
 

@@ -21,7 +21,7 @@ OBJECT_DIRECTORY = re.compile(r"[0-9a-f]{2}|pack")
 
 
 @dataclass(frozen=True)
-class Tips:
+class UntrustedRefs:
     """The commit that HEAD is on, the branch it is on, and what else has a name."""
 
     head: str | None = None
@@ -34,19 +34,19 @@ class Tips:
         return list(dict.fromkeys([*([self.head] if self.head else []), *self.others.values()]))
 
 
-def read_tips(git_dir: Path) -> Tips:
+def read_untrusted_refs(git_dir: Path) -> UntrustedRefs:
     """What the git directory names; empty if it is none."""
     try:
         root = os.open(git_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
-        return Tips()
+        return UntrustedRefs()
     try:
         refs = _refs(root)
         head, branch = _head(read_inside(root, "HEAD"), refs)
         stashes = {f"stash@{sha}": sha for sha in _reflog(read_inside(root, "logs/refs/stash"))}
         worktrees = {f"worktree {name}": sha for name, sha in _worktrees(root, refs)}
         local = {name: sha for name, sha in refs.items() if not name.startswith("refs/remotes/")}
-        return Tips(head, branch, {**local, **stashes, **worktrees})
+        return UntrustedRefs(head, branch, {**local, **stashes, **worktrees})
     finally:
         os.close(root)
 

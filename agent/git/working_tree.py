@@ -70,7 +70,7 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
             return list(entries)
 
 
-def stands(root: Path, path: str) -> bool:
+def exists_without_links(root: Path, path: str) -> bool:
     """Whether a file or link is there, reached through directories alone."""
     parents = Path(path).parents
     return is_plain(root / path) and not any((root / parent).is_symlink() for parent in parents)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from agent.git.git import Git
 from agent.mirrors.mirror import Mirror
-from agent.system.commands import Bound
+from agent.system.commands import TimeLimit
 
 GRACE_DAYS = 14.0
 EXPIRED = f"{GRACE_DAYS:g}.days.ago"
@@ -19,7 +19,7 @@ MANY_PACKS = 50
 HELD = "refs/held/"
 
 
-async def tidy(mirror: Mirror, given: Callable[[], set[str]], *, dropped: bool) -> bool:
+async def collect_garbage(mirror: Mirror, given: Callable[[], set[str]], *, dropped: bool) -> bool:
     """Repack the mirror if that is worth it; whether it was. Meanwhile nobody fetches."""
     limit = time.time() - GRACE_DAYS * 86_400
     matured = any(since < limit for since in mirror.lost.since().values())
@@ -27,7 +27,7 @@ async def tidy(mirror: Mirror, given: Callable[[], set[str]], *, dropped: bool) 
         return False
     async with mirror.locked("fetch"), mirror.locked("keep"):
         mirror.lost.forget(limit)
-        git = mirror.git.within(Bound(mirror.limits.fetch_seconds))
+        git = mirror.git.within(TimeLimit(mirror.limits.fetch_seconds))
         held = await _there(git, {*mirror.lost.since(), *given()})
         await _update_refs(git, (f"update {HELD}{sha} {sha}" for sha in held))
         try:

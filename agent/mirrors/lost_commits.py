@@ -10,7 +10,7 @@ from agent.git.refs import Refs
 from agent.system.files import write
 
 
-class LostTips:
+class LostCommits:
     """What refs pointed to before, in a file: runs that began then may still read it."""
 
     def __init__(self, path: Path) -> None:

@@ -19,12 +19,12 @@ from pydantic import ValidationError
 from agent.domain.values import Frozen
 from agent.git.git import Git, GitError
 from agent.git.git_directory import quoted
-from agent.git.refs import ASKED, HEAD, LISTING, Refs, Target, default_branch, read_refs
+from agent.git.refs import ASKED, HEAD, LISTING, Refs, Target, default_branch, read_mirror_refs
 from agent.git.remote import Remote
 from agent.mirrors.fetch_state import Attempts
-from agent.mirrors.lost_commits import LostTips
+from agent.mirrors.lost_commits import LostCommits
 from agent.mirrors.repair import carry_kept, clear_half_packs, clear_locks, is_remote_trouble, is_sound, retire
-from agent.system.commands import Bound
+from agent.system.commands import TimeLimit
 from agent.system.files import remove, write
 
 LOCK_POLL_SECONDS = 0.01
@@ -57,13 +57,13 @@ CONFIG = """\
 class Mirror:
     """The mirror of `remote` under `directory`; any number of tasks and processes may use it at once."""
 
-    def __init__(self, git: Git, network: Git, directory: Path, remote: Remote, limits: Limits) -> None:
+    def __init__(self, git: Git, network: Git, directory: Path, remote: Remote, limits: FetchLimits) -> None:
         self.remote = remote
         self.path = directory / f"{remote.key}.git"
         self.limits = limits
         self.git = git.at(self.path)
         self._network = network.at(self.path)
-        self.lost = LostTips(directory / f"{remote.key}.lost")
+        self.lost = LostCommits(directory / f"{remote.key}.lost")
         self._attempts = directory / f"{remote.key}.json"
         self._listing = directory / f"{remote.key}.refs"
 
@@ -216,7 +216,7 @@ class Mirror:
     def _bounded(self, network: Git) -> Git:
         # what a power cut takes from a mirror the remote still has; kept work is written with care
         hasty = network.given({}, {"core.fsync": "none"})
-        return hasty.within(Bound(self.limits.fetch_seconds, self.limits.silence_seconds))
+        return hasty.within(TimeLimit(self.limits.fetch_seconds, self.limits.silence_seconds))
 
     def _configure(self, path: Path) -> None:
         text = CONFIG.format(url=quoted(self.remote.url), kept_work_max_bytes=self.limits.kept_work_max_bytes)
@@ -226,7 +226,7 @@ class Mirror:
 
     async def _note_refs(self, path: Path) -> None:
         listing = await self.git.at(path).text(*LISTING)
-        before, after = self.refs(), read_refs(f"\n{listing}")
+        before, after = self.refs(), read_mirror_refs(f"\n{listing}")
         self.lost.note(before, after)
         default = default_branch(after, before.default)
         write(self._listing, f"{default or ''}\n{listing}\n")
@@ -235,10 +235,10 @@ class Mirror:
 @lru_cache(maxsize=8)
 def _read_listing(path: Path, mtime_ns: int, inode: int) -> Refs:
     """The refs in that file, parsed once for each time it was written."""
-    return read_refs(path.read_text())
+    return read_mirror_refs(path.read_text())
 
 
-class Limits(Frozen):
+class FetchLimits(Frozen):
     """What fetches and keeping are held to."""
 
     fetch_seconds: float

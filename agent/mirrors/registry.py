@@ -13,7 +13,7 @@ from agent.domain.errors import WorkspaceError
 from agent.git.environment import GitEnvironment
 from agent.git.git import GitError
 from agent.git.remote import Remote, find_remote
-from agent.mirrors.mirror import Limits, Mirror
+from agent.mirrors.mirror import FetchLimits, Mirror
 from agent.mirrors.starter_repository import make_starter
 from agent.settings import DEFAULT_WORKSPACE, AgentSettings, WorkspaceConfig
 from agent.system.files import write
@@ -92,7 +92,7 @@ class Mirrors:
         return remote
 
     def _open(self, remote: Remote, config: WorkspaceConfig) -> Mirror:
-        limits = Limits(
+        limits = FetchLimits(
             fetch_seconds=self.settings.clone_timeout_seconds,
             silence_seconds=self.settings.fetch_timeout_seconds,
             kept_work_max_bytes=self.settings.kept_work_max_bytes,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.errors import AgentUnknown
 from agent.domain.values import Frozen
 
@@ -40,12 +40,12 @@ class Demand:
     def __init__(self, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._window_seconds = window_seconds
         self._clock = clock
-        self._uses: OrderedDict[Mold, _Use] = OrderedDict()
-        self.standing: list[Mold] = []
+        self._uses: OrderedDict[ProcessSpec, _Use] = OrderedDict()
+        self.standing: list[ProcessSpec] = []
         """Wanted once each even if nobody has asked yet."""
 
     @contextmanager
-    def met(self, mold: Mold) -> Iterator[None]:
+    def met(self, mold: ProcessSpec) -> Iterator[None]:
         """A run of that mold is at work while this is open."""
         use = self._uses.setdefault(mold, _Use())
         self._uses.move_to_end(mold)
@@ -63,12 +63,12 @@ class Demand:
             use.at_work -= 1
             use.peaks.append((self._clock(), use.at_work + 1))
 
-    def lately(self) -> list[Mold]:
+    def lately(self) -> list[ProcessSpec]:
         """Each mold that was at work within the window, the newest first, and what is expected."""
         self._forget()
         return [*reversed(self._uses), *(mold for mold in self.standing if mold not in self._uses)]
 
-    def often(self) -> dict[Mold, int]:
+    def often(self) -> dict[ProcessSpec, int]:
         """Those of them that were asked for more than once, or are expected, and how often at once at most."""
         self._forget()
         found = {
@@ -88,21 +88,26 @@ class Demand:
                 del self._uses[mold]
 
 
-class Wish(Frozen):
+class WarmTarget(Frozen):
     """A process to have ready: a hot one for this mold alone, or a spare for any agent."""
 
-    mold: Mold
+    mold: ProcessSpec
     hot: bool
 
 
-def wishes(often: Mapping[Mold, int], spares: Sequence[Mold], most: int) -> list[Wish]:
+def warm_targets(often: Mapping[ProcessSpec, int], spares: Sequence[ProcessSpec], most: int) -> list[WarmTarget]:
     """At most so many, the most useful first: each mold once, the spares, then each as often as it ran at once.
 
     Half of them at most are spares, and half are each mold's first, where there is enough of both.
     """
     deepest = max(often.values(), default=0)
-    hot = [Wish(mold=mold, hot=True) for depth in range(deepest) for mold, at_once in often.items() if depth < at_once]
-    for_any = [Wish(mold=mold, hot=False) for mold in spares]
+    hot = [
+        WarmTarget(mold=mold, hot=True)
+        for depth in range(deepest)
+        for mold, at_once in often.items()
+        if depth < at_once
+    ]
+    for_any = [WarmTarget(mold=mold, hot=False) for mold in spares]
     taken = for_any[: max(most // 2, most - len(hot))]
     hot = hot[: max(0, most - len(taken))]
     once = hot[: len(often)]

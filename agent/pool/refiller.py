@@ -16,13 +16,13 @@ import psutil
 
 from agent.claude.arguments import build_argv
 from agent.claude.launcher import Launcher
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.checkout import Checkout, Identity, Snapshot
 from agent.domain.errors import AgentError
-from agent.pool.demand import Demand, Wish, wishes
-from agent.pool.slot_states import Berth, Berths, is_same
+from agent.pool.demand import Demand, WarmTarget, warm_targets
+from agent.pool.slot_states import SlotState, SlotStates, is_same
 from agent.pool.slots import Slot, Slots
-from agent.pool.warm_process import Parked
+from agent.pool.warm_process import WarmProcess
 from agent.workspaces.agent_definitions import agent_name
 from agent.workspaces.workspaces import Workspaces
 
@@ -43,12 +43,12 @@ def default_most() -> int:
     return int(psutil.virtual_memory().available / 4 / MEMORY_EACH)
 
 
-class Filler:
+class Refiller:
     """Fills `berths` with at most `most` processes; those that wait for a slot come first."""
 
     def __init__(
         self,
-        berths: Berths,
+        berths: SlotStates,
         demand: Demand,
         slots: Slots,
         workspaces: Workspaces,
@@ -56,7 +56,7 @@ class Filler:
         directory: Path,
         most: int,
     ) -> None:
-        self.spare: Mold | None = None
+        self.spare: ProcessSpec | None = None
         self.has_room: Callable[[], bool] = lambda: True
         self._berths = berths
         self._demand = demand
@@ -65,7 +65,7 @@ class Filler:
         self._launcher = launcher
         self._directory = directory
         self._most = most
-        self._put_off: dict[Wish, float] = {}
+        self._put_off: dict[WarmTarget, float] = {}
         self._refreshed_at = 0.0
         self._told = ""
         self._changed = asyncio.Event()
@@ -105,11 +105,11 @@ class Filler:
             with contextlib.suppress(AgentError):  # the next run will say what is wrong
                 self._berths.note(workspace, ref, await self._workspaces.sync(workspace, ref, fresh=True))
 
-    def _wishes(self) -> list[Wish]:
+    def _wishes(self) -> list[WarmTarget]:
         """Spares for what was asked for lately, and one for whoever asks for nothing special."""
         kinds = [mold.for_any() for mold in self._demand.lately()] + ([self.spare.for_any()] if self.spare else [])
         spares = list(dict.fromkeys(kinds)) if self._berths.spares_work else []
-        return wishes(self._demand.often(), spares, self._most)
+        return warm_targets(self._demand.often(), spares, self._most)
 
     def _let_go(self) -> None:
         """End those that nobody will want any more."""
@@ -120,7 +120,7 @@ class Filler:
                 continue
             if parked.broke or not parked.is_sound:
                 self._berths.note_refusal(parked, "it has ended by itself")
-                self._put_off[Wish(mold=parked.mold, hot=parked.hot)] = time.monotonic() + PAUSE_SECONDS
+                self._put_off[WarmTarget(mold=parked.mold, hot=parked.hot)] = time.monotonic() + PAUSE_SECONDS
                 self._berths.dismiss(berth)
             elif (
                 (parked.mold, parked.hot) not in wanted
@@ -133,7 +133,7 @@ class Filler:
         """Make one more ready, if there is a wish for it and room; False if not."""
         if self._slots.waiting or not self.has_room() or psutil.virtual_memory().available < SPARED_MEMORY:
             return False
-        there = [Wish(mold=parked.mold, hot=parked.hot) for parked in self._berths.parked]
+        there = [WarmTarget(mold=parked.mold, hot=parked.hot) for parked in self._berths.parked]
         for wish in self._wishes():
             if wish in there:
                 there.remove(wish)
@@ -142,13 +142,13 @@ class Filler:
                 return True
         return False
 
-    def _room(self, wish: Wish) -> Berth | None:
+    def _room(self, wish: WarmTarget) -> SlotState | None:
         """A free slot with nothing in it; one whose checkout is right already is best."""
         newest = self._berths.newest(wish.mold)
         free = [berth for berth in self._berths.all if berth.parked is None and self._slots.is_free(berth.slot)]
         return max(free, default=None, key=lambda berth: bool(newest and berth.ready and is_same(berth.ready, newest)))
 
-    async def _make_ready(self, berth: Berth, wish: Wish) -> None:
+    async def _make_ready(self, berth: SlotState, wish: WarmTarget) -> None:
         mold, slot = wish.mold, berth.slot
         snapshot = await self._workspaces.sync(mold.workspace, mold.ref, allow_stale=True)
         self._berths.note(mold.workspace, mold.ref, snapshot)
@@ -164,7 +164,7 @@ class Filler:
             parked = berth.parked = await self._park(slot, wish, snapshot)
         await parked.roused()
 
-    async def _park(self, slot: Slot, wish: Wish, snapshot: Snapshot) -> Parked:
+    async def _park(self, slot: Slot, wish: WarmTarget, snapshot: Snapshot) -> WarmProcess:
         path = slot.directory / "checkout"
         checkout = Checkout(path=path, snapshot=snapshot, read_paths=tuple(self._workspaces.read_paths(snapshot)))
         agent = agent_name(wish.mold.agent, path) if wish.hot else None
@@ -179,4 +179,4 @@ class Filler:
         )
         async with AsyncExitStack() as stack:
             process = await stack.enter_async_context(launched)
-            return Parked(process, stack.pop_all(), wish.mold, checkout, hot=wish.hot)
+            return WarmProcess(process, stack.pop_all(), wish.mold, checkout, hot=wish.hot)

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.checkout import Snapshot
 from agent.pool.slots import Slot
-from agent.pool.warm_process import Parked
+from agent.pool.warm_process import WarmProcess
 
 REFUSALS = 3
 """So often in a row a spare may be of no use; then the CLI is not one that knows them."""
@@ -18,32 +18,32 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Berth:
+class SlotState:
     """One slot's; whoever changes the checkout has the lock."""
 
     slot: Slot
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ready: Snapshot | None = None
     """What the checkout is at, while nobody has had it."""
-    parked: Parked | None = None
+    parked: WarmProcess | None = None
 
 
-class Berths:
+class SlotStates:
     """All of a host's, by the number of the slot."""
 
     def __init__(self, slots: list[Slot]) -> None:
-        self.all = [Berth(slot) for slot in slots]
-        self.tally = WarmTally()
+        self.all = [SlotState(slot) for slot in slots]
+        self.tally = PoolCounters()
         self._newest: dict[tuple[str, str | None], Snapshot] = {}
         self._refusals = 0
         self._leaving: set[asyncio.Task[None]] = set()
 
-    def of(self, slot: Slot) -> Berth:
+    def of(self, slot: Slot) -> SlotState:
         """The one of that slot."""
         return self.all[slot.index]
 
     @property
-    def parked(self) -> list[Parked]:
+    def parked(self) -> list[WarmProcess]:
         """The processes that wait."""
         return [berth.parked for berth in self.all if berth.parked is not None]
 
@@ -56,20 +56,20 @@ class Berths:
         """Remember the newest state of what a request names so."""
         self._newest[workspace, ref] = snapshot
 
-    def newest(self, mold: Mold) -> Snapshot | None:
+    def newest(self, mold: ProcessSpec) -> Snapshot | None:
         """The newest state that is known of what `mold` starts from."""
         return self._newest.get((mold.workspace, mold.ref))
 
-    def is_newest(self, parked: Parked) -> bool:
+    def is_newest(self, parked: WarmProcess) -> bool:
         """Whether it began in what is still the newest state."""
         newest = self.newest(parked.mold)
         return newest is None or is_same(parked.checkout.snapshot, newest)
 
-    def note_use(self, parked: Parked) -> None:
+    def note_use(self, parked: WarmProcess) -> None:
         """It has become a run's."""
         self._refusals = 0 if not parked.hot else self._refusals
 
-    def note_refusal(self, parked: Parked, reason: str) -> None:
+    def note_refusal(self, parked: WarmProcess, reason: str) -> None:
         """It could not become a run's."""
         _log.info("a parked process is of no use: %s", reason)
         if not parked.hot:
@@ -77,14 +77,14 @@ class Berths:
             if self._refusals == REFUSALS:
                 _log.warning("no spare is kept any more, this CLI does not take them: %s", reason)
 
-    def dismiss(self, berth: Berth) -> None:
+    def dismiss(self, berth: SlotState) -> None:
         """End what waits there, without making anybody wait."""
         if berth.parked is not None:
             self.tally.replacements += 1
             self.send_away(berth.parked)
             berth.parked = None
 
-    def send_away(self, parked: Parked) -> None:
+    def send_away(self, parked: WarmProcess) -> None:
         """End it, without making anybody wait."""
         task = asyncio.create_task(parked.close())
         self._leaving.add(task)
@@ -104,7 +104,7 @@ def is_same(one: Snapshot, other: Snapshot) -> bool:
 
 
 @dataclass
-class WarmTally:
+class PoolCounters:
     """One host's, since its start."""
 
     hits: int = 0

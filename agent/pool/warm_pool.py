@@ -13,15 +13,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent.claude.launcher import Launcher
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.checkout import Checkout, Identity, Snapshot
 from agent.domain.errors import AgentError
 from agent.domain.request import AgentRequest
 from agent.pool.demand import Demand
-from agent.pool.refiller import Filler, default_most
-from agent.pool.slot_states import Berths, WarmTally, is_same
+from agent.pool.refiller import Refiller, default_most
+from agent.pool.slot_states import PoolCounters, SlotStates, is_same
 from agent.pool.slots import Preference, Slot, Slots
-from agent.pool.warm_process import NotClaimed, Parked
+from agent.pool.warm_process import ClaimFailed, WarmProcess
 from agent.settings import AgentSettings
 from agent.workspaces.workspaces import Workspaces
 
@@ -33,13 +33,13 @@ class WarmPool:
         self.demand = Demand(settings.agent_warm_minutes * 60)
         self._workspaces = workspaces
         self._launcher = launcher
-        self._berths = Berths(slots.all_free())
+        self._berths = SlotStates(slots.all_free())
         most = min(slots.capacity, default_most() if settings.agent_warm is None else settings.agent_warm)
         directory = settings.state_dir / "warm"
-        self._filler = Filler(self._berths, self.demand, slots, workspaces, launcher, directory, most)
+        self._filler = Refiller(self._berths, self.demand, slots, workspaces, launcher, directory, most)
 
     @property
-    def tally(self) -> WarmTally:
+    def tally(self) -> PoolCounters:
         """What became of those that were parked."""
         return self._berths.tally
 
@@ -48,14 +48,14 @@ class WarmPool:
         """How many processes wait for a run."""
         return len(self._berths.parked)
 
-    def expect(self, hot: Mold, spare: Mold) -> None:
+    def expect(self, hot: ProcessSpec, spare: ProcessSpec) -> None:
         """Have one ready for `hot` even if nobody has asked yet, and one like `spare` for any agent."""
         self.demand.standing = [hot]
         self._filler.spare = spare
 
     def preference(self, request: AgentRequest) -> Preference:
         """How well a free slot suits `request`: best with a process for it, worst with one for others."""
-        wanted = Mold.of(request)
+        wanted = ProcessSpec.of(request)
 
         def rank(slot: Slot) -> int:
             berth = self._berths.of(slot)
@@ -85,7 +85,7 @@ class WarmPool:
 
     async def lend(
         self, slot: Slot, request: AgentRequest, checkout: Checkout, agent: str, run_id: str
-    ) -> Parked | None:
+    ) -> WarmProcess | None:
         """A process that has heard all but the prompt, for the borrower to close; None if there is none for it."""
         berth = self._berths.of(slot)
         parked, berth.parked = berth.parked, None
@@ -93,10 +93,10 @@ class WarmPool:
             self.tally.misses += 1
             return None
         try:
-            if not self._fits(parked, Mold.of(request), checkout):
-                raise NotClaimed("it was made for another kind of run")
+            if not self._fits(parked, ProcessSpec.of(request), checkout):
+                raise ClaimFailed("it was made for another kind of run")
             await parked.claim(run_id, request, agent, self._launcher.seen_at(checkout))
-        except NotClaimed as refusal:
+        except ClaimFailed as refusal:
             self._berths.note_refusal(parked, str(refusal))
             self._berths.send_away(parked)
             self.tally.misses += 1
@@ -123,7 +123,7 @@ class WarmPool:
             await asyncio.gather(filling, return_exceptions=True)
             await self._berths.clear()
 
-    def _fits(self, parked: Parked, wanted: Mold, checkout: Checkout) -> bool:
+    def _fits(self, parked: WarmProcess, wanted: ProcessSpec, checkout: Checkout) -> bool:
         if parked.hot:
             return parked.mold.suits(wanted) and is_same(parked.checkout.snapshot, checkout.snapshot)
         alike = self._launcher.trusts(parked.checkout) == self._launcher.trusts(checkout)

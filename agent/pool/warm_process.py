@@ -14,7 +14,7 @@ from typing import Any
 from agent.claude import control_messages as command
 from agent.claude.launcher import Launched
 from agent.claude.process import AgentProcess
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.claude.stream_json import parse_line
 from agent.domain.checkout import Checkout
 from agent.domain.request import AgentRequest
@@ -27,14 +27,16 @@ ROUSE_SECONDS = 30.0
 Footing = tuple[tuple[Path, int, int], ...]
 
 
-class NotClaimed(Exception):
+class ClaimFailed(Exception):
     """The process is of no use for this run; a new one has to be started."""
 
 
-class Parked:
+class WarmProcess:
     """A process in a slot, made for a mold; `hot` ones have begun in the checkout, at its very commit."""
 
-    def __init__(self, launched: Launched, stack: AsyncExitStack, mold: Mold, checkout: Checkout, *, hot: bool) -> None:
+    def __init__(
+        self, launched: Launched, stack: AsyncExitStack, mold: ProcessSpec, checkout: Checkout, *, hot: bool
+    ) -> None:
         self.mold = mold
         self.checkout = checkout
         self.hot = hot
@@ -79,7 +81,7 @@ class Parked:
         self._rousing.cancel()
         await asyncio.wait({self._rousing})
         if not self.is_sound:
-            raise NotClaimed("it has ended, or what it stands on has changed")
+            raise ClaimFailed("it has ended, or what it stands on has changed")
         if self.launched.lease is not None:
             self.launched.lease.assign(run_id, request.max_budget_usd)
         told = [] if self.hot else [command.claim_session(cwd), command.use_agent(agent)]
@@ -87,7 +89,7 @@ class Parked:
             told.append(command.use_model(request.model))
         answers = await ask(self.launched.process, [*told, command.initialize(request)], CLAIM_SECONDS)
         if not command.knows_agent(answers[command.INITIALIZE], agent):
-            raise NotClaimed(f"it does not know the agent {agent}")
+            raise ClaimFailed(f"it does not know the agent {agent}")
 
     async def close(self) -> None:
         """End it, and take away what it had."""
@@ -110,11 +112,11 @@ async def ask(
                 response = (parse_line(line) or {}).get("response")
                 if isinstance(response, dict) and response.get("request_id") in waiting:
                     if response.get("subtype") != "success":
-                        raise NotClaimed(f"it refused: {response.get('error')}")
+                        raise ClaimFailed(f"it refused: {response.get('error')}")
                     answers[response["request_id"]] = response
                 if len(answers) == len(waiting):
                     return answers
-    raise NotClaimed(f"it has ended: {process.stderr[-200:]}")
+    raise ClaimFailed(f"it has ended: {process.stderr[-200:]}")
 
 
 @contextlib.contextmanager
@@ -122,7 +124,7 @@ def _as_not_claimed() -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise NotClaimed("it does not answer") from None
+        raise ClaimFailed("it does not answer") from None
 
 
 def footing(checkout: Checkout) -> Footing:

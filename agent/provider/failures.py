@@ -23,7 +23,7 @@ UNIFIED = "anthropic-ratelimit-unified-"
 BUCKETS = ("requests", "tokens", "input-tokens", "output-tokens")
 
 
-class Trouble(Frozen):
+class ProviderFailure(Frozen):
     """One thing the provider refused, and when it may be worth asking again."""
 
     kind: Kind
@@ -38,7 +38,9 @@ class Trouble(Frozen):
         return self.kind in ("credential_refused", "usage_limit")
 
 
-def read_trouble(status: int, headers: Mapping[str, str], body: bytes, now: datetime | None = None) -> Trouble | None:
+def read_trouble(
+    status: int, headers: Mapping[str, str], body: bytes, now: datetime | None = None
+) -> ProviderFailure | None:
     """The trouble in an answer of the provider; None for a good one and for what is the caller's own fault."""
     if status < 400:
         return None
@@ -50,10 +52,10 @@ def read_trouble(status: int, headers: Mapping[str, str], body: bytes, now: date
         return None
     reset = _reset(headers, message) or (now + timedelta(seconds=wait) if wait is not None else None)
     text = message or f"the provider answered {status}"
-    return Trouble(kind=kind, status=status, message=text, retry_after_seconds=wait, reset_at=reset)
+    return ProviderFailure(kind=kind, status=status, message=text, retry_after_seconds=wait, reset_at=reset)
 
 
-def read_event(error: Mapping[str, Any]) -> Trouble | None:
+def read_event(error: Mapping[str, Any]) -> ProviderFailure | None:
     """The trouble in an `error` event, which comes in the midst of an answer that began well."""
     body = json.dumps({"error": error}).encode()
     return read_trouble(STATUS_OF.get(str(error.get("type")), 400), {}, body)

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Callable
 
 from agent.domain.result import Usage
-from agent.provider.failures import Trouble
-from agent.provider.usage_meter import Call
+from agent.provider.failures import ProviderFailure
+from agent.provider.usage_meter import ModelCall
 
 Price = Callable[[str, Usage], float | None]
 """What a call cost in US dollars; None: the model is not known."""
@@ -31,10 +31,10 @@ class Lease:
         # In the shape of a key, so that whatever redacts keys redacts it.
         self.token = f"sk-ant-run-{secrets.token_urlsafe(32)}"
         self.max_budget_usd = max_budget_usd
-        self.calls: list[Call] = []
+        self.calls: list[ModelCall] = []
         self.usage: dict[str, Usage] = {}
         self.cost_usd = 0.0
-        self.trouble: Trouble | None = None
+        self.trouble: ProviderFailure | None = None
         self._variable = variable
         self._first_party = first_party
         self._closed = False
@@ -85,7 +85,7 @@ class Lease:
         self._open.add(call)
         call.add_done_callback(self._open.discard)
 
-    def book(self, call: Call, price: Price | None) -> None:
+    def book(self, call: ModelCall, price: Price | None) -> None:
         """Enter a call that is over."""
         self.calls.append(call)
         model = call.model or "unknown"

@@ -19,7 +19,7 @@ import httpx
 import uvicorn
 
 from agent.provider.credential import Credential, find_credential
-from agent.provider.failures import Trouble
+from agent.provider.failures import ProviderFailure
 from agent.provider.lease import Lease, Price
 from agent.provider.relay import Relay, Send, passed_on
 from agent.settings import AgentSettings
@@ -45,7 +45,7 @@ class ProviderProxy:
         self,
         settings: AgentSettings,
         *,
-        on_trouble: Callable[[Trouble], None] | None = None,
+        on_trouble: Callable[[ProviderFailure], None] | None = None,
         price: Price | None = None,
         socket_path: Path | None = None,
     ) -> None:
@@ -142,7 +142,7 @@ class ProviderProxy:
         elif call.cancelled() and not left:
             await _refuse(send, 401, "authentication_error", NOT_NOW)
 
-    def _note(self, lease: Lease, trouble: Trouble) -> None:
+    def _note(self, lease: Lease, trouble: ProviderFailure) -> None:
         lease.trouble = trouble
         if self._on_trouble is not None:
             self._on_trouble(trouble)
@@ -245,6 +245,6 @@ async def _refuse(send: Send, status: int, kind: str, message: str, *, retry: bo
     await send({"type": "http.response.body", "body": body})
 
 
-def _unreachable(failure: BaseException) -> Trouble:
+def _unreachable(failure: BaseException) -> ProviderFailure:
     reason = " ".join(str(failure).split()) or type(failure).__name__
-    return Trouble(kind="unreachable", status=None, message=f"the provider is out of reach: {reason[:200]}")
+    return ProviderFailure(kind="unreachable", status=None, message=f"the provider is out of reach: {reason[:200]}")

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from agent.provider.credential import Credential
-from agent.provider.failures import Trouble, read_trouble
+from agent.provider.failures import ProviderFailure, read_trouble
 from agent.provider.lease import Lease, Price
-from agent.provider.usage_meter import Call, Meter
+from agent.provider.usage_meter import ModelCall, UsageMeter
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -31,7 +31,7 @@ ERROR_BYTES = 65_536
 class Relay:
     """Made once for each call; `started` tells whether the answer has begun."""
 
-    def __init__(self, lease: Lease, send: Send, price: Price | None, note: Callable[[Trouble], None]) -> None:
+    def __init__(self, lease: Lease, send: Send, price: Price | None, note: Callable[[ProviderFailure], None]) -> None:
         self.started = False
         self._lease = lease
         self._send = send
@@ -43,14 +43,14 @@ class Relay:
     async def run(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> None:
         """Ask, and pass the answer on chunk by chunk; raises httpx.TransportError as the transport does."""
         response = await transport.handle_async_request(request)
-        meter = Meter(response.headers.get("content-type", ""), response.headers.get("content-encoding", ""))
+        meter = UsageMeter(response.headers.get("content-type", ""), response.headers.get("content-encoding", ""))
         try:
             await (self._fail if response.status_code >= 400 else self._stream)(response, meter)
         finally:
             self._book(response.status_code, meter, complete=False)
             await response.aclose()
 
-    async def _stream(self, response: httpx.Response, meter: Meter) -> None:
+    async def _stream(self, response: httpx.Response, meter: UsageMeter) -> None:
         await self._start(response, [])
         async for chunk in response.stream:  # type: ignore[union-attr]
             meter.feed(chunk)
@@ -59,7 +59,7 @@ class Relay:
         self._book(response.status_code, meter, complete=True)
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _fail(self, response: httpx.Response, meter: Meter) -> None:
+    async def _fail(self, response: httpx.Response, meter: UsageMeter) -> None:
         """An error is read whole before it is passed on: what it says decides if the CLI should try again."""
         body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
         meter.trouble = read_trouble(response.status_code, response.headers, body[:ERROR_BYTES])
@@ -77,13 +77,13 @@ class Relay:
         self.started = True
         await self._send({"type": "http.response.start", "status": response.status_code, "headers": kept + more})
 
-    def _book(self, status: int, meter: Meter, *, complete: bool) -> None:
+    def _book(self, status: int, meter: UsageMeter, *, complete: bool) -> None:
         """Once, and before the agent can know that the call is over."""
         if self._booked:
             return
         self._booked = True
         seconds = time.monotonic() - self._began
-        call = Call(model=meter.model, status=status, usage=meter.usage, seconds=seconds, complete=complete)
+        call = ModelCall(model=meter.model, status=status, usage=meter.usage, seconds=seconds, complete=complete)
         self._lease.book(call, self._price)
         if meter.trouble is not None:
             self._note(meter.trouble)

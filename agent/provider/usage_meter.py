@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.domain.result import Usage
 from agent.domain.values import Frozen
-from agent.provider.failures import Trouble, read_event
+from agent.provider.failures import ProviderFailure, read_event
 
 LONGEST_BYTES = 4 * 1024 * 1024
 """An answer in one piece, or a line of a stream, that is longer than this is not metered."""
@@ -15,7 +15,7 @@ LONGEST_BYTES = 4 * 1024 * 1024
 COUNTED = tuple(Usage.model_fields)
 
 
-class Call(Frozen):
+class ModelCall(Frozen):
     """One model call that is over."""
 
     model: str | None
@@ -25,12 +25,12 @@ class Call(Frozen):
     complete: bool
 
 
-class Meter:
+class UsageMeter:
     """Reads along; `usage`, `model` and `trouble` grow as the answer comes."""
 
     def __init__(self, content_type: str, content_encoding: str) -> None:
         self.model: str | None = None
-        self.trouble: Trouble | None = None
+        self.trouble: ProviderFailure | None = None
         self._counts: dict[str, int] = {}
         self._pending = bytearray()
         self._streams = content_type.startswith("text/event-stream")

@@ -23,7 +23,7 @@ LONGEST_BEGIN = max(map(len, BEGINS))
 END_MARK_LENGTH = 128
 
 
-def redact(text: str) -> str:
+def mask_url_credentials(text: str) -> str:
     """The text with `***` for whatever stands between `://` and `@`, and for secrets in a query."""
     return SECRET_PARAMETER.sub(r"\1***", USER_INFO.sub("***@", text))
 

@@ -10,7 +10,7 @@ from agent.domain.result import Invocation, WorkspaceReport
 from agent.redaction.redactor import Redactor
 
 
-class Censor:
+class OutputRedactor:
     """Passes the events of one run on without their secrets, also those that come in pieces."""
 
     def __init__(self, redactor: Redactor) -> None:
@@ -55,7 +55,7 @@ def _thinking(text: str) -> list[Event]:
     return [ThinkingDelta(text=text)] if text else []
 
 
-def censored(redactor: Redactor, invocation: Invocation) -> Invocation:
+def redact_invocation(redactor: Redactor, invocation: Invocation) -> Invocation:
     """The invocation without secrets; its result message is left as printed where there are none."""
     changes = {"printed": redactor.redact(invocation.printed), "stderr": redactor.redact(invocation.stderr)}
     if invocation.result_line is not None:
@@ -69,7 +69,7 @@ def _censored_json(redactor: Redactor, line: str) -> str:
     return line if redacted == given else json.dumps(redacted, ensure_ascii=False)
 
 
-def censored_report(redactor: Redactor, report: WorkspaceReport) -> WorkspaceReport:
+def redact_report(redactor: Redactor, report: WorkspaceReport) -> WorkspaceReport:
     """What an agent left in git, without secrets in the words that are its own: subjects, names, lines."""
     own = {"commits", "files_changed", "diffstat", "diff", "notes", "stale_reason"}
     given = report.model_dump(mode="json", include=own)

@@ -19,7 +19,7 @@ from agent.sandbox.mounts import (
     system_mounts,
     writable,
 )
-from agent.sandbox.resource_limits import Limits, limited
+from agent.sandbox.resource_limits import ResourceLimits, limited
 
 DOOR = Path("/run/provider.sock")
 """Where an agent without a network finds the model; the path of a socket may have 107 bytes at most."""
@@ -35,7 +35,7 @@ class Bubblewrap(Frozen):
     sizes: bool = Field(default=True, description="It can bound what is kept in memory (0.7 and later).")
 
 
-class CellPlan(Frozen):
+class SandboxSpec(Frozen):
     """What one agent sees of the machine: the system, read-only, and what is named here."""
 
     checkout: Path
@@ -50,11 +50,11 @@ class CellPlan(Frozen):
     hide: tuple[Path, ...] = Field(default=(), description="Covered, where a path above it is visible.")
     network: bool = Field(default=True, description="False: no route to anywhere, not even to this machine.")
     door: Path | None = Field(default=None, description="A socket to the model; appears as DOOR.")
-    limits: Limits = Limits()
+    limits: ResourceLimits = ResourceLimits()
     memory_by_cgroup: bool = False
 
     @model_validator(mode="after")
-    def no_source_inside_a_writable_one(self) -> CellPlan:
+    def no_source_inside_a_writable_one(self) -> SandboxSpec:
         """An agent could put a link to /etc/shadow there, and the next cell would follow it."""
         agents_own = [self.checkout, self.config_dir, self.tmp_dir, *self.write_paths]
         agents_own += [self.home_dir] if self.home_dir else []
@@ -78,7 +78,7 @@ class CellPlan(Frozen):
         }
 
 
-def enclose(plan: CellPlan, argv: list[str], bubblewrap: Bubblewrap) -> list[str]:
+def bubblewrap_argv(plan: SandboxSpec, argv: list[str], bubblewrap: Bubblewrap) -> list[str]:
     """The command that runs `argv` in the cell; the environment and the pipes are those it is spawned with."""
     mounts = _mounts(plan, argv, bubblewrap.sizes)
     covered = [mount.at for mount in mounts if mount.words[:1] == ("--tmpfs",) and mount.at in plan.hide]
@@ -99,7 +99,7 @@ def enclose(plan: CellPlan, argv: list[str], bubblewrap: Bubblewrap) -> list[str
     ]
 
 
-def _namespaces(plan: CellPlan, bubblewrap: Bubblewrap) -> list[str]:
+def _namespaces(plan: SandboxSpec, bubblewrap: Bubblewrap) -> list[str]:
     """A new session, so no terminal to type into; no capability, not even for root."""
     own = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if not plan.network:
@@ -111,7 +111,7 @@ def _namespaces(plan: CellPlan, bubblewrap: Bubblewrap) -> list[str]:
     return [*own, "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
 
 
-def _mounts(plan: CellPlan, argv: list[str], sizes: bool) -> list[Mount]:
+def _mounts(plan: SandboxSpec, argv: list[str], sizes: bool) -> list[Mount]:
     """Everything in its order: deeper places come later, and so win."""
     system = every_mount() if Path("/") in plan.read_paths else system_mounts()
     granted = _granted(plan, argv)
@@ -121,7 +121,7 @@ def _mounts(plan: CellPlan, argv: list[str], sizes: bool) -> list[Mount]:
     return sorted([*hidden, *visible], key=lambda mount: len(mount.at.parts))
 
 
-def _private(plan: CellPlan, sizes: bool) -> list[Mount]:
+def _private(plan: SandboxSpec, sizes: bool) -> list[Mount]:
     """What every cell has for itself."""
     home = writable(plan.home_dir, plan.home) if plan.home_dir else in_memory(plan.home, sizes=sizes)
     return [
@@ -137,7 +137,7 @@ def _private(plan: CellPlan, sizes: bool) -> list[Mount]:
     ]
 
 
-def _granted(plan: CellPlan, argv: list[str]) -> list[Mount]:
+def _granted(plan: SandboxSpec, argv: list[str]) -> list[Mount]:
     """What this agent gets besides; its own program too, wherever that lies."""
     mounts = [readable(path, path) for path in plan.read_paths if is_there(path) and path != Path("/")]
     mounts += [writable(path, path) for path in plan.write_paths if is_there(path)]

@@ -12,7 +12,7 @@ from typing import Literal
 import psutil
 
 from agent.domain.values import Frozen
-from agent.sandbox.resource_limits import MB, Limits
+from agent.sandbox.resource_limits import MB, ResourceLimits
 
 ROOT = Path("/sys/fs/cgroup")
 HOST = "agent-host"
@@ -21,7 +21,7 @@ CONTROLLERS = ("memory", "pids")
 OOM_SCORE = 500
 
 
-class Group(Frozen):
+class Cgroup(Frozen):
     """One run's control group: a directory of version 2, or one for each controller of version 1."""
 
     directories: tuple[Path, ...]
@@ -53,9 +53,9 @@ class Cgroups(Frozen):
     reason: str
     parents: tuple[Path, ...] = ()
 
-    def make(self, run_id: str, limits: Limits) -> Group:
+    def make(self, run_id: str, limits: ResourceLimits) -> Cgroup:
         """A new group with these bounds; what an earlier host of the same name left in it is killed."""
-        group = Group(directories=tuple(parent / f"{RUN}{run_id}" for parent in self.parents))
+        group = Cgroup(directories=tuple(parent / f"{RUN}{run_id}" for parent in self.parents))
         for directory in group.directories:
             directory.mkdir(exist_ok=True)
             _bound(directory, limits)
@@ -65,7 +65,7 @@ class Cgroups(Frozen):
     def clear(self, prefix: str) -> None:
         """Kill what is left in groups of runs whose ids begin so, and take those away."""
         for directory in [path for parent in self.parents for path in parent.glob(f"{RUN}{prefix}*")]:
-            Group(directories=(directory,)).remove()
+            Cgroup(directories=(directory,)).remove()
 
 
 def find_cgroups() -> Cgroups:
@@ -76,7 +76,7 @@ def find_cgroups() -> Cgroups:
             found = Cgroups(version=1, reason="control groups, version 1", parents=_version_1(mine))
         else:
             found = Cgroups(version=2, reason="control groups, version 2", parents=(_version_2(mine[""]),))
-        found.make(f"trial-{os.getpid()}", Limits(memory_mb=1024, processes=64)).remove()
+        found.make(f"trial-{os.getpid()}", ResourceLimits(memory_mb=1024, processes=64)).remove()
     except (OSError, KeyError, ValueError) as error:
         return Cgroups(
             version=None, reason=f"no control group of our own ({error}); systemd gives one with Delegate=yes"
@@ -84,7 +84,7 @@ def find_cgroups() -> Cgroups:
     return found
 
 
-def entered(argv: list[str], group: Group | None = None) -> list[str]:
+def in_cgroup(argv: list[str], group: Cgroup | None = None) -> list[str]:
     """`argv`, started inside the group, and first in the kernel's eyes when memory runs out."""
     files = [str(_entry(directory)) for directory in group.directories] if group else []
     steps = [f"echo {OOM_SCORE} 2>/dev/null > /proc/self/oom_score_adj"]
@@ -136,7 +136,7 @@ def _move_down(base: Path) -> None:
         _write(base / HOST / "cgroup.procs", str(pid))
 
 
-def _bound(directory: Path, limits: Limits) -> None:
+def _bound(directory: Path, limits: ResourceLimits) -> None:
     """Each file exists in one version and for one controller; swap would only delay the end."""
     memory = "max" if limits.memory_mb is None else str(limits.memory_mb * MB)
     wanted = {

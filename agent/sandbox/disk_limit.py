@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.sandbox.disk_usage import ENTRY_BYTES, footprint
+from agent.sandbox.disk_usage import ENTRY_BYTES, disk_usage
 from agent.sandbox.resource_limits import MB
-from agent.sandbox.run_directory import Private
+from agent.sandbox.run_directory import RunDirectory
 from agent.system.files import remove
 
 _log = logging.getLogger(__name__)
@@ -33,21 +33,21 @@ RESERVE_BYTES = 1024 * MB
 """With less than this left on the disk, a run may add a quarter of it and no more, whatever its bound is."""
 
 
-class Free(NamedTuple):
+class FreeSpace(NamedTuple):
     """What is left of a disk: blocks, and inodes in the bytes that each stands for; either runs out."""
 
     blocks: int
     inodes: int
 
-    def fallen_to(self, now: Free) -> int:
+    def fallen_to(self, now: FreeSpace) -> int:
         """How much has gone, of what went more."""
         return max(self.blocks - now.blocks, self.inodes - now.inodes)
 
 
-class Meter:
+class DiskMeter:
     """Decides when to count one run's files, and whether they are too many; knows no disk."""
 
-    def __init__(self, most: int, free: Free, now: float) -> None:
+    def __init__(self, most: int, free: FreeSpace, now: float) -> None:
         self._most = most
         self._free_at_first = self._free = free
         self._first: float | None = None
@@ -55,7 +55,7 @@ class Meter:
         self._not_before = now
         self._at_latest = now + FIRST_SECONDS
 
-    def is_due(self, free: Free, now: float) -> bool:
+    def is_due(self, free: FreeSpace, now: float) -> bool:
         """Whether the run may have come past its bound, by what went from the disk since its files were counted."""
         if now < self._not_before:
             return False
@@ -63,7 +63,7 @@ class Meter:
         is_short = min(free) < RESERVE_BYTES and fallen > RESERVE_BYTES // 16
         return is_short or fallen > (self._most - self._used) / 2 or now >= self._at_latest
 
-    def is_past(self, used: float, free: Free, now: float, took: float) -> bool:
+    def is_past(self, used: float, free: FreeSpace, now: float, took: float) -> bool:
         """Take note of a count that took so long, and judge it."""
         grown = (
             used - self._first if self._first is not None else max(0, min(used, self._free_at_first.fallen_to(free)))
@@ -76,7 +76,7 @@ class Meter:
         return used > self._most or (min(free) < RESERVE_BYTES and grown > RESERVE_BYTES // 4)
 
 
-class Disk:
+class DiskLimiter:
     """Watches over the runs of a host; `most_mb`: None for no bound, `kept_bytes` is what may stay of a run's work."""
 
     def __init__(self, most_mb: int | None, kept_bytes: int) -> None:
@@ -86,7 +86,7 @@ class Disk:
 
     @asynccontextmanager
     async def watch(
-        self, run_id: str, checkout: Path, private: Private, pid: int, overdrawn: Callable[[], None]
+        self, run_id: str, checkout: Path, private: RunDirectory, pid: int, overdrawn: Callable[[], None]
     ) -> AsyncIterator[None]:
         """Calls `overdrawn` once, if the run whose first process is `pid` takes too much."""
         if self._most is None:
@@ -107,21 +107,21 @@ class Disk:
             watching.cancel()
             await asyncio.wait([watching])
 
-    async def relieve(self, run_id: str, checkout: Path) -> list[str]:
+    async def free_disk_space(self, run_id: str, checkout: Path) -> list[str]:
         """Give the disk back that a run took, if it was ended for it; notes for its report. Nothing of it may run."""
         began = self._overdrawn.pop(run_id, None)
-        return [] if began is None else await asyncio.to_thread(relieve, checkout, began, self._kept_bytes)
+        return [] if began is None else await asyncio.to_thread(free_disk_space, checkout, began, self._kept_bytes)
 
 
 async def _watch(roots: tuple[Path, ...], pid: int, most: int, overdrawn: Callable[[], None]) -> None:
     try:
-        meter = Meter(most, _free(roots[0]), time.monotonic())
+        meter = DiskMeter(most, _free(roots[0]), time.monotonic())
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             free, began = _free(roots[0]), time.monotonic()
             if not meter.is_due(free, began):
                 continue
-            used = await asyncio.to_thread(footprint, roots, pid)
+            used = await asyncio.to_thread(disk_usage, roots, pid)
             now = time.monotonic()
             if meter.is_past(used, free, now, now - began):
                 overdrawn()
@@ -130,21 +130,21 @@ async def _watch(roots: tuple[Path, ...], pid: int, most: int, overdrawn: Callab
         _log.warning("what is taken of the disk in %s is not watched any more: %s", roots[0], error)
 
 
-def _free(path: Path) -> Free:
+def _free(path: Path) -> FreeSpace:
     try:
         found = os.statvfs(path)
     except OSError:  # the agent took its checkout away
         found = os.statvfs(path.parent)
     blocks = found.f_bavail * found.f_frsize
     # some file systems have as many inodes as they have room for, and count none
-    return Free(blocks, found.f_favail * ENTRY_BYTES if found.f_files else blocks)
+    return FreeSpace(blocks, found.f_favail * ENTRY_BYTES if found.f_files else blocks)
 
 
 # The clock of a file system stands still between two ticks.
 TICK_SECONDS = 0.02
 
 
-def relieve(checkout: Path, began: float, kept_bytes: int) -> list[str]:
+def free_disk_space(checkout: Path, began: float, kept_bytes: int) -> list[str]:
     """Remove the largest of the files changed since `began`, until `kept_bytes` of them are left; notes on it.
 
     Where that does not help, or the tree cannot be looked through, the whole checkout goes. The time is the one that

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from agent.system.procfs import survey, with_descendants
+from agent.system.procfs import list_processes, with_descendants
 
 ENTRY_BYTES = 4096
 """What a file takes besides its blocks, so that empty ones count: names and inodes run out, too."""
@@ -23,12 +23,12 @@ OPEN = stat.S_IRUSR | stat.S_IXUSR
 Seen = set[tuple[int, int]]
 
 
-def footprint(roots: Iterable[Path], pid: int) -> float:
+def disk_usage(roots: Iterable[Path], pid: int) -> float:
     """Bytes on the disk, of a run whose first process is `pid`; infinite where a tree is too deep to be looked at."""
     seen: Seen = set()
     devices: set[int] = set()
     named = sum(_tree(root, seen, devices) for root in roots)
-    return named + _unnamed(with_descendants({pid}, survey()), devices, seen)
+    return named + _unnamed(with_descendants({pid}, list_processes()), devices, seen)
 
 
 def _tree(root: Path, seen: Seen, devices: set[int]) -> float:

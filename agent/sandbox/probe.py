@@ -11,7 +11,7 @@ from typing import Literal
 
 from agent.domain.errors import NotConfigured
 from agent.domain.values import Frozen
-from agent.sandbox.bubblewrap import Bubblewrap, CellPlan, enclose
+from agent.sandbox.bubblewrap import Bubblewrap, SandboxSpec, bubblewrap_argv
 
 Setting = Literal["auto", "bwrap", "off"]
 
@@ -21,7 +21,7 @@ TRIAL = f'test "$$" -lt 10 && ! test -w /proc/sys/kernel/core_pattern && echo {P
 DEBUG_HINT = "run `bwrap --ro-bind / / --unshare-all true` by hand to see more"
 
 
-class Sandbox(Frozen):
+class ProbeResult(Frozen):
     """How agents are held here: in cells, or not, and why."""
 
     kind: Literal["bwrap", "none"]
@@ -31,21 +31,21 @@ class Sandbox(Frozen):
     bubblewrap: Bubblewrap | None = None
 
 
-def probe_sandbox(setting: Setting, *, timeout_seconds: float = 10.0) -> Sandbox:
+def probe_sandbox(setting: Setting, *, timeout_seconds: float = 10.0) -> ProbeResult:
     """Build one small cell and look; raises NotConfigured if `bwrap` was asked for and does not work."""
     if setting == "off":
-        return Sandbox(kind="none", reason="AGENT_SANDBOX=off")
+        return ProbeResult(kind="none", reason="AGENT_SANDBOX=off")
     sandbox = _probe(timeout_seconds)
     if setting == "bwrap" and sandbox.kind == "none":
         raise NotConfigured(f"AGENT_SANDBOX=bwrap, and no cell can be built here: {sandbox.reason}")
     return sandbox
 
 
-def _probe(timeout_seconds: float) -> Sandbox:
+def _probe(timeout_seconds: float) -> ProbeResult:
     """Try the strongest cell first; root needs no user namespace of its own, an ordinary user does."""
     path = shutil.which("bwrap")
     if path is None:
-        return Sandbox(kind="none", reason="bubblewrap is not installed; apt install bubblewrap")
+        return ProbeResult(kind="none", reason="bubblewrap is not installed; apt install bubblewrap")
     version = _version(path, timeout_seconds)
     complaint = ""
     for user_namespace, seal in ((True, True), (True, False), (False, False)):
@@ -59,16 +59,20 @@ def _probe(timeout_seconds: float) -> Sandbox:
         refusal = _try_out(bubblewrap, timeout_seconds)
         if refusal is None:
             reason = "a cell was built and held" if seal else "a cell was built; agents can make namespaces in it"
-            return Sandbox(kind="bwrap", reason=reason, path=bubblewrap.path, version=version, bubblewrap=bubblewrap)
+            return ProbeResult(
+                kind="bwrap", reason=reason, path=bubblewrap.path, version=version, bubblewrap=bubblewrap
+            )
         complaint = complaint or refusal
-    return Sandbox(kind="none", reason=_cure(complaint), path=Path(path), version=version)
+    return ProbeResult(kind="none", reason=_cure(complaint), path=Path(path), version=version)
 
 
 def _try_out(bubblewrap: Bubblewrap, timeout_seconds: float) -> str | None:
     """None if a cell works, else what bubblewrap said."""
     with tempfile.TemporaryDirectory() as name:
-        plan = CellPlan(checkout=_made(name, "checkout"), config_dir=_made(name, "config"), tmp_dir=_made(name, "tmp"))
-        argv = enclose(plan, ["/bin/sh", "-c", TRIAL], bubblewrap)
+        plan = SandboxSpec(
+            checkout=_made(name, "checkout"), config_dir=_made(name, "config"), tmp_dir=_made(name, "tmp")
+        )
+        argv = bubblewrap_argv(plan, ["/bin/sh", "-c", TRIAL], bubblewrap)
         try:
             done = _run(argv, timeout_seconds)
         except subprocess.TimeoutExpired:

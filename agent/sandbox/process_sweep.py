@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from pathlib import Path
 
 from agent.sandbox.resource_limits import PRLIMIT
-from agent.system.procfs import Process, find_process, read, survey, with_descendants
+from agent.system.procfs import Process, find_process, list_processes, read, with_descendants
 
 COOKIE = "AGENT_RUN_COOKIE"
 # Of realtime processes, in microseconds: 13 days and more never strike, and `unlimited` is what others have.
@@ -36,7 +36,7 @@ def become_subreaper() -> bool:
     return done == 0
 
 
-def marked(cookie: str, argv: list[str]) -> list[str]:
+def with_marker(cookie: str, argv: list[str]) -> list[str]:
     """`argv` with the run's mark on it; its environment has to carry the cookie besides."""
     if PRLIMIT is None or resource.getrlimit(resource.RLIMIT_RTTIME)[1] != resource.RLIM_INFINITY:
         return argv
@@ -53,7 +53,7 @@ def command_pid(bwrap_pid: int) -> int | None:
 
     A signal to bubblewrap itself kills the whole cell at once, so a polite one has to go to this process.
     """
-    pid, processes = bwrap_pid, survey().values()
+    pid, processes = bwrap_pid, list_processes().values()
     while read(pid, "comm") == b"bwrap\n":
         child = next((process.pid for process in processes if process.parent == pid), None)
         if child is None:
@@ -62,7 +62,7 @@ def command_pid(bwrap_pid: int) -> int | None:
     return pid if pid != bwrap_pid else None
 
 
-async def sweep(cookie: str, deadline_seconds: float = 5.0, *, managed: Collection[int] = ()) -> list[int]:
+async def kill_run_processes(cookie: str, deadline_seconds: float = 5.0, *, managed: Collection[int] = ()) -> list[int]:
     """Kill all that carry the cookie until none is left in two looks; gives back what outlived the deadline.
 
     `managed` are children that someone else waits for (asyncio does for its own): they are killed, not reaped.
@@ -70,7 +70,7 @@ async def sweep(cookie: str, deadline_seconds: float = 5.0, *, managed: Collecti
     return await asyncio.to_thread(_sweep, cookie, False, deadline_seconds, frozenset(managed))
 
 
-async def sweep_prefix(prefix: str, deadline_seconds: float = 5.0) -> list[int]:
+async def kill_leftover_processes(prefix: str, deadline_seconds: float = 5.0) -> list[int]:
     """Kill what an earlier host left behind, whatever the run; only for cookies that no living host uses."""
     return await asyncio.to_thread(_sweep, prefix, True, deadline_seconds, frozenset())
 
@@ -121,7 +121,7 @@ def _chase(cookie: str) -> None:
 
 def _find(cookie: str, prefix: bool, seen: dict[int, int] | None = None) -> dict[int, Process]:
     """The living ones that carry a cookie or were seen before, with their descendants; never us or our ancestors."""
-    processes = {pid: process for pid, process in survey().items() if process.state not in "ZX"}
+    processes = {pid: process for pid, process in list_processes().items() if process.state not in "ZX"}
     spared = _ancestors(processes)
     roots = {
         pid
@@ -173,7 +173,7 @@ def _zombies(managed: Collection[int]) -> list[Process]:
     here = os.getpid()
     return [
         process
-        for process in survey().values()
+        for process in list_processes().values()
         if process.is_zombie and process.parent == here and process.pid not in managed
     ]
 

@@ -12,7 +12,7 @@ MB = 1024 * 1024
 PRLIMIT = shutil.which("prlimit", path="/usr/bin:/bin")
 
 
-class Limits(Frozen):
+class ResourceLimits(Frozen):
     """Bounds of one run; None: not bounded."""
 
     memory_mb: int | None = Field(default=None, ge=256, description="Memory of the whole run.")
@@ -21,7 +21,7 @@ class Limits(Frozen):
     file_mb: int | None = Field(default=None, ge=1, description="The largest file that can be written.")
 
 
-class Hold(Frozen):
+class LimitStatus(Frozen):
     """What became of one bound on this machine."""
 
     name: str
@@ -30,7 +30,7 @@ class Hold(Frozen):
     by: str
 
 
-def limited(limits: Limits, argv: list[str], *, memory_by_cgroup: bool, own_user_namespace: bool) -> list[str]:
+def limited(limits: ResourceLimits, argv: list[str], *, memory_by_cgroup: bool, own_user_namespace: bool) -> list[str]:
     """`argv` under the bounds that a process can carry by itself.
 
     RLIMIT_AS is out of the question: the CLI reserves gigabytes of addresses that it never touches. RLIMIT_DATA
@@ -51,7 +51,7 @@ def limited(limits: Limits, argv: list[str], *, memory_by_cgroup: bool, own_user
     return [PRLIMIT, *bounds, "--", *argv]
 
 
-def holds(limits: Limits, *, cgroup: bool, own_user_namespace: bool, root: bool) -> list[Hold]:
+def holds(limits: ResourceLimits, *, cgroup: bool, own_user_namespace: bool, root: bool) -> list[LimitStatus]:
     """The honest table: each bound, if it holds, and what holds it."""
     return [
         _memory(limits.memory_mb, cgroup),
@@ -61,19 +61,19 @@ def holds(limits: Limits, *, cgroup: bool, own_user_namespace: bool, root: bool)
     ]
 
 
-def _memory(value: int | None, cgroup: bool) -> Hold:
+def _memory(value: int | None, cgroup: bool) -> LimitStatus:
     by = "its cgroup" if cgroup else "RLIMIT_DATA, of each process; their sum is not bounded without a cgroup"
     return _each("memory", value, by)
 
 
-def _processes(value: int | None, cgroup: bool, counted_by_user: bool) -> Hold:
+def _processes(value: int | None, cgroup: bool, counted_by_user: bool) -> LimitStatus:
     if cgroup:
         return _each("processes", value, "its cgroup")
     if counted_by_user:
         return _each("processes", value, "RLIMIT_NPROC in a user namespace of its own")
     reason = "root is exempt from RLIMIT_NPROC: give the service a cgroup, or run it as an ordinary user"
-    return Hold(name="processes", value=value, held=False, by=reason)
+    return LimitStatus(name="processes", value=value, held=False, by=reason)
 
 
-def _each(name: str, value: int | None, by: str) -> Hold:
-    return Hold(name=name, value=value, held=value is not None, by=by if value is not None else "not set")
+def _each(name: str, value: int | None, by: str) -> LimitStatus:
+    return LimitStatus(name=name, value=value, held=value is not None, by=by if value is not None else "not set")

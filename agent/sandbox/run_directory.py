@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent.domain.values import Frozen
-from agent.system.concurrency import uninterrupted
+from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
 
 SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-class Private(Frozen):
+class RunDirectory(Frozen):
     """The directory of one run, which goes with it."""
 
     directory: Path
@@ -59,18 +59,18 @@ class Private(Frozen):
 @asynccontextmanager
 async def private_directory(
     directory: Path, template: Path | None, is_kept: Callable[[], bool] = lambda: False
-) -> AsyncIterator[Private]:
+) -> AsyncIterator[RunDirectory]:
     """The private directory of a run, its CLI config made after `template`; at the end it is removed, or kept.
 
     One that was kept is lent as the agent left it.
     """
-    private = Private(directory=directory)
+    private = RunDirectory(directory=directory)
     await asyncio.to_thread(_make, private, template)
     try:
         yield private
     finally:
         if not is_kept():
-            await uninterrupted(asyncio.to_thread(_take_away, directory))
+            await run_to_completion(asyncio.to_thread(_take_away, directory))
 
 
 def _take_away(directory: Path) -> None:
@@ -79,7 +79,7 @@ def _take_away(directory: Path) -> None:
         remove(directory)
 
 
-def _make(private: Private, template: Path | None) -> None:
+def _make(private: RunDirectory, template: Path | None) -> None:
     for path in (private.home, private.tmp):
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     # never into one that an agent has had: it may have put links there, and a copy would follow them

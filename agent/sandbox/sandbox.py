@@ -13,30 +13,37 @@ from agent.domain.errors import NotConfigured, SpawnFailed
 from agent.domain.values import Frozen
 from agent.egress import gateway as way_out
 from agent.egress.allowlist import read_destinations
-from agent.egress.gateway import gated
-from agent.egress.resolver import Routes
-from agent.sandbox.bubblewrap import DOOR, CellPlan, enclose
-from agent.sandbox.cgroups import Cgroups, Group, entered, find_cgroups
-from agent.sandbox.probe import Sandbox, probe_sandbox
-from agent.sandbox.process_sweep import COOKIE, Sweep, become_subreaper, marked, sweep, sweep_prefix
-from agent.sandbox.resource_limits import Limits
-from agent.sandbox.run_directory import Private
+from agent.egress.gateway import wait_for_gateway
+from agent.egress.resolver import Resolver
+from agent.sandbox.bubblewrap import DOOR, SandboxSpec, bubblewrap_argv
+from agent.sandbox.cgroups import Cgroup, Cgroups, find_cgroups, in_cgroup
+from agent.sandbox.probe import ProbeResult, probe_sandbox
+from agent.sandbox.process_sweep import (
+    COOKIE,
+    Sweep,
+    become_subreaper,
+    kill_leftover_processes,
+    kill_run_processes,
+    with_marker,
+)
+from agent.sandbox.resource_limits import ResourceLimits
+from agent.sandbox.run_directory import RunDirectory
 from agent.settings import AgentSettings
 
 WORKSPACES = Path("/workspace")
 """Where checkouts of remote repositories appear in a cell: the same place in each slot, so that prompt caches hold."""
 
 
-class Place(Frozen):
+class Placement(Frozen):
     """Where and how one agent's process is started."""
 
     argv: list[str]
     environment: dict[str, str]
     directory: Path
     cookie: str | None
-    group: Group | None = None
+    group: Cgroup | None = None
 
-    def sweep(self) -> Sweep | None:
+    def kill_run_processes(self) -> Sweep | None:
         """What ends the processes that a cell would have ended, or takes the cell's control group away."""
         cookie, group = self.cookie, self.group
         if cookie is None and group is None:
@@ -44,27 +51,27 @@ class Place(Frozen):
 
         async def end_all(pid: int) -> None:
             if cookie is not None:
-                await sweep(cookie, managed=[pid])
+                await kill_run_processes(cookie, managed=[pid])
             if group is not None:
                 await asyncio.to_thread(group.remove)
 
         return end_all
 
 
-class Enclosure:
+class Sandbox:
     """Built once a host; raises NotConfigured when AGENT_SANDBOX or AGENT_NETWORK needs cells and none can be had."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
-        self.sandbox: Sandbox = probe_sandbox(settings.agent_sandbox)
+        self.sandbox: ProbeResult = probe_sandbox(settings.agent_sandbox)
         network = settings.agent_network
         if network != "open" and self.sandbox.bubblewrap is None:
             raise NotConfigured(f"AGENT_NETWORK={network} needs cells, and there are none: {self.sandbox.reason}")
         if network != "allow" and settings.agent_egress_allow:
             raise NotConfigured(f"AGENT_EGRESS_ALLOW needs AGENT_NETWORK=allow; it is {network}")
-        self._routes = Routes(read_destinations(settings.agent_egress_allow)) if network == "allow" else None
+        self._routes = Resolver(read_destinations(settings.agent_egress_allow)) if network == "allow" else None
         self.cgroups = Cgroups(version=None, reason="not looked for yet")
-        self._limits = Limits(
+        self._limits = ResourceLimits(
             memory_mb=settings.agent_memory_mb,
             processes=settings.agent_processes,
             open_files=settings.agent_open_files,
@@ -81,38 +88,38 @@ class Enclosure:
             await asyncio.to_thread(self.cgroups.clear, self._prefix)
             return []
         become_subreaper()
-        return await sweep_prefix(self._prefix)
+        return await kill_leftover_processes(self._prefix)
 
     def place(
         self,
         argv: list[str],
         environment: dict[str, str],
         checkout: Checkout,
-        private: Private,
+        private: RunDirectory,
         run_id: str,
         *,
         is_spare: bool = False,
-    ) -> Place:
+    ) -> Placement:
         """The place of one run; `environment` is completed with what the place itself decides.
 
         A spare begins in its directory for temporary files, and is led to the checkout later.
         """
         if self.sandbox.bubblewrap is not None:
             plan, group = self._plan(checkout, private, Path("/tmp") if is_spare else None), self._group(run_id)
-            cell = enclose(plan, argv, self.sandbox.bubblewrap)
-            return Place(
-                argv=entered(gated(cell, _gate(private)) if self._routes else cell, group),
+            cell = bubblewrap_argv(plan, argv, self.sandbox.bubblewrap)
+            return Placement(
+                argv=in_cgroup(wait_for_gateway(cell, _gate(private)) if self._routes else cell, group),
                 environment=environment
                 | plan.variables()
                 | ({"ANTHROPIC_UNIX_SOCKET": str(DOOR)} if plan.door else {})
-                | (way_out.variables() if self._routes else {}),
+                | (way_out.proxy_variables() if self._routes else {}),
                 directory=Path("/"),
                 cookie=None,
                 group=group,
             )
         cookie = f"{self._prefix}{run_id}"
-        return Place(
-            argv=marked(cookie, argv),
+        return Placement(
+            argv=with_marker(cookie, argv),
             environment=environment | private.variables() | {COOKIE: cookie},
             directory=private.tmp if is_spare else checkout.path,
             cookie=cookie,
@@ -122,14 +129,14 @@ class Enclosure:
         """The checkout's path as its agent knows it."""
         return checkout.path if self.sandbox.bubblewrap is None else self._mounted_at(checkout)
 
-    def way_out(self, pid: int, private: Private, whose: Callable[[], str]) -> AbstractAsyncContextManager[None]:
+    def way_out(self, pid: int, private: RunDirectory, whose: Callable[[], str]) -> AbstractAsyncContextManager[None]:
         """What the agent of a place, started as `pid`, has of the network; nothing unless AGENT_NETWORK=allow."""
         if self._routes is None:
             return nullcontext()
-        return way_out.way_out(pid, _gate(private), self._routes, whose)
+        return way_out.open_gateway(pid, _gate(private), self._routes, whose)
 
-    def _plan(self, checkout: Checkout, private: Private, start_in: Path | None) -> CellPlan:
-        return CellPlan(
+    def _plan(self, checkout: Checkout, private: RunDirectory, start_in: Path | None) -> SandboxSpec:
+        return SandboxSpec(
             checkout=checkout.path,
             mounted_at=self._mounted_at(checkout),
             start_in=start_in,
@@ -144,7 +151,7 @@ class Enclosure:
             limits=self._limits,
         )
 
-    def _group(self, run_id: str) -> Group | None:
+    def _group(self, run_id: str) -> Cgroup | None:
         """For the sum of what a run takes; each of its processes meets its own limits sooner, and more gently."""
         if self.cgroups.version is None:
             return None
@@ -161,7 +168,7 @@ class Enclosure:
         return WORKSPACES / checkout.snapshot.workspace
 
 
-def _gate(private: Private) -> Path:
+def _gate(private: RunDirectory) -> Path:
     return private.directory / "gate"
 
 

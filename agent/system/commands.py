@@ -14,14 +14,14 @@ TERM_GRACE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Bound:
+class TimeLimit:
     """How long a program may take, and how long it may say nothing on stderr meanwhile."""
 
     seconds: float
     silence_seconds: float | None = None
 
 
-class ProgramFailed(Exception):
+class CommandFailed(Exception):
     """It ended with another exit status than 0, or, with none, was ended for taking too long."""
 
     def __init__(self, exit_status: int | None, stderr: str) -> None:
@@ -31,13 +31,13 @@ class ProgramFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Program:
+class Command:
     """A command line, with all that it gets to see."""
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     directory: Path
-    bound: Bound
+    bound: TimeLimit
 
     async def run(self, stdin: bytes = b"", limit: int | None = None) -> bytes:
         """What it prints on stdout; past `limit` bytes it is ended and those are it. Raises ProgramFailed."""
@@ -70,7 +70,7 @@ class Program:
 class _Conversation:
     """One program's pipes, read as they fill."""
 
-    def __init__(self, process: asyncio.subprocess.Process, bound: Bound) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, bound: TimeLimit) -> None:
         self.process = process
         self.bound = bound
         self.stderr = bytearray()
@@ -82,9 +82,9 @@ class _Conversation:
                 self._wind(clock)
                 stdout, complete = await self._exchange(stdin, limit, clock)
         except TimeoutError:
-            raise ProgramFailed(None, self._said()) from None
+            raise CommandFailed(None, self._said()) from None
         if complete and self.process.returncode:
-            raise ProgramFailed(self.process.returncode, self._said())
+            raise CommandFailed(self.process.returncode, self._said())
         return stdout
 
     async def _exchange(self, stdin: bytes, limit: int | None, clock: asyncio.Timeout) -> tuple[bytes, bool]:

@@ -20,7 +20,7 @@ async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 T = TypeVar("T")
 
 
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
     """Finish `work` though the caller is cancelled meanwhile; the cancellation follows after it."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

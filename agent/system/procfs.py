@@ -23,7 +23,7 @@ class Process(NamedTuple):
         return self.state == "Z"
 
 
-def survey() -> dict[int, Process]:
+def list_processes() -> dict[int, Process]:
     """All there are, by pid."""
     return {found.pid: found for pid in psutil.pids() if (found := find_process(pid)) is not None}
 

@@ -8,7 +8,7 @@ from agent.domain.checkout import RUN_TRAILER, Identity
 from agent.domain.result import Commit
 from agent.domain.values import Frozen
 from agent.git.git import Git
-from agent.workspaces.leftover_work import Leavings
+from agent.workspaces.leftover_work import LeftoverWork
 
 MOST_COMMITS = 500
 MOST_FILES = 1000
@@ -27,7 +27,12 @@ class Changes(Frozen):
 
 
 async def read_changes(
-    git: Git, leavings: Leavings, unpushed: Collection[str], known: Collection[str], identity: Identity, diff_bytes: int
+    git: Git,
+    leavings: LeftoverWork,
+    unpushed: Collection[str],
+    known: Collection[str],
+    identity: Identity,
+    diff_bytes: int,
 ) -> Changes:
     """What the agent did on top of what it was given; the work of others that it pulled is not its own."""
     made = await _made(git, leavings, unpushed, known, identity)
@@ -50,7 +55,7 @@ Made = list[tuple[Commit, list[str]]]
 
 
 async def _made(
-    git: Git, leavings: Leavings, unpushed: Collection[str], known: Collection[str], identity: Identity
+    git: Git, leavings: LeftoverWork, unpushed: Collection[str], known: Collection[str], identity: Identity
 ) -> Made:
     """The agent's own commits with their parents, oldest first."""
     if leavings.commits == [leavings.base]:
@@ -68,7 +73,7 @@ async def _made(
     return made[::-1]
 
 
-async def _ends(git: Git, leavings: Leavings, made: Made) -> tuple[str, str]:
+async def _ends(git: Git, leavings: LeftoverWork, made: Made) -> tuple[str, str]:
     """The two trees whose difference is the agent's: what its commits stand on, and what it left."""
     own = {commit.sha for commit, _ in made}
     end = leavings.head if leavings.head in own or not made else made[-1][0].sha

@@ -17,29 +17,29 @@ from agent.git.git import Git, GitError, GitTimedOut
 from agent.git.git_directory import CORE, GitDir
 from agent.git.working_tree import changed_paths, gitlinks, signature, sweep
 from agent.mirrors.mirror import Mirror
-from agent.redaction.redactor import redact
+from agent.redaction.redactor import mask_url_credentials
 from agent.settings import WorkspaceConfig
-from agent.system.commands import Bound, Program, ProgramFailed
+from agent.system.commands import Command, CommandFailed, TimeLimit
 from agent.system.files import remove
 from agent.system.openat import is_directory, open_directories
 from agent.workspaces.clone_config import describe_clone
-from agent.workspaces.slot_directory import Given, Slot, Step, no_step
+from agent.workspaces.slot_directory import SlotDirectory, SlotRecord, Step, ignore_step
 
 NO_SPACE = "no space left"
 
 
 @dataclass(frozen=True)
-class Preparation:
+class CheckoutBuilder:
     """Makes one slot's checkout ready for one run."""
 
     git: Git
-    slot: Slot
+    slot: SlotDirectory
     mirror: Mirror
     config: WorkspaceConfig
     snapshot: Snapshot
     identity: Identity
     environment: Mapping[str, str]
-    step: Step = no_step
+    step: Step = ignore_step
 
     async def run(self) -> None:
         """The working tree is the commit's, and `.git` a new one; raises WorkspaceError."""
@@ -53,7 +53,7 @@ class Preparation:
         self.step("given")
         if self.config.post_checkout:
             await self._run_post_checkout()
-        self.slot.give(Given(snapshot=self.snapshot, identity=self.identity))
+        self.slot.give(SlotRecord(snapshot=self.snapshot, identity=self.identity))
 
     async def _reset_or_heal(self) -> None:
         try:
@@ -126,10 +126,10 @@ class Preparation:
 
     async def _run_post_checkout(self) -> None:
         """The operator's own command, with the operator's own environment, e.g. `git-crypt unlock`."""
-        bound = Bound(self.config.post_checkout_timeout_seconds)
+        bound = TimeLimit(self.config.post_checkout_timeout_seconds)
         try:
-            await Program(self.config.post_checkout, self.environment, self.slot.checkout, bound).run()
-        except (ProgramFailed, OSError) as failure:
+            await Command(self.config.post_checkout, self.environment, self.slot.checkout, bound).run()
+        except (CommandFailed, OSError) as failure:
             raise WorkspaceError(f"post_checkout failed: {_reason(failure)}") from failure
         # what it changed is not the agent's work
         ours = self.git.at(self.slot.git_dir, self.slot.checkout, self.slot.index)
@@ -142,8 +142,8 @@ def is_no_fault_of_files(error: GitError) -> bool:
     return NO_SPACE in error.stderr_tail.lower() or isinstance(error, GitTimedOut)
 
 
-def _reason(failure: ProgramFailed | OSError) -> str:
+def _reason(failure: CommandFailed | OSError) -> str:
     if isinstance(failure, OSError):
         return str(failure)
     how = "timed out" if failure.exit_status is None else f"exit status {failure.exit_status}"
-    return redact(f"{how}: {' '.join(failure.stderr.split())[-300:]}")
+    return mask_url_credentials(f"{how}: {' '.join(failure.stderr.split())[-300:]}")

@@ -13,8 +13,8 @@ from agent.mirrors.mirror import Mirror
 from agent.system.files import remove
 from agent.workspaces.changes import Changes, read_changes
 from agent.workspaces.kept_work import keep
-from agent.workspaces.leftover_work import Leavings, examine
-from agent.workspaces.slot_directory import Slot, Step, no_step
+from agent.workspaces.leftover_work import LeftoverWork, find_leftover_work
+from agent.workspaces.slot_directory import SlotDirectory, Step, ignore_step
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,24 @@ class Collector:
     """Collects one slot's leavings into one mirror."""
 
     git: Git
-    slot: Slot
+    slot: SlotDirectory
     mirror: Mirror
     snapshot: Snapshot
     identity: Identity
     keep: list[str]
     diff_bytes: int
-    step: Step = no_step
+    step: Step = ignore_step
 
     async def collect(self, run_id: str) -> WorkspaceReport:
         """What the run changed; whatever the remote has not is kept. Raises WorkspaceError if that cannot be done."""
         try:
-            leavings = await examine(self.git, self.slot, self.mirror, self.snapshot.commit, self.keep)
+            leavings = await find_leftover_work(self.git, self.slot, self.mirror, self.snapshot.commit, self.keep)
             self.step("examined")
             return await self._report(leavings, run_id)
         finally:
             await asyncio.to_thread(remove, self.slot.work)
 
-    async def _report(self, leavings: Leavings, run_id: str) -> WorkspaceReport:
+    async def _report(self, leavings: LeftoverWork, run_id: str) -> WorkspaceReport:
         unpushed = await self._unpushed(leavings)
         ref = None
         if unpushed or leavings.tree:
@@ -53,7 +53,7 @@ class Collector:
             leavings.notes.append(f"{changes.more_files} more files changed than are listed")
         return _report(self.snapshot, changes, ref, leavings.notes)
 
-    async def _unpushed(self, leavings: Leavings) -> list[str]:
+    async def _unpushed(self, leavings: LeftoverWork) -> list[str]:
         """The commits that the remote, asked now, does not have."""
         if leavings.commits == [leavings.base]:
             return []

@@ -16,7 +16,7 @@ from agent.domain.values import Frozen
 from agent.git.git import KEEPER, Git
 from agent.mirrors.mirror import Mirror
 from agent.system.files import remove
-from agent.workspaces.leftover_work import Leavings
+from agent.workspaces.leftover_work import LeftoverWork
 
 PREFIX = "refs/agent-runs/"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
@@ -32,7 +32,7 @@ FIELDS = "%00".join(
 )
 
 
-class Kept(Frozen):
+class KeptWork(Frozen):
     """One run's kept work."""
 
     run_id: str
@@ -50,7 +50,7 @@ def kept_ref(run_id: str) -> str:
     return f"{PREFIX}{run_id}"
 
 
-async def keep(mirror: Mirror, leavings: Leavings, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
+async def keep(mirror: Mirror, leavings: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
     """Carry commits and tree into the mirror, objects checked; the ref they are under. Raises GitError."""
     ref = kept_ref(run_id)
     pending = set(unpushed)
@@ -66,7 +66,7 @@ async def keep(mirror: Mirror, leavings: Leavings, unpushed: list[str], snapshot
     return ref
 
 
-async def list_kept(mirror: Mirror) -> list[Kept]:
+async def list_kept(mirror: Mirror) -> list[KeptWork]:
     """What is kept in that mirror, newest first."""
     if not (mirror.path / "HEAD").exists():
         return []
@@ -80,7 +80,7 @@ async def drop_kept(mirror: Mirror, refs: list[str]) -> None:
         await mirror.git.run("update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in refs).encode())
 
 
-async def restore_kept(git: Git, kept: Kept, url: str, target: Path) -> Path:
+async def restore_kept(git: Git, kept: KeptWork, url: str, target: Path) -> Path:
     """A new clone at `target`: the agent's branch and commits, and what it had not committed as changes.
 
     Raises WorkspaceError if `target` is there already.
@@ -101,7 +101,7 @@ async def restore_kept(git: Git, kept: Kept, url: str, target: Path) -> Path:
     return target
 
 
-def _message(leavings: Leavings, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
+def _message(leavings: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
     parts = [f"{len(unpushed)} unpushed commit{'' if len(unpushed) == 1 else 's'}"] if unpushed else []
     parts += ["uncommitted changes"] if leavings.tree else []
     pending = set(unpushed)
@@ -116,9 +116,9 @@ def _message(leavings: Leavings, unpushed: list[str], snapshot: Snapshot, run_id
     return "\n".join((*lines, ""))
 
 
-def _kept(line: str, mirror: Mirror) -> Kept:
+def _kept(line: str, mirror: Mirror) -> KeptWork:
     ref, seconds, subject, workspace = line.split("\0")
-    return Kept(
+    return KeptWork(
         run_id=ref.removeprefix(PREFIX),
         workspace=workspace.strip(),
         ref=ref,

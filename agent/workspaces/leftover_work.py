@@ -16,19 +16,19 @@ from pathlib import Path
 from agent.domain.errors import WorkspaceError
 from agent.git.git import Git
 from agent.git.git_directory import CORE, GitDir
-from agent.git.untrusted_refs import Tips, link_objects, read_tips
-from agent.git.working_tree import changed_paths, is_plain, signature, stands, sweep
+from agent.git.untrusted_refs import UntrustedRefs, link_objects, read_untrusted_refs
+from agent.git.working_tree import changed_paths, exists_without_links, is_plain, signature, sweep
 from agent.mirrors.mirror import Mirror
 from agent.system.openat import is_directory
-from agent.workspaces.nested_repositories import look_into
-from agent.workspaces.slot_directory import Slot
+from agent.workspaces.nested_repositories import find_nested_repositories
+from agent.workspaces.slot_directory import SlotDirectory
 
 MOST_CHANGED_FILES = 100_000
 REPOSITORY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
-class Leavings:
+class LeftoverWork:
     """What was found, to be read with `git`."""
 
     git: Git
@@ -45,20 +45,20 @@ class Leavings:
         return list(dict.fromkeys([self.head, *self.tips.values()]))
 
 
-async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, keep: list[str]) -> Leavings:
+async def find_leftover_work(git: Git, slot: SlotDirectory, mirror: Mirror, base: str, keep: list[str]) -> LeftoverWork:
     """Look through the slot's checkout; raises WorkspaceError if what is there cannot be read."""
     if not is_directory(slot.checkout):
-        return Leavings(git.at(slot.git_dir), base, base, notes=["the agent removed its checkout"])
+        return LeftoverWork(git.at(slot.git_dir), base, base, notes=["the agent removed its checkout"])
     repositories = await asyncio.to_thread(sweep, slot.checkout)
     slot.note_repositories(repositories)
-    tips = await asyncio.to_thread(read_tips, slot.checkout / ".git")
+    tips = await asyncio.to_thread(read_untrusted_refs, slot.checkout / ".git")
     known = {base, *await asyncio.to_thread(slot.known_commits)}
     new = {name: sha for name, sha in tips.others.items() if sha not in known}
     moved = tips.head is not None and tips.head != base
     looking = git.at(slot.git_dir, slot.checkout, slot.index)
-    nested = await look_into(looking, slot, repositories)
+    nested = await find_nested_repositories(looking, slot, repositories)
     if not moved and not new and not any(nested.values()) and not await _changed_paths(looking, slot, keep, nested):
-        return Leavings(looking, base, base, tips.branch)
+        return LeftoverWork(looking, base, base, tips.branch)
     work = await asyncio.to_thread(_make_work, git, slot, mirror)
     found = await _read_commits(work, base, tips, new)
     if found.head != base:
@@ -71,7 +71,7 @@ async def examine(git: Git, slot: Slot, mirror: Mirror, base: str, keep: list[st
     return found
 
 
-def _make_work(git: Git, slot: Slot, mirror: Mirror) -> Git:
+def _make_work(git: Git, slot: SlotDirectory, mirror: Mirror) -> Git:
     private = GitDir(
         head="ref: refs/heads/main", alternates=mirror.objects, shallow=mirror.shallow(), config={"core": CORE}
     )
@@ -84,12 +84,12 @@ def _make_work(git: Git, slot: Slot, mirror: Mirror) -> Git:
     return git.at(slot.work, slot.checkout, index)
 
 
-async def _read_commits(work: Git, base: str, tips: Tips, new: dict[str, str]) -> Leavings:
+async def _read_commits(work: Git, base: str, tips: UntrustedRefs, new: dict[str, str]) -> LeftoverWork:
     """The tips that can be read as commits; the others are noted."""
     wanted = {"HEAD": tips.head or base, **new}
     asked = "".join(f"{sha}^{{commit}}\n" for sha in wanted.values())
     answers = (await work.run("cat-file", "--batch-check=%(objectname)", stdin=asked.encode())).decode().splitlines()
-    found = Leavings(work, base, base, tips.branch)
+    found = LeftoverWork(work, base, base, tips.branch)
     for name, answer in zip(wanted, answers, strict=True):
         if answer.endswith("missing") and name == "HEAD":
             raise WorkspaceError("the commit that HEAD is on cannot be read")
@@ -102,7 +102,7 @@ async def _read_commits(work: Git, base: str, tips: Tips, new: dict[str, str]) -
     return found
 
 
-async def _changed_paths(git: Git, slot: Slot, keep: list[str], nested: Iterable[str]) -> list[str]:
+async def _changed_paths(git: Git, slot: SlotDirectory, keep: list[str], nested: Iterable[str]) -> list[str]:
     """The paths that the agent changed, and not our own post-checkout command; those in `nested` are left out."""
     before = await asyncio.to_thread(slot.read_baseline)
     within = tuple(f"{path}/" for path in nested)
@@ -110,9 +110,9 @@ async def _changed_paths(git: Git, slot: Slot, keep: list[str], nested: Iterable
     return [path for path in paths if path not in before or before[path] != signature(slot.checkout / path)]
 
 
-async def _write_tree(work: Git, slot: Slot, head: str, paths: list[str]) -> str | None:
+async def _write_tree(work: Git, slot: SlotDirectory, head: str, paths: list[str]) -> str | None:
     """The working tree as a tree object; None if it is the one of HEAD."""
-    there = dict.fromkeys(path for path in paths if stands(slot.checkout, path))
+    there = dict.fromkeys(path for path in paths if exists_without_links(slot.checkout, path))
     gone = [f"0 {'0' * 40}\t{path}" for path in dict.fromkeys(paths) if path not in there]
     if gone:
         await work.run("update-index", "-z", "--index-info", stdin=_listing(gone))
@@ -122,7 +122,7 @@ async def _write_tree(work: Git, slot: Slot, head: str, paths: list[str]) -> str
     return None if tree == await work.text("rev-parse", f"{head}^{{tree}}") else tree
 
 
-def _files(slot: Slot, paths: list[str], notes: list[str], most_bytes: int) -> list[str]:
+def _files(slot: SlotDirectory, paths: list[str], notes: list[str], most_bytes: int) -> list[str]:
     """The files among `paths`, and those inside repositories that the agent made, if they are not too large."""
     kept: list[str] = []
     size = 0

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from agent.git.git import Git
 from agent.git.git_directory import CORE, GitDir
-from agent.git.untrusted_refs import read_refs, read_tips
+from agent.git.untrusted_refs import read_refs, read_untrusted_refs
 from agent.git.working_tree import changed_paths, gitlinks
 from agent.system.files import remove
 from agent.system.openat import is_directory
-from agent.workspaces.slot_directory import Slot
+from agent.workspaces.slot_directory import SlotDirectory
 
 POINTER_BYTES = 4096
 # Where git keeps those of a checkout, under whatever path the agent saw the checkout at.
 KEPT_BY_CHECKOUT = re.compile(r"(?:^|/)\.git/((?:worktrees|modules)/.+)$")
 
 
-async def look_into(git: Git, slot: Slot, repositories: list[str]) -> dict[str, bool]:
+async def find_nested_repositories(git: Git, slot: SlotDirectory, repositories: list[str]) -> dict[str, bool]:
     """Whether each repository holds work, by its path; those in directories that have tracked files are left out."""
     if not repositories:
         return {}
@@ -29,13 +29,13 @@ async def look_into(git: Git, slot: Slot, repositories: list[str]) -> dict[str, 
     return {path: await _holds_work(git, slot, path, links.get(path)) for path in outer}
 
 
-async def _holds_work(git: Git, slot: Slot, path: str, link: str | None) -> bool:
+async def _holds_work(git: Git, slot: SlotDirectory, path: str, link: str | None) -> bool:
     """Its index is the agent's word, and taken: who lies about it only loses work."""
     tree = slot.checkout / path
     git_dir = await asyncio.to_thread(_git_dir, slot, tree)
     if git_dir is None:
         return True
-    head = (await asyncio.to_thread(read_tips, git_dir)).head
+    head = (await asyncio.to_thread(read_untrusted_refs, git_dir)).head
     is_worktree = git_dir.parent.name == "worktrees"
     if link is not None and head != link:
         return True
@@ -45,7 +45,7 @@ async def _holds_work(git: Git, slot: Slot, path: str, link: str | None) -> bool
     return await _has_changes(git, slot, tree, git_dir)
 
 
-async def _has_changes(git: Git, slot: Slot, tree: Path, git_dir: Path) -> bool:
+async def _has_changes(git: Git, slot: SlotDirectory, tree: Path, git_dir: Path) -> bool:
     private = slot.directory / "nested"
     try:
         GitDir(head="ref: refs/heads/main", alternates=private, config={"core": CORE}).write(private)
@@ -62,7 +62,7 @@ def _remote_tips(git_dir: Path) -> set[str]:
     return {sha for name, sha in read_refs(git_dir).items() if name.startswith("refs/remotes/")}
 
 
-def _git_dir(slot: Slot, tree: Path) -> Path | None:
+def _git_dir(slot: SlotDirectory, tree: Path) -> Path | None:
     """The repository's git directory, if it lies within the checkout."""
     pointer = tree / ".git"
     if is_directory(pointer):

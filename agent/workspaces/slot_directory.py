@@ -17,11 +17,11 @@ Step = Callable[[str], None]
 """Told the name of each step that has been done; tests end the process there."""
 
 
-def no_step(name: str) -> None:
+def ignore_step(name: str) -> None:
     """Nothing happens between the steps."""
 
 
-class Given(Frozen):
+class SlotRecord(Frozen):
     """What a slot was made ready with, and whether its leavings have been collected since."""
 
     snapshot: Snapshot
@@ -30,7 +30,7 @@ class Given(Frozen):
 
 
 @dataclass(frozen=True)
-class Slot:
+class SlotDirectory:
     """A slot's directory: the agent gets `checkout`, and the rest is out of its reach."""
 
     directory: Path
@@ -62,10 +62,10 @@ class Slot:
         except FileNotFoundError:
             return None
 
-    def given(self) -> Given | None:
+    def given(self) -> SlotRecord | None:
         """What it was made ready with; None if it is not ready."""
         try:
-            return Given.model_validate_json((self.directory / "given.json").read_bytes())
+            return SlotRecord.model_validate_json((self.directory / "given.json").read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
@@ -73,7 +73,7 @@ class Slot:
         """Whether it was made ready with something that can no longer be read."""
         return self.given() is None and (self.directory / "given.json").exists()
 
-    def give(self, given: Given) -> None:
+    def give(self, given: SlotRecord) -> None:
         """Note what it was made ready with."""
         write(self.directory / "given.json", given.model_dump_json())
 

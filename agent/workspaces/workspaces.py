@@ -16,29 +16,29 @@ from agent.domain.result import WorkspaceReport
 from agent.git.environment import GitEnvironment
 from agent.git.git import GitError
 from agent.git.refs import HEAD, SHA, Target, check_ref, is_unusual
-from agent.mirrors.garbage_collection import tidy
+from agent.mirrors.garbage_collection import collect_garbage
 from agent.mirrors.mirror import Mirror
 from agent.mirrors.registry import Mirrors
 from agent.settings import DEFAULT_WORKSPACE, AgentSettings
 from agent.system.files import explained, remove
 from agent.workspaces.agent_definitions import AgentDefinition, list_agents
-from agent.workspaces.checkout import Preparation
+from agent.workspaces.checkout import CheckoutBuilder
 from agent.workspaces.clone_config import describe_clone
 from agent.workspaces.collector import Collector
-from agent.workspaces.kept_work import Kept, drop_kept, kept_ref, list_kept, restore_kept
-from agent.workspaces.quarantine import drop_set_aside, list_set_aside, put_aside, set_aside
-from agent.workspaces.slot_directory import Slot, Step, no_step
+from agent.workspaces.kept_work import KeptWork, drop_kept, kept_ref, list_kept, restore_kept
+from agent.workspaces.quarantine import delete_quarantined, list_quarantined, move_to_quarantine, quarantine
+from agent.workspaces.slot_directory import SlotDirectory, Step, ignore_step
 
 # A remote that failed so lately is not asked again by whoever is content with the last good state.
 RECENT_SECONDS = 30.0
-
-__all__ = ["Identity", "Kept", "Snapshot", "Workspaces"]
 
 
 class Workspaces:
     """All workspaces of one host; safe to use from any number of runs and processes at once."""
 
-    def __init__(self, settings: AgentSettings, environ: Mapping[str, str] | None = None, step: Step = no_step) -> None:
+    def __init__(
+        self, settings: AgentSettings, environ: Mapping[str, str] | None = None, step: Step = ignore_step
+    ) -> None:
         self.settings = settings
         self._environment = GitEnvironment(settings, os.environ if environ is None else environ)
         self._mirrors = Mirrors(settings, self._environment)
@@ -86,7 +86,7 @@ class Workspaces:
 
         What an earlier run left uncollected is collected first. Raises WorkspaceError.
         """
-        place = Slot(slot)
+        place = SlotDirectory(slot)
         if identity.run_id:
             kept_ref(identity.run_id)
         with explained("preparing the checkout"):
@@ -94,8 +94,8 @@ class Workspaces:
             await (await self._preparation(place, snapshot, identity)).run()
         return place.checkout
 
-    async def _preparation(self, place: Slot, snapshot: Snapshot, identity: Identity) -> Preparation:
-        return Preparation(
+    async def _preparation(self, place: SlotDirectory, snapshot: Snapshot, identity: Identity) -> CheckoutBuilder:
+        return CheckoutBuilder(
             git=self._environment.local(),
             slot=place,
             mirror=await self._mirrors.of_snapshot(snapshot),
@@ -108,7 +108,7 @@ class Workspaces:
 
     async def identify(self, slot: Path, identity: Identity) -> Path:
         """Give a checkout that was made ready for nobody yet to a run; raises WorkspaceError."""
-        place = Slot(slot)
+        place = SlotDirectory(slot)
         given = place.given()
         if given is None or given.collected:
             raise WorkspaceError(f"slot {slot.name} is not ready; prepare it first", retryable=True)
@@ -128,7 +128,7 @@ class Workspaces:
 
         Work that git cannot keep is set aside as it is, and the report's notes say so.
         """
-        place = Slot(slot)
+        place = SlotDirectory(slot)
         given = place.given()
         identity = given.identity if given else self._complete(Identity(run_id=run_id))
         kept_ref(run_id)
@@ -141,7 +141,7 @@ class Workspaces:
                 collector = Collector(git, place, mirror, snapshot, identity, keep, diff_bytes, self._step)
                 report = await collector.collect(run_id)
         except WorkspaceError as error:
-            report = await asyncio.to_thread(set_aside, self.settings.state_dir, place, snapshot, run_id, str(error))
+            report = await asyncio.to_thread(quarantine, self.settings.state_dir, place, snapshot, run_id, str(error))
         if given:
             place.give(given.model_copy(update={"collected": True}))
             self._step("collected")
@@ -156,14 +156,14 @@ class Workspaces:
         """What an agent must be able to read, and must not be able to write, for its checkout to work."""
         return [snapshot.mirror / "objects", *([snapshot.remote_path] if snapshot.remote_path else [])]
 
-    async def kept(self) -> list[Kept]:
+    async def kept(self) -> list[KeptWork]:
         """The unpushed work of earlier runs, newest first."""
         listings = [await list_kept(mirror) for mirror in await self._mirrors.all()]
         return sorted((kept for listing in listings for kept in listing), key=lambda kept: kept.kept_at, reverse=True)
 
-    def set_aside(self) -> list[Path]:
+    def quarantined(self) -> list[Path]:
         """The checkouts with work that git could not keep."""
-        return list_set_aside(self.settings.state_dir)
+        return list_quarantined(self.settings.state_dir)
 
     async def restore(self, run_id: str, target: Path) -> Path:
         """A new clone at `target` with that run's work; raises WorkspaceError if there is none."""
@@ -173,7 +173,7 @@ class Workspaces:
         (mirror,) = (mirror for mirror in await self._mirrors.all() if mirror.path == found[0].mirror)
         return await restore_kept(self._environment.local(), found[0], mirror.remote.url, target.absolute())
 
-    async def drop_older_than(self, days: float | None = None) -> list[Kept]:
+    async def drop_older_than(self, days: float | None = None) -> list[KeptWork]:
         """Forget the work that has been kept for longer, by default for KEPT_WORK_DAYS; what was forgotten."""
         limit = datetime.now(UTC) - timedelta(days=self.settings.kept_work_days if days is None else days)
         dropped = []
@@ -181,15 +181,15 @@ class Workspaces:
             old = [kept for kept in await list_kept(mirror) if kept.kept_at < limit]
             if old:
                 await drop_kept(mirror, [kept.ref for kept in old])
-            await tidy(mirror, partial(_given, mirror, self.settings.state_dir / "slots"), dropped=bool(old))
+            await collect_garbage(mirror, partial(_given, mirror, self.settings.state_dir / "slots"), dropped=bool(old))
             dropped += old
-        await asyncio.to_thread(drop_set_aside, self.settings.state_dir, limit)
+        await asyncio.to_thread(delete_quarantined, self.settings.state_dir, limit)
         return dropped
 
     async def vacate(self, slot: Path) -> None:
         """Remove a slot that nobody uses any more, once its uncollected work is kept; raises WorkspaceError."""
         with explained("vacating the slot"):
-            await self._collect_orphan(Slot(slot))
+            await self._collect_orphan(SlotDirectory(slot))
             await asyncio.to_thread(remove, slot)
 
     def _complete(self, identity: Identity) -> Identity:
@@ -230,12 +230,12 @@ class Workspaces:
             raise WorkspaceError(f"ref {ref!r} not found in workspace {name!r}; branches: {known or 'none'}")
         return found
 
-    async def _collect_orphan(self, slot: Slot) -> None:
+    async def _collect_orphan(self, slot: SlotDirectory) -> None:
         """A run whose service was killed has not been collected yet."""
         given = slot.given()
         unnamed = f"slot-{slot.directory.name}-{int(time.time())}"
         if slot.is_unclear() and slot.checkout.exists():
-            await asyncio.to_thread(put_aside, self.settings.state_dir, slot, unnamed)
+            await asyncio.to_thread(move_to_quarantine, self.settings.state_dir, slot, unnamed)
         if given is not None and not given.collected:
             await self.collect(slot.directory, given.snapshot, given.identity.run_id or unnamed)
 
@@ -260,7 +260,7 @@ def _given(mirror: Mirror, slots: Path) -> set[str]:
     """The commits that slots of this mirror were given."""
     found: set[str] = set()
     for directory in slots.glob("*"):
-        slot = Slot(directory)
+        slot = SlotDirectory(directory)
         if slot.mirror_objects() == str(mirror.objects):
             given = slot.given()
             found |= slot.known_commits() | ({given.snapshot.commit} if given else set())

@@ -9,8 +9,8 @@ from fastapi import Depends, Request
 
 from api.http.errors import ErrorBodies
 from api.jobs.admission import Admission
-from api.openai.model_catalog import Catalogue
-from api.runs.shared_run import Calls
+from api.openai.model_catalog import ModelCatalog
+from api.runs.shared_run import SharedRuns
 from api.settings import ApiSettings
 from deployments.host.host import Host
 
@@ -23,8 +23,8 @@ class Door:
     settings: ApiSettings
     admission: Admission
     bodies: ErrorBodies
-    calls: Calls
-    catalogue: Catalogue
+    calls: SharedRuns
+    catalogue: ModelCatalog
 
 
 def _door(request: Request) -> Door:

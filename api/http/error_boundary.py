@@ -11,7 +11,7 @@ from api.http.errors import ErrorBodies
 _log = logging.getLogger(__name__)
 
 
-class Unexpected:
+class ErrorBoundary:
     """Answers 500 for whatever nobody expected; the log has the reason, the caller has not."""
 
     def __init__(self, app: ASGIApp, bodies: ErrorBodies) -> None:

@@ -46,7 +46,7 @@ LastEventId = Annotated[
 router = APIRouter(tags=["jobs"])
 
 
-class Happened(BaseModel):
+class JobEvent(BaseModel):
     """One event."""
 
     id: int = Field(description="It counts 1, 2, 3... in its job.")
@@ -55,11 +55,11 @@ class Happened(BaseModel):
     event: JsonValue
 
 
-class Transcript(BaseModel):
+class JobTranscript(BaseModel):
     """The events of a job, in order."""
 
     job_id: str
-    events: list[Happened]
+    events: list[JobEvent]
     next_after: int | None = Field(description="Ask again with this `after`: there may be more.")
 
 
@@ -69,13 +69,13 @@ async def read_transcript(
     door: TheDoor,
     after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
-) -> Transcript:
+) -> JobTranscript:
     """All that was said and done in a job, so far."""
     flow_run = await look_up(door, job_id)
     entries = await door.host.store.journal.read(flow_run.id, after, limit)
-    events = [Happened(id=one.seq, at=one.at, type=one.type, event=json.loads(one.body)) for one in entries]
+    events = [JobEvent(id=one.seq, at=one.at, type=one.type, event=json.loads(one.body)) for one in entries]
     more = entries[-1].seq if len(entries) == limit else None
-    return Transcript(job_id=str(flow_run.id), events=events, next_after=more)
+    return JobTranscript(job_id=str(flow_run.id), events=events, next_after=more)
 
 
 @router.get(

@@ -49,7 +49,7 @@ _STATES: dict[JobStatus, list[StateType]] = {
 router = APIRouter(tags=["jobs"])
 
 
-class Wanted(BaseModel):
+class JobFilter(BaseModel):
     """Which jobs are listed; all of it must be so."""
 
     status: JobStatus | None = Field(default=None, description="What they came to, or that they came to nothing yet.")
@@ -61,7 +61,7 @@ class Wanted(BaseModel):
     offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="So many of the newest are left out.")
 
 
-class Listed(BaseModel):
+class ListedJob(BaseModel):
     """A job in short; `GET /jobs/{job_id}` has all of it."""
 
     job_id: str
@@ -76,25 +76,25 @@ class Listed(BaseModel):
     flow_run_url: str | None
 
 
-class Page(BaseModel):
+class JobPage(BaseModel):
     """Some jobs; `next` is where there may be more."""
 
-    jobs: list[Listed]
+    jobs: list[ListedJob]
     next: str | None
 
 
 @router.get("/jobs", responses=answers(401, 503))
-async def list_jobs(door: TheDoor, wanted: Annotated[Wanted, Query()]) -> Page:
+async def list_jobs(door: TheDoor, wanted: Annotated[JobFilter, Query()]) -> JobPage:
     """The newest first; follow `next` until it is null, a page in between may be empty."""
     wanted = wanted.model_copy(update={"until": wanted.until or datetime.now(UTC)})
     runs = await _read(door, wanted)
     summaries = await door.host.store.outcomes.load_many([run.id for run in runs])
     jobs = [_describe(run, summaries.get(run.id)) for run in runs]
     chosen = [job for job in jobs if wanted.status in (None, job.status) and wanted.agent in (None, job.agent)]
-    return Page(jobs=chosen, next=_next(wanted) if len(runs) == wanted.limit else None)
+    return JobPage(jobs=chosen, next=_next(wanted) if len(runs) == wanted.limit else None)
 
 
-async def _read(door: Door, wanted: Wanted) -> list[FlowRun]:
+async def _read(door: Door, wanted: JobFilter) -> list[FlowRun]:
     ids = [flow_id for flow_id in (await door.host.flow_id(), await door.host.triage_flow_id()) if flow_id]
     async with calling_prefect():
         return await door.host.prefect.read_flow_runs(
@@ -118,12 +118,12 @@ def _state(status: JobStatus | None) -> FlowRunFilterState | None:
     return FlowRunFilterState(type=FlowRunFilterStateType(any_=_STATES[status]), name=name)
 
 
-def _describe(run: FlowRun, summary: str | None) -> Listed:
+def _describe(run: FlowRun, summary: str | None) -> ListedJob:
     """`summary` is the outcome without what makes it large."""
     outcome = Outcome.model_validate_json(summary) if summary is not None else None
     request: dict[str, Any] = run.parameters.get("request") or {}
     result = outcome.result if outcome else None
-    return Listed(
+    return ListedJob(
         job_id=str(run.id),
         status=job_status(run.state, outcome),
         state=run.state.name if run.state else None,
@@ -137,6 +137,6 @@ def _describe(run: FlowRun, summary: str | None) -> Listed:
     )
 
 
-def _next(wanted: Wanted) -> str:
+def _next(wanted: JobFilter) -> str:
     members = wanted.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return f"/jobs?{urlencode({**members, 'offset': wanted.offset + wanted.limit}, doseq=True)}"

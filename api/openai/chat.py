@@ -14,14 +14,14 @@ from api.http.openapi import STREAM, OpenAIErrorBody, answers
 from api.openai.prompt import compose_prompt
 from api.openai.request import agent_request, answer_form, refuse_unserved, run_tags
 from api.openai.response import Form, answer_headers, chat_completion
-from api.openai.run_limits import Limits, read_limits
+from api.openai.run_limits import RunLimits, read_limits
 from api.openai.schemas import ChatCompletion, ChatCompletionRequest
 from api.openai.stream import chat_chunks, opened
-from api.runs.followed_run import RunElsewhere
+from api.runs.followed_run import FollowedRun
 from api.runs.keyed_run import KeyedRun
-from api.runs.local_run import RunHere
+from api.runs.local_run import LocalRun
 from api.runs.request_identity import RequestIdentity, identify
-from api.runs.shared_run import Caller, Source
+from api.runs.shared_run import RunSource, Subscriber
 
 CLIENT_CLOSED_REQUEST = 499
 
@@ -43,7 +43,7 @@ async def create_chat_completion(asked: ChatCompletionRequest, request: Request,
     prompt = compose_prompt(asked.messages)
     wanted = agent_request(asked, prompt, chosen, limits)
     identity = await identify(request)
-    here = RunHere(
+    here = LocalRun(
         host=door.host,
         request=wanted,
         content=prompt.content,
@@ -65,13 +65,13 @@ async def create_chat_completion(asked: ChatCompletionRequest, request: Request,
         raise
 
 
-def _source(identity: RequestIdentity, here: RunHere) -> Source:
+def _source(identity: RequestIdentity, here: LocalRun) -> RunSource:
     if identity.key is None:
         return here
-    return KeyedRun(identity.key, identity, here, RunElsewhere(here.host, here.request.timeout_seconds))
+    return KeyedRun(identity.key, identity, here, FollowedRun(here.host, here.request.timeout_seconds))
 
 
-async def _whole(caller: Caller, form: Form, limits: Limits, door: Door) -> Response:
+async def _whole(caller: Subscriber, form: Form, limits: RunLimits, door: Door) -> Response:
     transcript = caller.transcript
     outcome = await transcript.outcome()
     assert transcript.run_id is not None
@@ -81,7 +81,7 @@ async def _whole(caller: Caller, form: Form, limits: Limits, door: Door) -> Resp
     return Response(completion.model_dump_json(), headers=headers, media_type="application/json")
 
 
-async def _stream(caller: Caller, form: Form, limits: Limits, door: Door) -> Response:
+async def _stream(caller: Subscriber, form: Form, limits: RunLimits, door: Door) -> Response:
     run_id = await opened(caller.transcript)
     caller.begins_to_hear()
     events = chat_chunks(run_id, caller.transcript, form, door.bodies)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.request import AgentRequest
 from agent.domain.values import Frozen
 from api.http.errors import ApiError
 from api.settings import ApiSettings
 
 
-class Chosen(Frozen):
+class ModelChoice(Frozen):
     """Who answers; without a model the agent's own file decides."""
 
     agent: str
     model: str | None
 
 
-class Catalogue:
+class ModelCatalog:
     """Every id with what it stands for; a model's name means the model, even if an agent is called so."""
 
     def __init__(self, settings: ApiSettings) -> None:
@@ -24,9 +24,9 @@ class Catalogue:
         models = sorted({*settings.supported_models, settings.default_model})
         agents = settings.openai_compat_agents
         self._ids = {
-            **{f"{agent}/{model}": Chosen(agent=agent, model=model) for agent in agents for model in models},
-            **{agent: Chosen(agent=agent, model=None) for agent in agents},
-            **{model: Chosen(agent=settings.openai_compat_agent, model=model) for model in models},
+            **{f"{agent}/{model}": ModelChoice(agent=agent, model=model) for agent in agents for model in models},
+            **{agent: ModelChoice(agent=agent, model=None) for agent in agents},
+            **{model: ModelChoice(agent=settings.openai_compat_agent, model=model) for model in models},
         }
 
     @property
@@ -38,7 +38,7 @@ class Catalogue:
         """The id that an answer carries: the one asked for, or the default."""
         return self._default if asked is None else asked
 
-    def choose(self, asked: str | None) -> Chosen:
+    def choose(self, asked: str | None) -> ModelChoice:
         """What an id stands for; raises ApiError for one that is not listed."""
         name = self.name(asked)
         if name not in self._ids:
@@ -61,11 +61,11 @@ class Catalogue:
         )
 
 
-JOB_MOLD = Mold.of(AgentRequest(prompt="any", agent="any"))
+JOB_MOLD = ProcessSpec.of(AgentRequest(prompt="any", agent="any"))
 """A job with the limits that hold for whoever names none."""
 
 
-def chat_mold(settings: ApiSettings) -> Mold:
+def chat_mold(settings: ApiSettings) -> ProcessSpec:
     """A chat completion of a caller who chooses nothing."""
-    chosen = Catalogue(settings).choose(None)
-    return Mold(agent=chosen.agent, model=chosen.model, max_budget_usd=settings.openai_compat_budget_usd)
+    chosen = ModelCatalog(settings).choose(None)
+    return ProcessSpec(agent=chosen.agent, model=chosen.model, max_budget_usd=settings.openai_compat_budget_usd)

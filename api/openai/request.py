@@ -9,10 +9,10 @@ from agent.domain.request import AgentRequest, Effort
 from agent.system.text import one_line
 from api.http.errors import ApiError
 from api.openai.data_url import NOT_FETCHED
-from api.openai.model_catalog import Catalogue, Chosen
+from api.openai.model_catalog import ModelCatalog, ModelChoice
 from api.openai.prompt import Prompt
 from api.openai.response import Form
-from api.openai.run_limits import Limits
+from api.openai.run_limits import RunLimits
 from api.openai.schemas import ChatCompletionRequest, ImagePart, NamedSchema, ResponseFormat
 from deployments.host.run_metadata import TRIGGER
 
@@ -21,7 +21,7 @@ TAG = f"{TRIGGER}chat"
 _USER_CHARACTERS = 100
 
 
-def agent_request(asked: ChatCompletionRequest, prompt: Prompt, chosen: Chosen, limits: Limits) -> AgentRequest:
+def agent_request(asked: ChatCompletionRequest, prompt: Prompt, chosen: ModelChoice, limits: RunLimits) -> AgentRequest:
     """The request for an agent: which ones there are, and what they may take, is configured, not asked for."""
     return AgentRequest(
         prompt=prompt.text,
@@ -43,7 +43,7 @@ def run_tags(asked: ChatCompletionRequest) -> list[str]:
     return [TAG, f"user:{user}"] if user else [TAG]
 
 
-def answer_form(asked: ChatCompletionRequest, wanted: AgentRequest, catalogue: Catalogue, reasoning: bool) -> Form:
+def answer_form(asked: ChatCompletionRequest, wanted: AgentRequest, catalogue: ModelCatalog, reasoning: bool) -> Form:
     """How the answer is to be told; `reasoning` is for callers who do not say."""
     options = asked.stream_options
     return Form(

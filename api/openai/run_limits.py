@@ -14,7 +14,7 @@ MEMBERS = ("max_budget_usd", "timeout_seconds")
 HEADERS = ("x-max-budget-usd", "x-timeout-seconds")
 
 
-class Limits(Frozen):
+class RunLimits(Frozen):
     """The limits that hold; `asked` says whether the caller had a say."""
 
     max_budget_usd: float
@@ -29,11 +29,11 @@ class Limits(Frozen):
         return dict(zip(HEADERS, (f"{self.max_budget_usd:g}", str(self.timeout_seconds)), strict=True))
 
 
-def read_limits(headers: Mapping[str, str], metadata: Mapping[str, Any] | None, settings: ApiSettings) -> Limits:
+def read_limits(headers: Mapping[str, str], metadata: Mapping[str, Any] | None, settings: ApiSettings) -> RunLimits:
     """The lowest of what is configured and what the headers and the metadata ask for; raises ApiError for no number."""
     names = zip(HEADERS, MEMBERS, strict=True)
     budgets, timeouts = (list(_asked(header, member, headers, metadata or {})) for header, member in names)
-    return Limits(
+    return RunLimits(
         max_budget_usd=min([settings.openai_compat_budget_usd, *(value for _, value in budgets)]),
         timeout_seconds=min([settings.openai_compat_timeout_seconds, *(_whole(*one) for one in timeouts)]),
         asked=bool(budgets or timeouts),

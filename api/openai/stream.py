@@ -13,7 +13,7 @@ from api.http.event_stream import COMMENT, data
 from api.openai.response import Form, answered, completion_content, completion_id, completion_usage
 from api.openai.schemas import ChatCompletionChunk, ChunkChoice, CompletionUsage, Delta
 from api.runs.narration import Piece
-from api.runs.transcript import Transcript
+from api.runs.transcript import RunTranscript
 
 SILENCE_SECONDS = 15.0
 """Proxies close a line on which nothing comes for a minute, some sooner."""
@@ -26,7 +26,7 @@ DONE = b"data: [DONE]\n\n"
 _log = logging.getLogger(__name__)
 
 
-async def opened(transcript: Transcript) -> UUID:
+async def opened(transcript: RunTranscript) -> UUID:
     """The id of the run, once it is worth beginning the answer; raises what kept it from that."""
     while transcript.run_id is None and not transcript.is_over:
         await transcript.change()
@@ -41,7 +41,9 @@ async def opened(transcript: Transcript) -> UUID:
     return transcript.run_id
 
 
-async def chat_chunks(run_id: UUID, transcript: Transcript, form: Form, bodies: ErrorBodies) -> AsyncGenerator[bytes]:
+async def chat_chunks(
+    run_id: UUID, transcript: RunTranscript, form: Form, bodies: ErrorBodies
+) -> AsyncGenerator[bytes]:
     """The events of an answer, from the first word of a run that has begun; trouble is told by an event of its own."""
     chunks = _Chunks(run_id, form)
     yield chunks.opening()

@@ -23,14 +23,14 @@ from tasks.triage.models import TriageReport
 router = APIRouter(tags=["triage"], route_class=JsonRoute)
 
 
-class Asked(BaseModel):
+class TriageStart(BaseModel):
     """How a triage is to be run this once."""
 
     again: StrictBool = Field(default=False, description="Handle what was handled, or set aside, once more.")
 
 
 @router.post("/triage/{name}", status_code=202, responses=answers(401, 404, 413, 503))
-async def run_triage(name: str, door: TheDoor, response: Response, asked: Asked | None = None) -> Accepted:
+async def run_triage(name: str, door: TheDoor, response: Response, asked: TriageStart | None = None) -> Accepted:
     """Start a triage of the register now; its report is `structured` in `GET /jobs/{job_id}`."""
     async with _explained():
         again = asked is not None and asked.again
@@ -40,7 +40,7 @@ async def run_triage(name: str, door: TheDoor, response: Response, asked: Asked 
 
 
 @router.post("/triage/{name}/plan", responses=answers(401, 404, 413, 503))
-async def dry_run(name: str, door: TheDoor, asked: Asked | None = None) -> TriageReport:
+async def dry_run(name: str, door: TheDoor, asked: TriageStart | None = None) -> TriageReport:
     """What a run would do now, and what it may cost at most; no agent is started, nothing is remembered."""
     async with _explained():
         return await plan_triage(door.host, name, again=asked is not None and asked.again)

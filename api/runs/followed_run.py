@@ -14,8 +14,8 @@ from agent.domain.events import Event
 from agent.domain.result import Outcome
 from api.http.errors import unavailable
 from api.jobs.status import is_final
-from api.runs.presence import Attendance
-from api.runs.transcript import Transcript
+from api.runs.presence import Presence
+from api.runs.transcript import RunTranscript
 from deployments.host.host import Host
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -27,19 +27,19 @@ _SPARE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class RunElsewhere:
+class FollowedRun:
     """Hears of a run from its journal, and of its end from the store."""
 
     host: Host
     timeout_seconds: int
 
-    async def follow(self, run_id: UUID, transcript: Transcript) -> Outcome:
+    async def follow(self, run_id: UUID, transcript: RunTranscript) -> Outcome:
         """What the run came to, or comes to; whoever started it ends it. Raises ApiError, StoreError."""
         transcript.begin(run_id)
         outcome = await self.host.find_outcome(run_id)
         if outcome is not None:
             return outcome
-        async with Attendance(self.host.store.journal, run_id).announced():
+        async with Presence(self.host.store.journal, run_id).announced():
             listening = asyncio.create_task(self._listen(run_id, transcript))
             try:
                 return await self._wait(run_id)
@@ -47,7 +47,7 @@ class RunElsewhere:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
 
-    async def _listen(self, run_id: UUID, transcript: Transcript) -> None:
+    async def _listen(self, run_id: UUID, transcript: RunTranscript) -> None:
         async with aclosing(self.host.store.journal.follow(run_id)) as entries:
             async for entry in entries:
                 with suppress(ValidationError):  # the journal has entries that are no events

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from agent.domain.result import Outcome
-from agent.system.concurrency import uninterrupted
-from api.runs.followed_run import RunElsewhere
-from api.runs.local_run import RunHere
-from api.runs.presence import Attendance
+from agent.system.concurrency import run_to_completion
+from api.runs.followed_run import FollowedRun
+from api.runs.local_run import LocalRun
+from api.runs.presence import Presence
 from api.runs.request_identity import RequestIdentity
 from api.runs.shared_run import key_reused
-from api.runs.transcript import Transcript
+from api.runs.transcript import RunTranscript
 from store.errors import StoreError
-from store.idempotency import UNSETTLED, Claim
+from store.idempotency import UNSETTLED, KeyClaim
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ class KeyedRun:
 
     key: str
     identity: RequestIdentity
-    here: RunHere
-    elsewhere: RunElsewhere
-    _attendance: Attendance | None = field(default=None, init=False)
+    here: LocalRun
+    elsewhere: FollowedRun
+    _attendance: Presence | None = field(default=None, init=False)
 
-    async def run(self, transcript: Transcript) -> Outcome:
+    async def run(self, transcript: RunTranscript) -> Outcome:
         """The outcome of the key's one run. Raises ApiError for a key of another request, and what the runs do."""
         bad: dict[UUID, Outcome] = {}
         while True:
@@ -66,14 +66,14 @@ class KeyedRun:
         """Whether somebody waits for it at another host."""
         return self._attendance is not None and await self._attendance.anybody()
 
-    async def _claim(self) -> Claim:
+    async def _claim(self) -> KeyClaim:
         identity = self.identity
         claim = await self.here.host.store.idempotency.claim(identity.scope, self.key, identity.meaning)
         if claim.body_hash != identity.meaning:
             raise key_reused()
         return claim
 
-    async def _run_here(self, transcript: Transcript) -> Outcome:
+    async def _run_here(self, transcript: RunTranscript) -> Outcome:
         claimed_at = time.monotonic()
         settled = False
 
@@ -87,7 +87,7 @@ class KeyedRun:
             raise
         except BaseException:
             if settled or time.monotonic() - claimed_at < _CERTAIN_SECONDS:
-                await uninterrupted(self._release())
+                await run_to_completion(self._release())
             raise
         if outcome.result is None:
             await self._release()
@@ -97,7 +97,7 @@ class KeyedRun:
         store = self.here.host.store
         if not await store.idempotency.settle(self.identity.scope, self.key, run_id):
             raise ClaimLost
-        self._attendance = Attendance(store.journal, run_id)
+        self._attendance = Presence(store.journal, run_id)
         return True
 
     async def _release(self) -> None:

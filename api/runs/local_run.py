@@ -10,7 +10,7 @@ from agent.claude.turn import Content
 from agent.domain.request import AgentRequest
 from agent.domain.result import Outcome
 from api.openai.remote_images import with_images
-from api.runs.transcript import Transcript
+from api.runs.transcript import RunTranscript
 from deployments.host.host import Host
 
 
@@ -19,7 +19,7 @@ async def no_more_to_do(_run_id: UUID) -> None:
 
 
 @dataclass(frozen=True)
-class RunHere:
+class LocalRun:
     """Asks this host for a run: the source of a call that nobody can know of at another host."""
 
     host: Host
@@ -29,7 +29,9 @@ class RunHere:
     wait_seconds: float
     max_image_bytes: int
 
-    async def run(self, transcript: Transcript, started: Callable[[UUID], Awaitable[None]] = no_more_to_do) -> Outcome:
+    async def run(
+        self, transcript: RunTranscript, started: Callable[[UUID], Awaitable[None]] = no_more_to_do
+    ) -> Outcome:
         """Have it run; cancelled, it ends the run. Raises what `Host.inline` and `started` do."""
         content = await with_images(self.content, self.max_image_bytes)
         async with self.host.inline(

@@ -17,7 +17,7 @@ BELIEVED = timedelta(seconds=15)
 """One who has said nothing for so long has died: hosts' clocks agree better than that."""
 
 
-class Attendance:
+class Presence:
     """The callers of one run, as far as other hosts have them."""
 
     def __init__(self, journal: Journal, run_id: UUID) -> None:

@@ -13,17 +13,17 @@ from agent.domain.errors import AgentError
 from agent.domain.result import Outcome
 from api.http.errors import RETRY_SOON, ApiError, unavailable
 from api.runs.request_identity import RequestIdentity
-from api.runs.transcript import Transcript
+from api.runs.transcript import RunTranscript
 
 AGAIN_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-class Source(Protocol):
+class RunSource(Protocol):
     """Where the run comes from."""
 
-    async def run(self, transcript: Transcript) -> Outcome:
+    async def run(self, transcript: RunTranscript) -> Outcome:
         """Have it run, and tell of it; cancelled, it ends the run."""
         ...
 
@@ -32,12 +32,12 @@ class Source(Protocol):
         ...
 
 
-class Caller:
+class Subscriber:
     """One HTTP request that waits for a call; it leaves once."""
 
-    def __init__(self, call: Call, *, may_return: bool, only_before_answer: bool) -> None:
+    def __init__(self, call: SharedRun, *, may_return: bool, only_before_answer: bool) -> None:
         self.transcript = call.transcript
-        self._call: Call | None = call
+        self._call: SharedRun | None = call
         self._may_return = may_return
         self._only_before_answer = only_before_answer
         call.enter()
@@ -53,11 +53,11 @@ class Caller:
             self._call = None
 
 
-class Call:
+class SharedRun:
     """Runs while somebody waits for it, and for `grace_seconds` more where the caller may come back."""
 
-    def __init__(self, source: Source, grace_seconds: float, forget: Callable[[Call], None]) -> None:
-        self.transcript = Transcript()
+    def __init__(self, source: RunSource, grace_seconds: float, forget: Callable[[SharedRun], None]) -> None:
+        self.transcript = RunTranscript()
         self._source = source
         self._grace_seconds = grace_seconds
         self._forget = forget
@@ -114,22 +114,22 @@ class Call:
             self.transcript.fail(failure)
 
 
-class Calls:
+class SharedRuns:
     """Finds the call that a request belongs to, or begins one."""
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
-        self._keyed: dict[tuple[str, str], tuple[str, Call]] = {}
-        self._counted: defaultdict[tuple[str, str], list[Call]] = defaultdict(list)
+        self._keyed: dict[tuple[str, str], tuple[str, SharedRun]] = {}
+        self._counted: defaultdict[tuple[str, str], list[SharedRun]] = defaultdict(list)
 
-    def join(self, identity: RequestIdentity, source: Source) -> Caller:
+    def join(self, identity: RequestIdentity, source: RunSource) -> Subscriber:
         """Wait for the call of this request; a new one runs `source`. Raises ApiError for a key of another request."""
         call = self._find(identity) or self._begin(identity, source)
         keyed = identity.key is not None
         may_return = keyed or identity.retry_count is not None
-        return Caller(call, may_return=may_return, only_before_answer=not keyed)
+        return Subscriber(call, may_return=may_return, only_before_answer=not keyed)
 
-    def _find(self, identity: RequestIdentity) -> Call | None:
+    def _find(self, identity: RequestIdentity) -> SharedRun | None:
         if identity.key is not None:
             meaning, call = self._keyed.get((identity.scope, identity.key), (identity.meaning, None))
             if meaning != identity.meaning:
@@ -141,15 +141,15 @@ class Calls:
         attempts = self._counted.get((identity.scope, identity.bytes), [])
         return next((call for call in attempts if call.is_deserted), None)
 
-    def _begin(self, identity: RequestIdentity, source: Source) -> Call:
-        call = Call(source, self._grace_seconds, partial(self._forget, identity))
+    def _begin(self, identity: RequestIdentity, source: RunSource) -> SharedRun:
+        call = SharedRun(source, self._grace_seconds, partial(self._forget, identity))
         if identity.key is not None:
             self._keyed[identity.scope, identity.key] = (identity.meaning, call)
         elif identity.retry_count is not None:
             self._counted[identity.scope, identity.bytes].append(call)
         return call
 
-    def _forget(self, identity: RequestIdentity, call: Call) -> None:
+    def _forget(self, identity: RequestIdentity, call: SharedRun) -> None:
         """Whoever asks now is told by the store, or has a new run; forgetting twice is no harm."""
         if identity.key is not None:
             _, known = self._keyed.get((identity.scope, identity.key), ("", None))

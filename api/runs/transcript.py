@@ -12,7 +12,7 @@ from agent.domain.result import Outcome
 from api.runs.narration import Narration, Piece
 
 
-class Transcript:
+class RunTranscript:
     """Takes what a run says, and wakes whoever waits for more of it."""
 
     def __init__(self) -> None:

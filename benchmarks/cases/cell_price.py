@@ -22,7 +22,7 @@ from agent.provider.proxy import ProviderProxy
 from agent.runtime import Runtime
 from agent.sandbox.probe import probe_sandbox
 from agent.settings import AgentSettings
-from benchmarks.harness.client import Caller, at_rest, client_of, prompt_of
+from benchmarks.harness.client import MeasuredCaller, at_rest, client_of, prompt_of
 from benchmarks.harness.service import Scene, open_scene
 from benchmarks.registry import TITLES
 from benchmarks.report.figures import Comparison
@@ -122,7 +122,7 @@ async def chat_answers(inside: Scene, outside: Scene, pairs: int) -> Measured:
         await asyncio.gather(at_rest(inside.stage), at_rest(outside.stage))
 
     async with client_of(inside.stage) as inner_client, client_of(outside.stage) as outer_client:
-        inner, outer = Caller(inner_client), Caller(outer_client)
+        inner, outer = MeasuredCaller(inner_client), MeasuredCaller(outer_client)
         ways = {
             "hot, in a cell": partial(inner.whole, PROMPT),
             "hot": partial(outer.whole, PROMPT),

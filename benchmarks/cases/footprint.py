@@ -10,7 +10,7 @@ import os
 import sys
 
 from benchmarks.cases.latency import bare_cli
-from benchmarks.harness.client import Caller, at_rest, client_of, prompt_of
+from benchmarks.harness.client import MeasuredCaller, at_rest, client_of, prompt_of
 from benchmarks.harness.event_loop_lag import lags
 from benchmarks.harness.process_usage import Peak, cpu_seconds, own_children_seconds, parts_at_rest
 from benchmarks.harness.service import Scene, open_scene
@@ -47,7 +47,7 @@ async def at_work(scene: Scene, runs: int) -> None:
     """So many runs, one after the other."""
     async with client_of(scene.stage) as client:
         for _ in range(runs):
-            await Caller(client).whole(prompt_of())
+            await MeasuredCaller(client).whole(prompt_of())
 
 
 async def compare_runs(scene: Scene, bare: BareCli, runs: int) -> list[Comparison]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.harness.client import at_rest, client_of
 from benchmarks.harness.job_history import Past
-from benchmarks.harness.jobs import Job, look_up, prefect_of, run_job
+from benchmarks.harness.jobs import MeasuredJob, look_up, prefect_of, run_job
 from benchmarks.harness.process_usage import cpu_seconds
 from benchmarks.harness.service import model_process, staged
 from benchmarks.registry import TITLES
@@ -108,7 +108,7 @@ async def worked_off(stage: Stage) -> None:
             share = (cpu_seconds(stage) - before) / LOOK_SECONDS
 
 
-async def run_both(many: Stage, few: Stage, many_first: bool) -> tuple[Job, Job]:
+async def run_both(many: Stage, few: Stage, many_first: bool) -> tuple[MeasuredJob, MeasuredJob]:
     """A job of each service, both at rest; each begins as often as the other."""
     order = (many, few) if many_first else (few, many)
     jobs = {}
@@ -119,7 +119,9 @@ async def run_both(many: Stage, few: Stage, many_first: bool) -> tuple[Job, Job]
     return jobs[many.url], jobs[few.url]
 
 
-def compare(jobs: int, looked: list[tuple[float, float]], started: list[tuple[Job, Job]]) -> list[Comparison]:
+def compare(
+    jobs: int, looked: list[tuple[float, float]], started: list[tuple[MeasuredJob, MeasuredJob]]
+) -> list[Comparison]:
     """The long history over the short one."""
     rival = f"with {FEW} of them"
     return [

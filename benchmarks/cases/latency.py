@@ -12,7 +12,7 @@ from functools import partial
 
 import httpx
 
-from benchmarks.harness.client import LIMIT_SECONDS, Caller, at_rest, client_of, prompt_of
+from benchmarks.harness.client import LIMIT_SECONDS, MeasuredCaller, at_rest, client_of, prompt_of
 from benchmarks.harness.concurrent_callers import compare_crowds
 from benchmarks.harness.service import Scene, open_scene
 from benchmarks.registry import TITLES
@@ -66,7 +66,7 @@ async def measure(scene: Scene, bare: BareCli, old_url: str, delay_ms: int, pair
         client_of(scene.stage) as client,
         httpx.AsyncClient(timeout=LIMIT_SECONDS, trust_env=False) as other_client,
     ):
-        caller, floor = Caller(client), Floor(other_client, scene.model_url)
+        caller, floor = MeasuredCaller(client), Floor(other_client, scene.model_url)
         ways = {
             "floor": partial(floor.streamed, prompt),
             "hot": partial(caller.whole, prompt),

@@ -11,7 +11,7 @@ from collections import Counter
 from benchmarks.chaos.arena import Arena
 from benchmarks.chaos.faults import Faults
 from benchmarks.chaos.invariants import broken
-from benchmarks.chaos.work import Caller, Job
+from benchmarks.chaos.work import ChaosCaller, ChaosJob
 from demo.offline_model.model import OfflineModel
 
 RECOVERY_BOUND_SECONDS = 10.0
@@ -29,7 +29,7 @@ class Chaos:
         self._model = model
         self._dice = random.Random(seed)
         self._faults = Faults(arena.stage, arena.remote, arena.disk, random.Random(self._dice.random()))
-        self._caller = Caller(arena.stage, random.Random(self._dice.random()))
+        self._caller = ChaosCaller(arena.stage, random.Random(self._dice.random()))
         self._recovered: list[float] = []
 
     async def run(self) -> list[str]:
@@ -65,7 +65,7 @@ class Chaos:
                 self._recovered.append(time.monotonic() - back)
             print(f"{self._faults.kills:4} {kind:8} {len(hit)} at work, whole after {back - started:.1f} s", flush=True)
 
-    async def _at_work(self) -> list[Job]:
+    async def _at_work(self) -> list[ChaosJob]:
         open_jobs = self._caller.open_jobs
         await asyncio.gather(*(self._caller.look(job) for job in open_jobs))
         return [job for job in open_jobs if job.answer.get("state") == "Running"]

@@ -12,14 +12,14 @@ import psutil
 
 from agent.sandbox.process_sweep import COOKIE
 from agent.sandbox.sandbox import run_prefix
-from benchmarks.chaos.work import Caller, Job
+from benchmarks.chaos.work import ChaosCaller, ChaosJob
 from demo.offline_model.model import OfflineModel
 from demo.service import Stage
 
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
 
-async def broken(stage: Stage, caller: Caller, model: OfflineModel) -> list[str]:
+async def broken(stage: Stage, caller: ChaosCaller, model: OfflineModel) -> list[str]:
     """Each invariant that does not hold, in a line; asked while the service is up and idle."""
     found = [*caller.refused]
     async with prefect(stage) as api:
@@ -41,7 +41,7 @@ async def broken(stage: Stage, caller: Caller, model: OfflineModel) -> list[str]
     return found
 
 
-async def _of_job(api: httpx.AsyncClient, job: Job) -> list[str]:
+async def _of_job(api: httpx.AsyncClient, job: ChaosJob) -> list[str]:
     if job.answer.get("status", "running") == "running":
         return [f"{job.job_id} has no end: {job.answer.get('state')}"]
     states = (await api.get("/flow_run_states/", params={"flow_run_id": job.job_id})).json()
@@ -55,13 +55,13 @@ async def _of_job(api: httpx.AsyncClient, job: Job) -> list[str]:
     return found
 
 
-async def _of_prefect(api: httpx.AsyncClient, caller: Caller) -> list[str]:
+async def _of_prefect(api: httpx.AsyncClient, caller: ChaosCaller) -> list[str]:
     body = {"flow_runs": {"tags": {"all_": [caller.tag]}}}
     counted: int = (await api.post("/flow_runs/count", json=body)).json()
     return [] if counted == len(caller.jobs) else [f"{counted} runs for {len(caller.jobs)} accepted jobs"]
 
 
-def _of_agents(jobs: list[Job], model: OfflineModel) -> list[str]:
+def _of_agents(jobs: list[ChaosJob], model: OfflineModel) -> list[str]:
     """Whether the model was told each prompt once, but for those that were to be carried on."""
     first = [talk for talk in model.conversations if talk.turn == 0]
     told = Counter(job.mark for job in jobs for talk in first if job.mark in talk.prompt)

@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.1
 
 
 @dataclass
-class Job:
+class ChaosJob:
     """One that the service has accepted."""
 
     job_id: str
@@ -29,7 +29,7 @@ class Job:
     answer: dict[str, Any] = field(default_factory=dict)
 
 
-class Caller:
+class ChaosCaller:
     """Queues jobs through the API and watches them, however often the API is away."""
 
     def __init__(self, stage: Stage, dice: random.Random) -> None:
@@ -37,7 +37,7 @@ class Caller:
         self.client = httpx.AsyncClient(base_url=stage.url, headers=headers, timeout=ANSWER_SECONDS)
         self._dice = dice
         self.tag = f"chaos-{uuid4().hex}"
-        self.jobs: list[Job] = []
+        self.jobs: list[ChaosJob] = []
         self.refused: list[str] = []
 
     async def queue(self) -> None:
@@ -48,14 +48,14 @@ class Caller:
             with contextlib.suppress(httpx.HTTPError):
                 answer = await self.client.post("/execute", json=body, headers={"Idempotency-Key": mark})
                 if answer.status_code == 202:
-                    self.jobs.append(Job(answer.json()["job_id"], mark, "on_crash" in body))
+                    self.jobs.append(ChaosJob(answer.json()["job_id"], mark, "on_crash" in body))
                     return
                 if answer.status_code not in (429, 500, 502, 503):
                     self.refused.append(f"{answer.status_code}: {answer.text}")
                     return
             await asyncio.sleep(0.2)
 
-    async def watch(self, job: Job, seconds: float) -> None:
+    async def watch(self, job: ChaosJob, seconds: float) -> None:
         """Look at the job until it is over; its last answer is in it, whatever came."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -77,11 +77,11 @@ class Caller:
             await asyncio.sleep(LOOK_SECONDS)
 
     @property
-    def open_jobs(self) -> list[Job]:
+    def open_jobs(self) -> list[ChaosJob]:
         """Those that are not known to be over."""
         return [job for job in self.jobs if job.answer.get("status", "running") == "running"]
 
-    async def look(self, job: Job) -> None:
+    async def look(self, job: ChaosJob) -> None:
         """Read the job once, if the service answers."""
         with contextlib.suppress(httpx.HTTPError):
             answer = await self.client.get(f"/jobs/{job.job_id}")

@@ -47,7 +47,7 @@ def client_of(stage: Stage) -> httpx.AsyncClient:
 
 
 @dataclass
-class Caller:
+class MeasuredCaller:
     """One who asks over and over, now the agent that the service expects, now one that it does not."""
 
     client: httpx.AsyncClient

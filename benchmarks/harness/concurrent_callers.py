@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from benchmarks.harness.client import Caller, at_rest, client_of, parked, prompt_of
+from benchmarks.harness.client import MeasuredCaller, at_rest, client_of, parked, prompt_of
 from benchmarks.harness.service import Scene
 from benchmarks.report.figures import Comparison, Figure
 from benchmarks.rivals.bare_cli import BareCli
@@ -21,7 +21,7 @@ Ask = Callable[[str], Awaitable[object]]
 async def compare_crowds(scene: Scene, bare: BareCli, rounds: int) -> tuple[list[Comparison], Figure]:
     """A burst of as many callers as CLIs are parked, and a sustained load; and how many had to ask again."""
     async with client_of(scene.stage) as client:
-        caller = Caller(client)
+        caller = MeasuredCaller(client)
         capacity = (await client.get("/health")).json()["capacity"]["agents"]
         await rate(caller.patient, capacity, 1)  # so many at once it has to have seen
         await at_rest(scene.stage)
@@ -51,7 +51,7 @@ async def compare_crowds(scene: Scene, bare: BareCli, rounds: int) -> tuple[list
     return comparisons, refused
 
 
-async def burst_pair(scene: Scene, caller: Caller, bare: BareCli, callers: int) -> tuple[float, float]:
+async def burst_pair(scene: Scene, caller: MeasuredCaller, bare: BareCli, callers: int) -> tuple[float, float]:
     """Answers a second: ours, from a service at rest, and the bare CLI's."""
     await at_rest(scene.stage)
     ours = await rate(caller.patient, callers, 1)
@@ -59,7 +59,7 @@ async def burst_pair(scene: Scene, caller: Caller, bare: BareCli, callers: int) 
     return ours, await rate(bare.whole, callers, 1)
 
 
-async def load_pair(scene: Scene, caller: Caller, bare: BareCli) -> tuple[float, float]:
+async def load_pair(scene: Scene, caller: MeasuredCaller, bare: BareCli) -> tuple[float, float]:
     """Answers a second while everybody asks again: ours, and the bare CLI's."""
     await at_rest(scene.stage)
     ours = await rate(caller.patient, SUSTAINED_CALLERS, ASKED_EACH)

@@ -8,7 +8,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from benchmarks.harness.client import Caller, at_rest, client_of, prompt_of
+from benchmarks.harness.client import MeasuredCaller, at_rest, client_of, prompt_of
 from benchmarks.harness.jobs import prefect_of, run_job
 from benchmarks.harness.service import Scene
 from benchmarks.report.figures import Figure
@@ -70,5 +70,5 @@ async def lags(scene: Scene, runs: int, rounds: int = ROUNDS) -> list[Figure]:
 async def at_work(scene: Scene, runs: int) -> None:
     """So many runs at once, half of them chat completions and half of them jobs."""
     async with client_of(scene.stage) as client, prefect_of(scene.stage) as prefect:
-        chats = [Caller(client).patient(prompt_of()) for _ in range(runs - runs // 2)]
+        chats = [MeasuredCaller(client).patient(prompt_of()) for _ in range(runs - runs // 2)]
         await asyncio.gather(*chats, *(run_job(client, prefect) for _ in range(runs // 2)))

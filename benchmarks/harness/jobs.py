@@ -25,7 +25,7 @@ def prefect_of(stage: Stage) -> httpx.AsyncClient:
 
 
 @dataclass(frozen=True)
-class Job:
+class MeasuredJob:
     """One that is over, in milliseconds from its acceptance."""
 
     job_id: str
@@ -36,7 +36,7 @@ class Job:
     ended: float
 
 
-async def run_job(client: httpx.AsyncClient, prefect: httpx.AsyncClient) -> Job:
+async def run_job(client: httpx.AsyncClient, prefect: httpx.AsyncClient) -> MeasuredJob:
     """One job, from its acceptance to its end."""
     accepted = time.time()
     answer = await client.post("/execute", json={"agent": AGENT, "prompt": prompt_of()})
@@ -46,7 +46,7 @@ async def run_job(client: httpx.AsyncClient, prefect: httpx.AsyncClient) -> Job:
         raise RuntimeError(f"a job ended as {job['status']}: {job}")
     run = (await prefect.get(f"/flow_runs/{job_id}")).raise_for_status().json()
     told = (await client.get(f"/jobs/{job_id}/transcript")).raise_for_status().json()
-    return Job(
+    return MeasuredJob(
         job_id=job_id,
         begun=_since(accepted, run["start_time"]),
         agent_begun=_since(accepted, _first(told["events"], "started")["at"]),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 
-from benchmarks.harness.client import Caller, prompt_of
+from benchmarks.harness.client import MeasuredCaller, prompt_of
 from benchmarks.harness.jobs import prefect_of, run_job
 from benchmarks.harness.service import Scene
 from benchmarks.rivals.bare_cli import BareCli
@@ -37,11 +37,11 @@ class Sweeper:
 
     async def whole(self, prompt: str) -> Timing:
         """One answer of the service."""
-        return await Caller(self.client).whole(prompt)
+        return await MeasuredCaller(self.client).whole(prompt)
 
     async def long(self, prompt: str) -> Timing:
         """The same of the model that takes the longest prompts."""
-        return await Caller(self.client, LONG_MODEL).whole(prompt)
+        return await MeasuredCaller(self.client, LONG_MODEL).whole(prompt)
 
     async def bare_long(self, prompt: str) -> Timing:
         """The bare CLI's answer of that model."""
@@ -49,7 +49,7 @@ class Sweeper:
 
     async def crowd(self, callers: int) -> Timing:
         """So many callers at once, who ask again if they must; the time of the last."""
-        watch, caller = Stopwatch(), Caller(self.client)
+        watch, caller = Stopwatch(), MeasuredCaller(self.client)
         await asyncio.gather(*(caller.patient(prompt_of()) for _ in range(callers)))
         return watch.stop()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.harness.client import Caller, prompt_of
+from benchmarks.harness.client import MeasuredCaller, prompt_of
 from benchmarks.harness.sweep_runner import Sweeper
 from benchmarks.timing import Way
 
@@ -45,7 +45,7 @@ def _answers(sweeper: Sweeper, size: int) -> dict[str, Way]:
 def _events(sweeper: Sweeper, events: int) -> dict[str, Way]:
     prompt = prompt_of("word " * events, chunks=events, usage={"output_tokens": 10})
     return {
-        f"{OURS}, streaming": lambda: Caller(sweeper.client).streamed(prompt),
+        f"{OURS}, streaming": lambda: MeasuredCaller(sweeper.client).streamed(prompt),
         f"{BARE}, streaming": lambda: sweeper.bare.streamed(prompt),
         "a job's journal, read again": lambda: sweeper.replay(events),
     }

@@ -24,7 +24,7 @@ def describe_all() -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class ResultsDirectory:
     """Where results, plots and the document lie."""
 
     results: Path = ROOT / "benchmarks" / "results"
@@ -58,9 +58,9 @@ class Findings:
         return part.model_copy(update={"is_held": not part.broken})
 
 
-def publish(part: Part, place: Place | None = None) -> int:
+def publish(part: Part, place: ResultsDirectory | None = None) -> int:
     """Keep the part, print it, draw its plots, and write the document anew; 1 if something is past its bound."""
-    place = place or Place()
+    place = place or ResultsDirectory()
     place.results.mkdir(parents=True, exist_ok=True)
     (place.results / f"{part.name}.json").write_text(part.model_dump_json(indent=1, exclude_defaults=True) + "\n")
     import_module("benchmarks.report.plots").draw(part, place.images)  # nothing else needs matplotlib
@@ -74,12 +74,12 @@ def publish(part: Part, place: Place | None = None) -> int:
     return 0 if part.is_held else 1
 
 
-def rebuild(place: Place) -> None:
+def rebuild(place: ResultsDirectory) -> None:
     """Write the document from the results that there are."""
     place.document.write_text(page(place))
 
 
-def page(place: Place) -> str:
+def page(place: ResultsDirectory) -> str:
     """What the document is to say."""
     parts = [Part.model_validate_json(path.read_text()) for path in sorted(place.results.glob("*.json"))]
     return render(parts, place.images.relative_to(place.document.parent))

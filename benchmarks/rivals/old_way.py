@@ -30,18 +30,18 @@ START_SECONDS = 60.0
 MODEL = "claude-sonnet-4-6"
 
 
-class Message(BaseModel):
+class OldMessage(BaseModel):
     """One of a conversation."""
 
     role: str
     content: str
 
 
-class Asked(BaseModel):
+class OldRequest(BaseModel):
     """A chat completion that is asked for."""
 
     model: str = MODEL
-    messages: list[Message]
+    messages: list[OldMessage]
 
 
 class Agent:
@@ -85,7 +85,7 @@ def create_app(agent: Agent) -> FastAPI:
     app = FastAPI()
 
     @app.post("/v1/chat/completions")
-    async def create_chat_completion(asked: Asked) -> dict[str, Any]:
+    async def create_chat_completion(asked: OldRequest) -> dict[str, Any]:
         text = await agent.answer("\n\n".join(message.content for message in asked.messages))
         return {
             "id": f"chatcmpl-{uuid4().hex}",

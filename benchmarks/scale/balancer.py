@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 
-from benchmarks.chaos.work import Job
+from benchmarks.chaos.work import ChaosJob
 from benchmarks.scale.cluster import Cluster
 
 AWAY = (429, 500, 502, 503, 504)
@@ -31,7 +31,7 @@ class Balancer:
         self._turn = cycle(self._clients)
         self._dice = dice
         self.tag = f"scale-{uuid4().hex}"
-        self.jobs: list[Job] = []
+        self.jobs: list[ChaosJob] = []
 
     async def __aenter__(self) -> Balancer:
         return self
@@ -40,14 +40,14 @@ class Balancer:
         for client in self._clients:
             await client.aclose()
 
-    async def queue(self, script: list[dict[str, Any]] | None = None) -> Job:
+    async def queue(self, script: list[dict[str, Any]] | None = None) -> ChaosJob:
         """Have one more job accepted by whichever host answers."""
         mark = uuid4().hex
         script = script or [{"text": "done", "delay_ms": self._dice.randint(200, 1200)}]
         prompt = f"{mark} offline-model: {json.dumps(script)}"
         body = {"agent": "recruiter-triage", "prompt": prompt, "tags": [self.tag]}
         answer = await self.ask("POST", "/execute", json=body, headers={"Idempotency-Key": mark})
-        job = Job(answer["job_id"], mark, resumes=False)
+        job = ChaosJob(answer["job_id"], mark, resumes=False)
         self.jobs.append(job)
         return job
 
@@ -84,6 +84,6 @@ class Balancer:
         while await self.look() < over and time.monotonic() < deadline:
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _look(self, job: Job) -> None:
+    async def _look(self, job: ChaosJob) -> None:
         if job.answer.get("status", "running") == "running":
             job.answer = await self.ask("GET", f"/jobs/{job.job_id}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from benchmarks.chaos.invariants import FINAL
-from benchmarks.chaos.work import Job
+from benchmarks.chaos.work import ChaosJob
 from benchmarks.scale.cluster import Cluster
 from demo.offline_model.model import OfflineModel
 
@@ -23,7 +23,7 @@ FEW = 2.0
 class Record:
     """One job's."""
 
-    job: Job
+    job: ChaosJob
     begun: list[datetime]
     ends: list[str]
     host: str | None
@@ -39,13 +39,13 @@ class Record:
         return found
 
 
-async def read_records(cluster: Cluster, jobs: Sequence[Job]) -> list[Record]:
+async def read_records(cluster: Cluster, jobs: Sequence[ChaosJob]) -> list[Record]:
     """The records of these jobs, in their order."""
     names = {f"taken by the host {member.host_id}": member.name for member in cluster.members}
     turns = asyncio.Semaphore(AT_ONCE)
     async with cluster.prefect.client() as api:
 
-        async def read(job: Job) -> Record:
+        async def read(job: ChaosJob) -> Record:
             async with turns:
                 answer = await api.get("/flow_run_states/", params={"flow_run_id": job.job_id})
             states = sorted(answer.json(), key=lambda state: str(state["timestamp"]))
@@ -74,7 +74,7 @@ def unfair(counted: Counter[str], cluster: Cluster) -> list[str]:
     ]
 
 
-async def doubled(cluster: Cluster, jobs: Sequence[Job], tag: str, model: OfflineModel) -> list[str]:
+async def doubled(cluster: Cluster, jobs: Sequence[ChaosJob], tag: str, model: OfflineModel) -> list[str]:
     """Jobs whose agent was started twice, and runs that nobody asked for."""
     told = Counter(
         job.job_id for talk in model.conversations if talk.turn == 0 for job in jobs if job.mark in talk.prompt

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from agent.domain.events import Ended, Event
 from cli.client.retries import AWAY_SECONDS, is_passing, trouble_of
 from cli.client.service import ServiceRefused
-from cli.client.sse import Message, read_messages
+from cli.client.sse import ServerSentEvent, read_messages
 
 SILENCE_SECONDS = 15.0
 """The service says something every two seconds, if only that it is there."""
@@ -26,7 +26,7 @@ class Quiet(NamedTuple):
     trouble: str | None = None
 
 
-class Follower:
+class JobEvents:
     """Every event of one job, once and in order; iterated again, it goes on after the last one that was taken."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Follower:
                     return
 
 
-def _event(message: Message) -> Event | None:
+def _event(message: ServerSentEvent) -> Event | None:
     """None for a sign of life, and for a kind that a newer service knows."""
     if message.data is None:
         return None

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
-class Message(NamedTuple):
+class ServerSentEvent(NamedTuple):
     """One of them; a comment, which only says that the line is alive, has no data."""
 
     id: str | None = None
     data: str | None = None
 
 
-def read_messages(chunks: Iterable[bytes]) -> Iterator[Message]:
+def read_messages(chunks: Iterable[bytes]) -> Iterator[ServerSentEvent]:
     """Each message, once it is whole; what a broken line has cut off is none."""
     members: dict[str, str] = {}
     for line in _lines(chunks):
         if not line:
-            yield Message(members.get("id"), members.get("data"))
+            yield ServerSentEvent(members.get("id"), members.get("data"))
             members = {}
             continue
         name, _, value = line.partition(":")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from agent.system.text import printable
 from cli.display.job_result import print_json
-from cli.doctor.checks import examine
+from cli.doctor.checks import run_checks
 from cli.doctor.context import read_world
 from cli.doctor.finding import Finding, Level, broken
 from deployments.settings import SettingsError
@@ -54,7 +54,7 @@ def _findings() -> list[Finding]:
     except SettingsError as error:
         what, _, mend = str(error).rpartition("; ")
         return [broken("settings", what, mend)]
-    return asyncio.run(examine(world))
+    return asyncio.run(run_checks(world))
 
 
 def _show(console: Console, one: Finding) -> None:

@@ -9,13 +9,13 @@ import httpx
 
 from agent.domain.events import Event
 from cli import exit_status
-from cli.client.job_events import Follower, Quiet
+from cli.client.job_events import JobEvents, Quiet
 from cli.client.retries import insist
 from cli.client.service import ServiceRefused
 from cli.client.wait_reason import why_it_waits
 from cli.display.job_result import print_answer, print_json, show_ending
 from cli.display.job_view import View, open_view
-from cli.display.run_totals import Tally
+from cli.display.run_totals import RunTotals
 
 Job = dict[str, Any]
 Interrupted = Callable[[View], bool]
@@ -24,13 +24,13 @@ Interrupted = Callable[[View], bool]
 LAST_SECONDS = 60
 
 
-class Attendance:
+class JobFollower:
     """One job, attended to from this terminal."""
 
     def __init__(self, service: httpx.Client, job_id: str, *, budget_usd: float | None, as_json: bool, quiet: bool):
         self._service = service
         self._job_id = job_id
-        self._tally = Tally(budget_usd)
+        self._tally = RunTotals(budget_usd)
         self._as_json = as_json
         self._quiet = quiet
         self._is_interrupted = False
@@ -57,7 +57,7 @@ class Attendance:
 
     def _follow(self, view: View, interrupted: Interrupted, ready: Callable[[], None]) -> bool:
         """Whether the job is over; else somebody is tired of waiting."""
-        follower = Follower(self._service, self._job_id)
+        follower = JobEvents(self._service, self._job_id)
         while True:
             try:
                 ready()

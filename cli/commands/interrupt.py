@@ -12,7 +12,7 @@ from cli.client.retries import insist
 from cli.display.job_view import View
 
 
-class Cancelling:
+class InterruptHandler:
     """Asks the service to end the job at the first Ctrl-C, and leaves it to that at the second."""
 
     def __init__(self, service: httpx.Client, job_id: str) -> None:

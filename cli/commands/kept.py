@@ -12,7 +12,7 @@ import typer
 from agent.domain.errors import WorkspaceError
 from agent.settings import AgentSettings
 from agent.system.text import printable
-from agent.workspaces.kept_work import Kept
+from agent.workspaces.kept_work import KeptWork
 from agent.workspaces.workspaces import Workspaces
 from deployments.settings import read_environment
 
@@ -33,7 +33,7 @@ def list_kept(
         return
     for one in found:
         print(_line(one))
-    for path in workspaces.set_aside():
+    for path in workspaces.quarantined():
         print(f"set aside as it was, because git could not keep it: {printable(str(path))}")
     if not found:
         print("nothing is kept")
@@ -54,6 +54,6 @@ def restore(
     print(f"restored to {place}, on the branch agent-run/{run_id}; see `git status` and `git log` there")
 
 
-def _line(one: Kept) -> str:
+def _line(one: KeptWork) -> str:
     what = one.subject.removeprefix("Kept from a run: ")
     return "  ".join((one.run_id, f"{one.kept_at:%Y-%m-%d %H:%M} UTC", printable(one.workspace), printable(what)))

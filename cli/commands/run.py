@@ -15,8 +15,8 @@ import typer
 from agent.domain.request import Effort, OnCrash
 from cli.client.completion import complete_agent, complete_workspace
 from cli.client.service import reach_service
-from cli.commands.follow_job import Attendance
-from cli.commands.interrupt import Cancelling, held_signals
+from cli.commands.follow_job import JobFollower
+from cli.commands.interrupt import InterruptHandler, held_signals
 from cli.display.job_result import print_json, show_beginning
 
 HELP = (
@@ -89,8 +89,8 @@ def run(
             return
         if not quiet:
             show_beginning(job)
-        attendance = Attendance(service, job["job_id"], budget_usd=budget, as_json=as_json, quiet=quiet)
-        status = attendance.stay(Cancelling(service, job["job_id"]), ready=release)
+        attendance = JobFollower(service, job["job_id"], budget_usd=budget, as_json=as_json, quiet=quiet)
+        status = attendance.stay(InterruptHandler(service, job["job_id"]), ready=release)
     raise typer.Exit(status)
 
 

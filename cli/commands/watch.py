@@ -9,7 +9,7 @@ import typer
 from cli.client.completion import complete_job
 from cli.client.job_ids import newest_id, whole_id
 from cli.client.service import reach_service
-from cli.commands.follow_job import Attendance
+from cli.commands.follow_job import JobFollower
 from cli.display.job_result import show_beginning
 from cli.display.job_view import View
 
@@ -33,7 +33,7 @@ def watch(
         found = service.get(f"/jobs/{job_id}").json()
         if not quiet:
             show_beginning(found)
-        attendance = Attendance(service, job_id, budget_usd=None, as_json=as_json, quiet=quiet)
+        attendance = JobFollower(service, job_id, budget_usd=None, as_json=as_json, quiet=quiet)
         status = attendance.stay(_leave)
     raise typer.Exit(status)
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from agent.system.text import printable
 from cli.display.formatting import duration
-from cli.display.run_totals import Tally
+from cli.display.run_totals import RunTotals
 
 Job = dict[str, Any]
 
@@ -26,7 +26,7 @@ def show_beginning(job: Job) -> None:
     Console(stderr=True, highlight=False).print(Text(" ".join(words), style="dim"), soft_wrap=True)
 
 
-def show_ending(job: Job, tally: Tally) -> None:
+def show_ending(job: Job, tally: RunTotals) -> None:
     """Print on stderr how the job ended, and what is left of it to fetch."""
     console = Console(stderr=True, highlight=False)
     status = str(job["status"])

@@ -21,7 +21,7 @@ from agent.claude.event_lines import describe
 from agent.domain.events import Event, ModelRetried, Said, Started, Thought, ToolReturned, Warned
 from agent.system.text import printable
 from cli.display.formatting import duration
-from cli.display.run_totals import Tally
+from cli.display.run_totals import RunTotals
 
 Job = dict[str, Any]
 
@@ -43,7 +43,7 @@ class View(Protocol):
 
 
 @contextmanager
-def open_view(job: Job, tally: Tally, *, quiet: bool) -> Iterator[View]:
+def open_view(job: Job, tally: RunTotals, *, quiet: bool) -> Iterator[View]:
     """A view of `job` that suits what stderr is; `quiet`: none."""
     console = Console(stderr=True, highlight=False)
     if quiet:
@@ -102,7 +102,7 @@ class _Lines(_Nothing):
 class _LiveView(_Nothing):
     """Words as Markdown, steps as dim lines, and below them a line that tells how it stands."""
 
-    def __init__(self, console: Console, job: Job, tally: Tally) -> None:
+    def __init__(self, console: Console, job: Job, tally: RunTotals) -> None:
         super().__init__(console)
         self._agent = printable(str(job["agent"]), one_line=True) or "triage"
         self._since = datetime.fromisoformat(job["started_at"])

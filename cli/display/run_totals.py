@@ -6,7 +6,7 @@ from agent.domain.events import Ended, Event, ModelAnswered, Started
 from cli.display.formatting import dollars, tokens
 
 
-class Tally:
+class RunTotals:
     """Turns, tokens and, once it is told, the price; the CLI tells the price at its end alone."""
 
     def __init__(self, budget_usd: float | None = None) -> None:

@@ -9,7 +9,7 @@ from agent.claude.environment import ALWAYS
 from agent.domain.errors import NotConfigured
 from agent.egress.allowlist import read_destinations
 from agent.sandbox.mounts import is_there
-from cli.doctor.context import World
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 
 CONFIG_PARTS = ("agents", "skills", "commands", "settings.json", "CLAUDE.md", ".claude.json")
@@ -25,7 +25,7 @@ USUAL_VARIABLES = re.compile(
 )
 
 
-async def check_environment(world: World) -> list[Finding]:
+async def check_environment(world: DoctorContext) -> list[Finding]:
     """Which variables agents get."""
     allowed = world.agent.agent_env_allow
     missing = [name for name in allowed if name not in world.environ]
@@ -36,7 +36,7 @@ async def check_environment(world: World) -> list[Finding]:
     return [ok("agent env", f"agents get {', '.join(dict.fromkeys(given)) or 'none of these variables'}")]
 
 
-async def check_paths(world: World) -> list[Finding]:
+async def check_paths(world: DoctorContext) -> list[Finding]:
     """Which paths agents get besides the system, their checkout, home and /tmp."""
     settings = world.agent
     for name, paths in (("READ", settings.agent_read_paths), ("WRITE", settings.agent_write_paths)):
@@ -50,7 +50,7 @@ async def check_paths(world: World) -> list[Finding]:
     return [ok("agent paths", f"agents read {read} and write {write} besides their own")]
 
 
-async def check_network(world: World) -> list[Finding]:
+async def check_network(world: DoctorContext) -> list[Finding]:
     """Which places of the network agents reach."""
     allowed = world.agent.agent_egress_allow
     try:
@@ -71,7 +71,7 @@ async def check_network(world: World) -> list[Finding]:
     return [ok("agent network", "agents reach all that this machine does, itself included")]
 
 
-async def check_template(world: World) -> list[Finding]:
+async def check_template(world: DoctorContext) -> list[Finding]:
     """What of a CLI config directory agents begin with."""
     template = world.agent.agent_config_template
     if template is None:
@@ -83,7 +83,7 @@ async def check_template(world: World) -> list[Finding]:
     return [ok("agent config", f"{template}: {', '.join(there) or 'nothing that the CLI is known to read'}")]
 
 
-async def check_missing(world: World) -> list[Finding]:
+async def check_missing(world: DoctorContext) -> list[Finding]:
     """What the service has and its agents do not; each can be given to them."""
     variables = sorted(name for name in world.environ if USUAL_VARIABLES.fullmatch(name) and not _is_given(world, name))
     places = [f"~/{name}" for name in USUAL_HOME if _is_unseen(world, world.home / name)]
@@ -100,11 +100,11 @@ async def check_missing(world: World) -> list[Finding]:
     return [ok("not seen", text, f"to give it to them: {'  '.join(ways)}")]
 
 
-def _is_given(world: World, name: str) -> bool:
+def _is_given(world: DoctorContext, name: str) -> bool:
     return name in ALWAYS or name in world.agent.agent_env_allow
 
 
-def _is_unseen(world: World, path: Path) -> bool:
+def _is_unseen(world: DoctorContext, path: Path) -> bool:
     if path.name == ".claude" and world.agent.agent_config_template is not None:
         return False
     given = (*world.agent.agent_read_paths, *world.agent.agent_write_paths)

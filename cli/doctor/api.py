@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from cli.client.service import bearer
-from cli.doctor.context import World
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 from cli.doctor.ports import is_free, is_loopback, listener
 from deployments.standalone.prefect_environment import http_origin
@@ -17,7 +17,7 @@ SHORTEST = 16
 NEW_TOKEN = "export API_BEARER_TOKEN=$(openssl rand -hex 32)"
 
 
-async def check_token(world: World) -> list[Finding]:
+async def check_token(world: DoctorContext) -> list[Finding]:
     """It is set, and nobody guesses it."""
     token = world.token
     if not token:
@@ -30,7 +30,7 @@ async def check_token(world: World) -> list[Finding]:
     return [broken("token", f"{what}, and API_HOST={world.api.api_host} is open to others", NEW_TOKEN)]
 
 
-async def check_api(world: World) -> list[Finding]:
+async def check_api(world: DoctorContext) -> list[Finding]:
     """The port is free, or has the service that this token opens."""
     host, port = world.api.api_host, world.api.api_port
     url = http_origin(host, port)
@@ -60,7 +60,7 @@ def _health(answer: httpx.Response) -> dict[str, Any] | None:
     return said if isinstance(said, dict) and {"busy", "capacity"} <= said.keys() else None
 
 
-async def _ours(client: httpx.AsyncClient, world: World, url: str, health: dict[str, Any]) -> Finding:
+async def _ours(client: httpx.AsyncClient, world: DoctorContext, url: str, health: dict[str, Any]) -> Finding:
     if world.token and (await client.get("/v1/models", headers=bearer(world.api))).status_code == 401:
         mend = f"use the token that it was started with, or another port: export API_PORT={world.api.api_port + 1}"
         return broken("api", f"the service at {url} does not know this API_BEARER_TOKEN", mend)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cli.doctor.agent_access import check_environment, check_missing, check_network, check_paths, check_template
 from cli.doctor.api import check_api, check_token
 from cli.doctor.claude import check_cli, check_credential
-from cli.doctor.context import World
+from cli.doctor.context import DoctorContext
 from cli.doctor.database import check_database
 from cli.doctor.finding import Finding, broken, skipped
 from cli.doctor.prefect import check_prefect
@@ -26,11 +26,11 @@ class Check(NamedTuple):
     """One thing to look at; `within_state`: it cannot be told while STATE_DIR is broken."""
 
     name: str
-    look: Callable[[World], Awaitable[list[Finding]]]
+    look: Callable[[DoctorContext], Awaitable[list[Finding]]]
     within_state: bool = False
 
 
-def checks(world: World) -> list[Check]:
+def checks(world: DoctorContext) -> list[Check]:
     """In the order that they are told in."""
     own_database = world.store.database_url in (None, default_database_url(world.agent.state_dir))
     return [
@@ -52,7 +52,7 @@ def checks(world: World) -> list[Check]:
     ]
 
 
-async def examine(world: World) -> list[Finding]:
+async def run_checks(world: DoctorContext) -> list[Finding]:
     """What all checks find, without a secret in it, within `LONGEST_SECONDS`."""
     every = checks(world)
     begun = {check.name: asyncio.create_task(_look(check, world)) for check in every}
@@ -70,7 +70,7 @@ async def examine(world: World) -> list[Finding]:
     ]
 
 
-async def _look(check: Check, world: World) -> list[Finding]:
+async def _look(check: Check, world: DoctorContext) -> list[Finding]:
     try:
         async with asyncio.timeout(LONGEST_SECONDS):
             return await check.look(world)

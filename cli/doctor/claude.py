@@ -10,9 +10,9 @@ from pathlib import Path
 from agent.claude.installation import find_cli
 from agent.domain.errors import NotConfigured
 from agent.provider.credential import find_credential
-from agent.redaction.redactor import redact
-from agent.system.commands import Bound, Program, ProgramFailed
-from cli.doctor.context import World
+from agent.redaction.redactor import mask_url_credentials
+from agent.system.commands import Command, CommandFailed, TimeLimit
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 
 VERSION = re.compile(r"^(\d+\.\d+\.\d+)\b")
@@ -20,7 +20,7 @@ START_SECONDS = 10.0
 REINSTALL = "unset CLAUDE_CLI, or reinstall: pip install --force-reinstall claude-agent-sdk"
 
 
-async def check_cli(world: World) -> list[Finding]:
+async def check_cli(world: DoctorContext) -> list[Finding]:
     """It starts, and says the pinned version."""
     try:
         path = find_cli(world.agent)
@@ -36,7 +36,7 @@ async def check_cli(world: World) -> list[Finding]:
     return [ok("claude", f"{version}, the pinned one")]
 
 
-async def check_credential(world: World) -> list[Finding]:
+async def check_credential(world: DoctorContext) -> list[Finding]:
     """There is one for the model, named by its kind alone."""
     try:
         variable, value = find_credential(world.agent)
@@ -45,7 +45,11 @@ async def check_credential(world: World) -> list[Finding]:
         return [broken("credential", "none is set for the model", mend)]
     if value != value.strip() or any(character.isspace() for character in value):
         return [broken("credential", f"{variable} has white space in it", f"export {variable}=…   (without it)")]
-    where = redact(world.agent.anthropic_base_url) if world.agent.anthropic_base_url else "the provider's own address"
+    where = (
+        mask_url_credentials(world.agent.anthropic_base_url)
+        if world.agent.anthropic_base_url
+        else "the provider's own address"
+    )
     both = world.agent.anthropic_api_key is not None and world.agent.claude_code_oauth_token is not None
     more = ", which wins over CLAUDE_CODE_OAUTH_TOKEN" if both else ""
     return [ok("credential", f"{variable}{more}, for {where}")]
@@ -69,10 +73,10 @@ async def _ask_version(path: Path) -> tuple[str | None, str]:
             "CLAUDE_CONFIG_DIR": home,
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         }
-        program = Program([str(path), "--version"], environment, Path(home), Bound(START_SECONDS))
+        program = Command([str(path), "--version"], environment, Path(home), TimeLimit(START_SECONDS))
         try:
             said = (await program.run(limit=1000)).decode(errors="replace").strip()
-        except ProgramFailed as failure:
+        except CommandFailed as failure:
             return None, failure.stderr.strip()[:200] or str(failure)
         except OSError as error:
             return None, error.strerror or str(error)

@@ -21,7 +21,7 @@ UNSET = ""
 
 
 @dataclass(frozen=True)
-class World:
+class DoctorContext:
     """The service's own world, as far as this process shares it."""
 
     agent: AgentSettings
@@ -64,9 +64,9 @@ class World:
         return Redactor(filter(None, secrets))
 
 
-def read_world(environ: Mapping[str, str]) -> World:
+def read_world(environ: Mapping[str, str]) -> DoctorContext:
     """The world of a service that is started here; raises SettingsError."""
-    return World(
+    return DoctorContext(
         agent=read_environment(AgentSettings),
         api=read_environment(ApiSettings),
         host=read_environment(HostSettings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.sandbox.mounts import is_there
-from cli.doctor.context import World
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok
 from store.database.address import parse_address, shown
 from store.database.database import Database
@@ -15,7 +15,7 @@ from store.errors import StoreUnavailable
 from store.settings import default_database_url
 
 
-async def check_database(world: World) -> list[Finding]:
+async def check_database(world: DoctorContext) -> list[Finding]:
     """Asks, and changes nothing: tables are made and upgraded by the service's start."""
     address = world.store.database_url or default_database_url(world.agent.state_dir)
     try:

@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 import httpx
 
-from agent.redaction.redactor import redact
-from cli.doctor.context import World
+from agent.redaction.redactor import mask_url_credentials
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, skipped, warning
 from cli.doctor.ports import is_free, listener
 
@@ -19,15 +19,15 @@ VERSION = "/admin/version"
 SKEW_WORTH_KNOWING, SKEW_TOO_MUCH = 5.0, 60.0
 
 
-async def check_prefect(world: World) -> list[Finding]:
+async def check_prefect(world: DoctorContext) -> list[Finding]:
     """The server's own line, and the clock's."""
     if world.prefect_url is not None:
         return await _external(world, world.prefect_url.rstrip("/"))
     return await _embedded(world)
 
 
-async def _external(world: World, url: str) -> list[Finding]:
-    shown = redact(url)
+async def _external(world: DoctorContext, url: str) -> list[Finding]:
+    shown = mask_url_credentials(url)
     async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
         try:
             began = time.time()
@@ -50,7 +50,7 @@ async def _external(world: World, url: str) -> list[Finding]:
     return [_judge_version(ours, f"{shown} answers, and asks for its password"), clock]
 
 
-async def _embedded(world: World) -> list[Finding]:
+async def _embedded(world: DoctorContext) -> list[Finding]:
     named = world.environ.get("PREFECT_SERVER_API_PORT", "4200")
     if not named.isdigit():
         return [broken("prefect", f"PREFECT_SERVER_API_PORT={named} is no port", "export PREFECT_SERVER_API_PORT=4200")]
@@ -73,7 +73,7 @@ async def _embedded(world: World) -> list[Finding]:
     return [broken("prefect", f"port {port} is taken by {who}", mend)]
 
 
-def _credential(world: World) -> dict[str, str]:
+def _credential(world: DoctorContext) -> dict[str, str]:
     """As Prefect's own client sends it."""
     if world.prefect_password:
         return {"Authorization": f"Basic {base64.b64encode(world.prefect_password.encode()).decode()}"}

@@ -12,10 +12,10 @@ from agent.git.environment import GitEnvironment
 from agent.git.git import GitError
 from agent.git.remote import find_remote
 from agent.mirrors.registry import USUAL_PLACE
-from agent.redaction.redactor import redact
+from agent.redaction.redactor import mask_url_credentials
 from agent.settings import DEFAULT_WORKSPACE, WorkspaceConfig
-from agent.system.commands import Bound
-from cli.doctor.context import World
+from agent.system.commands import TimeLimit
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 
 REMOTE_SECONDS = 8.0
@@ -23,7 +23,7 @@ COMMIT = re.compile(r"[0-9a-f]{7,40}")
 """A remote lists the tips alone; any other commit can be asked for."""
 
 
-async def check_repositories(world: World) -> list[Finding]:
+async def check_repositories(world: DoctorContext) -> list[Finding]:
     """All workspaces at once."""
     with tempfile.TemporaryDirectory() as scratch:  # what git is told is written down, and not where the service's is
         settings = world.agent.model_copy(update={"state_dir": Path(scratch)})
@@ -37,7 +37,7 @@ async def check_repositories(world: World) -> list[Finding]:
     return [ok("git", version), *found]
 
 
-async def _look(world: World, environment: GitEnvironment, name: str) -> Finding:
+async def _look(world: DoctorContext, environment: GitEnvironment, name: str) -> Finding:
     check = f"workspace {name}"
     config = world.agent.workspaces.get(name, WorkspaceConfig())
     source = _source(world, name, config)
@@ -48,18 +48,18 @@ async def _look(world: World, environment: GitEnvironment, name: str) -> Finding
         return broken(check, "it has no remote", "set it in WORKSPACES")
     try:
         remote = await find_remote(environment.local(), source)
-        network = environment.network(config.credential_helper).within(Bound(REMOTE_SECONDS))
+        network = environment.network(config.credential_helper).within(TimeLimit(REMOTE_SECONDS))
         wanted = config.ref or remote.branch
         listed = await network.text("ls-remote", "--end-of-options", remote.url)
     except GitError as error:
         # the message has git's own words, and behind them what to look at
         text, mend = _parted(str(error))
-        by_hand = f"try `git ls-remote {redact(source)}`, or correct {setting}"
-        return broken(check, f"{redact(source)}: {text}", mend or by_hand)
+        by_hand = f"try `git ls-remote {mask_url_credentials(source)}`, or correct {setting}"
+        return broken(check, f"{mask_url_credentials(source)}: {text}", mend or by_hand)
     except AgentError as error:
         text, mend = _parted(str(error))
         return broken(check, text, mend)
-    return _judge(check, redact(remote.url), listed, wanted)
+    return _judge(check, mask_url_credentials(remote.url), listed, wanted)
 
 
 def _judge(check: str, shown: str, listed: str, wanted: str | None) -> Finding:
@@ -73,7 +73,7 @@ def _judge(check: str, shown: str, listed: str, wanted: str | None) -> Finding:
     return ok(check, f"{shown} answers" + (f", at {wanted}" if wanted else ""))
 
 
-def _source(world: World, name: str, config: WorkspaceConfig) -> str | None:
+def _source(world: DoctorContext, name: str, config: WorkspaceConfig) -> str | None:
     if config.remote is not None or name != DEFAULT_WORKSPACE:
         return config.remote
     if world.agent.workspace_dir is not None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from agent.domain.errors import NotConfigured
 from agent.sandbox.cgroups import CONTROLLERS, ROOT, find_cgroups
-from agent.sandbox.probe import Sandbox, probe_sandbox
-from cli.doctor.context import World
+from agent.sandbox.probe import ProbeResult, probe_sandbox
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 
 TRIAL_SECONDS = 4.0
 
 
-async def check_cells(world: World) -> list[Finding]:
+async def check_cells(world: DoctorContext) -> list[Finding]:
     """A cell is built and tried; where there is one, whether a run can be bounded as a whole."""
     try:
         sandbox = await asyncio.to_thread(probe_sandbox, world.agent.agent_sandbox, timeout_seconds=TRIAL_SECONDS)
@@ -29,7 +29,7 @@ async def check_cells(world: World) -> list[Finding]:
     return [well, await asyncio.to_thread(_groups)]
 
 
-async def check_user(world: World) -> list[Finding]:
+async def check_user(world: DoctorContext) -> list[Finding]:
     """It is not root."""
     if os.geteuid() == 0:
         return [warning("user", "root: a hole in a cell would end at root", "run it as a user of its own")]
@@ -40,7 +40,7 @@ async def check_user(world: World) -> list[Finding]:
     return [ok("user", name)]
 
 
-def _without_cells(world: World, sandbox: Sandbox) -> Finding:
+def _without_cells(world: DoctorContext, sandbox: ProbeResult) -> Finding:
     why, mend = _parted(sandbox.reason)
     mend = "AGENT_SANDBOX=auto" if world.agent.agent_sandbox == "off" else mend
     network = world.agent.agent_network

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from agent.sandbox.mounts import is_there
-from cli.doctor.context import World
+from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 
 MB = 1024 * 1024
@@ -16,7 +16,7 @@ LITTLE_BYTES = 2048 * MB
 FEW_FILES = 1000
 
 
-async def check_state(world: World) -> list[Finding]:
+async def check_state(world: DoctorContext) -> list[Finding]:
     """Where it is not there yet: whether it can be made."""
     state = world.agent.state_dir.absolute()
     place = next(path for path in (state, *state.parents) if is_there(path))

@@ -6,8 +6,8 @@ from typing import Any
 from uuid import uuid4
 
 from demo.offline_model.conversation import Conversation
-from demo.offline_model.messages import Answer, Text, Thinking, ToolUse, Usage
-from demo.offline_model.script import KEYWORD, Step
+from demo.offline_model.messages import Answer, Text, Thinking, TokenUsage, ToolUse
+from demo.offline_model.script import KEYWORD, ScriptStep
 
 PLACEHOLDER = re.compile(r"\{(tool_result|prompt|model|cwd)\}")
 DEFAULT_TEXT = "Done, says the offline model."
@@ -16,7 +16,7 @@ CHARACTERS_PER_TOKEN = 4
 MOST_INPUT_TOKENS, MOST_OUTPUT_TOKENS = 50_000, 8_000
 
 
-def compose_answer(step: Step, conversation: Conversation) -> Answer:
+def compose_answer(step: ScriptStep, conversation: Conversation) -> Answer:
     """Return what the model says when it takes `step` at this point of the conversation."""
     content: list[Text | Thinking | ToolUse] = []
     if step.thinking is not None:
@@ -36,7 +36,7 @@ def compose_answer(step: Step, conversation: Conversation) -> Answer:
     )
 
 
-def spoken(step: Step, conversation: Conversation) -> str:
+def spoken(step: ScriptStep, conversation: Conversation) -> str:
     """Return the text of a step: its own, then what it repeats, then what it echoes."""
     if not step.has_content:
         return DEFAULT_TEXT
@@ -101,7 +101,7 @@ def block_size(block: Text | Thinking | ToolUse) -> int:
             return len(json.dumps(block.input))
 
 
-def count_usage(step: Step, conversation: Conversation, written: int) -> Usage:
+def count_usage(step: ScriptStep, conversation: Conversation, written: int) -> TokenUsage:
     """Count four characters as a token, and what was said before the last answer as read from the cache."""
     cached = conversation.characters - conversation.fresh_characters if conversation.turn else 0
     computed = {
@@ -110,7 +110,7 @@ def count_usage(step: Step, conversation: Conversation, written: int) -> Usage:
         "cache_read_input_tokens": min(MOST_INPUT_TOKENS, cached // CHARACTERS_PER_TOKEN),
         "cache_creation_input_tokens": 0,
     }
-    return Usage.model_validate(computed | step.usage.model_dump(exclude_none=True))
+    return TokenUsage.model_validate(computed | step.usage.model_dump(exclude_none=True))
 
 
 def count_tokens(characters: int, most: int = MOST_INPUT_TOKENS) -> int:

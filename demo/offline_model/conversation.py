@@ -27,7 +27,7 @@ class Image(BaseModel, frozen=True):
     characters: int
 
 
-class Call(BaseModel, frozen=True):
+class AnsweredCall(BaseModel, frozen=True):
     """A tool call that was made since the prompt, with what came of it."""
 
     tool: str
@@ -36,7 +36,7 @@ class Call(BaseModel, frozen=True):
     is_error: bool = False
 
 
-class Said(BaseModel, frozen=True):
+class AssistantMessage(BaseModel, frozen=True):
     """One message as text, reminders included."""
 
     role: str
@@ -52,8 +52,8 @@ class Conversation(BaseModel, frozen=True):
     system: str
     prompt: str
     turn: int
-    calls: tuple[Call, ...]
-    messages: tuple[Said, ...]
+    calls: tuple[AnsweredCall, ...]
+    messages: tuple[AssistantMessage, ...]
     images: tuple[Image, ...]
     tools: dict[str, dict[str, Any]]
     working_directory: str
@@ -73,7 +73,7 @@ class Conversation(BaseModel, frozen=True):
 def read_conversation(body: dict[str, Any]) -> Conversation:
     """Read the parsed body of `POST /v1/messages`."""
     messages = [(message["role"], blocks_of(message["content"])) for message in body["messages"]]
-    said = tuple(Said(role=role, text=text_of(blocks)) for role, blocks in messages)
+    said = tuple(AssistantMessage(role=role, text=text_of(blocks)) for role, blocks in messages)
     system = text_of(blocks_of(body.get("system", "")))
     start = prompt_position(messages)
     since = messages[start + 1 :]
@@ -146,14 +146,14 @@ def count_answers(roles: list[str]) -> int:
     return sum(role == "assistant" and before != "assistant" for before, role in zip(["", *roles], roles, strict=False))
 
 
-def read_calls(messages: list[tuple[str, list[Block]]]) -> Iterator[Call]:
+def read_calls(messages: list[tuple[str, list[Block]]]) -> Iterator[AnsweredCall]:
     """Yield each tool call of `messages` with its result."""
     blocks = [block for _, content in messages for block in content]
     results = {block["tool_use_id"]: block for block in blocks if block.get("type") == "tool_result"}
     for block in blocks:
         if block.get("type") == "tool_use":
             result = results.get(block["id"], {})
-            yield Call(
+            yield AnsweredCall(
                 tool=block["name"],
                 input=block["input"],
                 # some models are sent the CLI's reminders inside the result
@@ -173,7 +173,7 @@ def read_images(messages: list[tuple[str, list[Block]]]) -> Iterator[Image]:
                 yield from read_images([(role, blocks_of(block.get("content") or ""))])
 
 
-def working_directory(system: str, said: tuple[Said, ...]) -> str:
+def working_directory(system: str, said: tuple[AssistantMessage, ...]) -> str:
     """Find the directory that the CLI works in, which some models are told as system and some as user."""
     for text in (system, *(one.text for one in said if one.role in ("system", "user"))):
         if found := WORKING_DIRECTORY.search(text):

@@ -15,7 +15,7 @@ from demo.offline_model.conversation import Conversation, read_conversation
 from demo.offline_model.demo_agents import improvise
 from demo.offline_model.messages import encode_error
 from demo.offline_model.response import Performance
-from demo.offline_model.script import Failure, Step, Tally, find_script, next_step
+from demo.offline_model.script import Failure, RequestCounter, ScriptStep, find_script, next_step
 
 MODELS = ("claude-haiku-4-5", "claude-sonnet-4-6", "claude-opus-4-7")
 WRONG_KEY = Failure(status=401, message="The offline model wants another key.", headers={"x-should-retry": "false"})
@@ -41,14 +41,14 @@ class RecordedRequest(BaseModel, frozen=True):
         return read_conversation(self.body)
 
 
-class Endpoint:
+class MessagesEndpoint:
     """The ASGI application; `open` counts the requests that are being answered."""
 
     def __init__(self, *, require_key: str | None = None, record: bool = True) -> None:
         self.require_key = require_key
         self.record = record
         self.requests: list[RecordedRequest] = []
-        self.tally = Tally()
+        self.tally = RequestCounter()
         self.open = 0
         self._app = Starlette(
             routes=[
@@ -82,7 +82,7 @@ class Endpoint:
             return error_response(step.error)
         return Performance(step, compose_answer(step, conversation), stream=conversation.stream)
 
-    def choose_step(self, conversation: Conversation) -> Step:
+    def choose_step(self, conversation: Conversation) -> ScriptStep:
         """Return the next step of the prompt's directive, else of the agent's, else what comes to mind."""
         script = find_script(conversation.prompt, conversation.system)
         return next_step(script, conversation.turn, self.tally) if script else improvise(conversation)

@@ -40,7 +40,7 @@ class ToolUse(BaseModel, frozen=True):
     input: dict[str, Any]
 
 
-class Usage(BaseModel, frozen=True):
+class TokenUsage(BaseModel, frozen=True):
     """What an answer is billed by."""
 
     input_tokens: int
@@ -56,7 +56,7 @@ class Answer(BaseModel, frozen=True):
     model: str
     content: tuple[Text | Thinking | ToolUse, ...]
     stop_reason: str
-    usage: Usage
+    usage: TokenUsage
 
 
 def encode_message(answer: Answer) -> bytes:

@@ -19,7 +19,7 @@ import anyio.to_thread
 import uvicorn
 
 from demo.offline_model.conversation import Conversation
-from demo.offline_model.endpoint import Endpoint, RecordedRequest
+from demo.offline_model.endpoint import MessagesEndpoint, RecordedRequest
 from demo.parent_watch import watch_parent
 
 
@@ -30,7 +30,7 @@ class OfflineModel:
     """
 
     def __init__(self, *, port: int = 0, require_key: str | None = None, record: bool = True) -> None:
-        self.endpoint = Endpoint(require_key=require_key, record=record)
+        self.endpoint = MessagesEndpoint(require_key=require_key, record=record)
         # connections queue from here on, so that nobody has to wait for the thread below
         self._listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         # asyncio does this only for sockets that it made itself; without it, an answer can take 40 ms more
@@ -104,7 +104,7 @@ async def _until(claim: Callable[[], bool], timeout_seconds: float) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: MessagesEndpoint) -> None:
         super().__init__(
             uvicorn.Config(
                 endpoint, log_config=None, access_log=False, lifespan="off", ws="none", timeout_keep_alive=600

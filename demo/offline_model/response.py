@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from demo.offline_model.messages import Answer, encode_message, encode_stream
-from demo.offline_model.script import Step
+from demo.offline_model.script import ScriptStep
 
 
 class ClientLeft(Exception):
@@ -16,7 +16,7 @@ class ClientLeft(Exception):
 class Performance(Response):
     """An answer to one request; a client that leaves ends it at once."""
 
-    def __init__(self, step: Step, answer: Answer, *, stream: bool) -> None:
+    def __init__(self, step: ScriptStep, answer: Answer, *, stream: bool) -> None:
         super().__init__(media_type="text/event-stream" if stream else "application/json")
         self.step = step
         self.answer = answer

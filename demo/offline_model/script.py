@@ -65,7 +65,7 @@ class Repeat(BaseModel, frozen=True, extra="forbid"):
     text: str = Field(default="offline ", min_length=1)
 
 
-class Step(BaseModel, frozen=True, extra="forbid"):
+class ScriptStep(BaseModel, frozen=True, extra="forbid"):
     """One answer of the model, or, for `error`, `hang` and `cut`, the lack of one."""
 
     id: str = ""
@@ -111,14 +111,14 @@ class Script(BaseModel, frozen=True):
     """The steps of one directive; `key` names them wherever their interruptions are counted."""
 
     key: str
-    steps: tuple[Step, ...]
+    steps: tuple[ScriptStep, ...]
 
 
-FINISHED = Step(text="The offline model's script has ended.")
-STEPS: TypeAdapter[tuple[Step, ...]] = TypeAdapter(tuple[Step, ...])
+FINISHED = ScriptStep(text="The offline model's script has ended.")
+STEPS: TypeAdapter[tuple[ScriptStep, ...]] = TypeAdapter(tuple[ScriptStep, ...])
 
 
-class Tally:
+class RequestCounter:
     """Counts how often each interruption has happened."""
 
     def __init__(self) -> None:
@@ -135,7 +135,7 @@ class Tally:
         self._counts.clear()
 
 
-def next_step(script: Script, turn: int, tally: Tally) -> Step:
+def next_step(script: Script, turn: int, tally: RequestCounter) -> ScriptStep:
     """Return the step that comes after `turn` answers, passing by the interruptions that are spent."""
     answered = 0
     for position, step in enumerate(script.steps):

@@ -22,7 +22,7 @@ def free_bytes(directory: Path) -> int:
     return shutil.disk_usage(directory).free
 
 
-class Disk:
+class DiskSpace:
     """The file system of a state directory; looked at when asked, once a second at most."""
 
     def __init__(self, directory: Path, min_free_mb: int, measure: Callable[[Path], int] = free_bytes) -> None:

@@ -35,7 +35,7 @@ _PATIENCE_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Switch:
+class PauseSwitch:
     """Whether agents may start, as an operator has it, here or in Prefect's UI."""
 
     def __init__(self, client: PrefectClient) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from agent.provider.failures import Trouble
+from agent.provider.failures import ProviderFailure
 
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=15)
@@ -23,7 +23,7 @@ _MARGIN = timedelta(seconds=1)
 _log = logging.getLogger(__name__)
 
 
-class Hold:
+class ProviderHold:
     """Whether jobs are to wait for the provider; it is told of each trouble, and forgets one that has passed."""
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -37,7 +37,7 @@ class Hold:
         """When jobs may start again; None if they may now."""
         return self._until if self._until is not None and self._until > self._now() else None
 
-    def hear(self, trouble: Trouble) -> None:
+    def hear(self, trouble: ProviderFailure) -> None:
         """A sink for the provider's troubles; only one that lasts holds the queue."""
         if not trouble.is_lasting:
             return
@@ -52,7 +52,7 @@ class Hold:
         when = until.isoformat(timespec="seconds")
         _log.warning("jobs are held until %s: %s; it says: %s", when, self.reason, told)
 
-    def _reset(self, trouble: Trouble, now: datetime) -> datetime | None:
+    def _reset(self, trouble: ProviderFailure, now: datetime) -> datetime | None:
         reset = trouble.reset_at
         return reset + _MARGIN if reset is not None and now < reset <= now + LONGEST_HOLD else None
 

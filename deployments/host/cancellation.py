@@ -27,7 +27,7 @@ _AT_ONCE = 200
 _log = logging.getLogger(__name__)
 
 
-class Cancelling:
+class CancellationListener:
     """The runs of this host, each with the way to end it.
 
     Prefect tells of a cancellation by an event that may be lost, so its states are looked at as well.

@@ -16,16 +16,16 @@ from agent.domain.request import AgentRequest
 from agent.domain.result import Outcome
 from agent.pool.slots import Slot
 from agent.runtime import Runtime
-from agent.system.concurrency import uninterrupted
-from deployments.holds.provider_hold import Hold
-from deployments.host.cancellation import Cancelling
+from agent.system.concurrency import run_to_completion
+from deployments.holds.provider_hold import ProviderHold
+from deployments.host.cancellation import CancellationListener
 from deployments.host.run_metadata import is_to_resume, read_request
-from deployments.host.run_records import InFlight, Whereabouts
+from deployments.host.run_records import RunRecord, RunRecords
 from deployments.telemetry.observers import Observer, watched
 from flows.agent_run import agent_run
 from store.store import Store
 from tasks.agent_run.context import RunContext, running
-from tasks.agent_run.early_start import HeadStart
+from tasks.agent_run.early_start import EarlyStart
 from tasks.agent_run.outcome import CANCELLED, end_journal
 
 # Prefect types an async flow by its coroutine, and its engine by what that gives.
@@ -37,13 +37,13 @@ class Parts(Protocol):
 
     runtime: Runtime
     store: Store
-    hold: Hold
-    in_flight: InFlight
+    hold: ProviderHold
+    in_flight: RunRecords
     observers: list[Observer]
     resumptions: dict[UUID, Resumption]
 
     @property
-    def cancelling(self) -> Cancelling:
+    def cancelling(self) -> CancellationListener:
         """The way for a cancellation to the runs of this host."""
 
 
@@ -77,7 +77,7 @@ class Execution:
     def _note_whereabouts(self, flow_run: FlowRun, context: RunContext) -> None:
         if not context.can_part or context.resumption is not None:  # whoever has it carried on has noted it
             return
-        where = Whereabouts(slot=context.slot.index, run_count=flow_run.run_count + 1)
+        where = RunRecord(slot=context.slot.index, run_count=flow_run.run_count + 1)
         self._host.in_flight.write(flow_run.id, where)
         context.note_checkout = lambda checkout: self._host.in_flight.write(
             flow_run.id, where.model_copy(update={"checkout": checkout})
@@ -97,7 +97,7 @@ class Execution:
             return
         request = whole or (asked if asked.input_id is None else None)
         is_kept = (lambda: context.is_parting) if context.can_part else None
-        context.head_start = HeadStart(self._host.runtime, context.slot, str(flow_run.id), asked, request, is_kept)
+        context.head_start = EarlyStart(self._host.runtime, context.slot, str(flow_run.id), asked, request, is_kept)
 
     async def execute(self, flow_run: FlowRun, context: RunContext, whole: AgentRequest | None = None) -> State[Any]:
         """Run `agent_run` to its end here, and give the slot back; a cancellation ends it as Cancelled.
@@ -120,7 +120,7 @@ class Execution:
             except Abort as error:  # Prefect does not let it run any more: somebody gave it an end, or deleted it
                 return Cancelled(message=f"ended in Prefect: {error}")
             finally:
-                await uninterrupted(context.leave_slot())
+                await run_to_completion(context.leave_slot())
                 self._at_work.remove(context)
                 self._host.runtime.slots.give_back(context.slot)
             assert isinstance(state, State)

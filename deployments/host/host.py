@@ -34,20 +34,20 @@ from agent.domain.events import Sink, bound
 from agent.domain.request import AgentRequest
 from agent.domain.result import Outcome
 from agent.pool.slots import Slot
-from agent.provider.failures import Trouble
+from agent.provider.failures import ProviderFailure
 from agent.provider.proxy import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
-from deployments.holds.disk_space import Disk
-from deployments.holds.pause import Switch
-from deployments.holds.provider_hold import Hold
-from deployments.host.cancellation import Cancelling
+from deployments.holds.disk_space import DiskSpace
+from deployments.holds.pause import PauseSwitch
+from deployments.holds.provider_hold import ProviderHold
+from deployments.host.cancellation import CancellationListener
 from deployments.host.credential_age import credential_since
 from deployments.host.execution import Execution
 from deployments.host.inline_run import InlineRun
 from deployments.host.job_queue import DEPLOYMENT, _not_registered
 from deployments.host.run_metadata import run_labels, run_name, run_tags
-from deployments.host.run_records import InFlight
+from deployments.host.run_records import RunRecords
 from deployments.pools import WORK_POOL, Priority
 from deployments.prefect_client.calls import calling_prefect
 from deployments.prefect_client.engine import create_run, do_without_suspension
@@ -72,10 +72,10 @@ class Host:
 
     def __init__(self, agent_settings: AgentSettings, settings: HostSettings, store: Store) -> None:
         self.settings = settings
-        self.hold = Hold()
+        self.hold = ProviderHold()
         self._provider = _provider(agent_settings, self._hear)
         self.runtime = Runtime(agent_settings, self._provider)
-        self.disk = Disk(agent_settings.state_dir, settings.min_free_disk_mb)
+        self.disk = DiskSpace(agent_settings.state_dir, settings.min_free_disk_mb)
         self.metrics = HostMetrics(self)
         self.observers: list[Observer] = [self.metrics.runs]
         self.store = store
@@ -83,7 +83,7 @@ class Host:
         self.triage_nudge: Callable[[], None] = lambda: None
         self._client: PrefectClient | None = None
         self._stack = AsyncExitStack()
-        self.in_flight = InFlight(agent_settings.state_dir)
+        self.in_flight = RunRecords(agent_settings.state_dir)
         self.resumptions: dict[UUID, Resumption] = {}
         self.carried: list[tuple[FlowRun, Slot]] = []
         """Runs that an earlier host has begun, each in the slot that it had: the worker takes them first of all."""
@@ -120,14 +120,14 @@ class Host:
         return self._client
 
     @cached_property
-    def switch(self) -> Switch:
+    def switch(self) -> PauseSwitch:
         """The kill switch."""
-        return Switch(self.prefect)
+        return PauseSwitch(self.prefect)
 
     @cached_property
-    def cancelling(self) -> Cancelling:
+    def cancelling(self) -> CancellationListener:
         """The way for a cancellation to the runs of this host."""
-        return Cancelling(self.prefect)
+        return CancellationListener(self.prefect)
 
     @property
     def secrets_dir(self) -> Path:
@@ -140,7 +140,7 @@ class Host:
         held = self.switch.holds_agents or self.hold.until is not None or self.disk.is_low
         return held or self.runtime.slots.free == 0
 
-    def _hear(self, trouble: Trouble) -> None:
+    def _hear(self, trouble: ProviderFailure) -> None:
         self.hold.hear(trouble)
         self.metrics.hear(trouble)
 
@@ -303,7 +303,7 @@ class Host:
         return run
 
 
-def _provider(settings: AgentSettings, on_trouble: Callable[[Trouble], None]) -> ProviderProxy | None:
+def _provider(settings: AgentSettings, on_trouble: Callable[[ProviderFailure], None]) -> ProviderProxy | None:
     """The way to the model; None without a credential, and then each run says which to set."""
     try:
         return ProviderProxy(settings, on_trouble=on_trouble)

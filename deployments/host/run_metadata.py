@@ -73,7 +73,7 @@ def child_labels(triage: str, parent: UUID) -> Labels:
 
 
 @dataclass(frozen=True)
-class Marks:
+class RunMetadata:
     """What a run has that was made by the service itself."""
 
     name: str
@@ -81,18 +81,18 @@ class Marks:
     labels: Labels
 
     @classmethod
-    def of(cls, request: AgentRequest) -> Marks:
+    def of(cls, request: AgentRequest) -> RunMetadata:
         """Of an agent's run."""
         return cls(run_name(request), run_tags(request, []), run_labels(request, []))
 
     @classmethod
-    def of_triage(cls, name: str) -> Marks:
+    def of_triage(cls, name: str) -> RunMetadata:
         """Of a triage's own run."""
         return cls(f"triage of {name}", triage_tags(name), triage_labels(name, []))
 
 
 @asynccontextmanager
-async def marked(client: PrefectClient, flow_run: FlowRun, marks: Marks | None) -> AsyncIterator[None]:
+async def marked(client: PrefectClient, flow_run: FlowRun, marks: RunMetadata | None) -> AsyncIterator[None]:
     """Beside what is done in here, give a run that was made in Prefect what the service's own have from the first.
 
     Such are the runs of schedules, and those that a person starts in Prefect's UI. A name that somebody chose stays.

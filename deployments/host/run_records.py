@@ -20,7 +20,7 @@ def is_claim(message: str | None) -> bool:
     return message is not None and message.startswith(_CLAIM)
 
 
-class Whereabouts(Frozen):
+class RunRecord(Frozen):
     """Where a run is at work that is to be carried on if its host does not live to end it."""
 
     slot: int
@@ -29,7 +29,7 @@ class Whereabouts(Frozen):
     """Prefect's count of its beginnings, with this one: past it, somebody else has begun it anew."""
 
 
-class InFlight:
+class RunRecords:
     """One state directory's runs; its host's name is the same after each start, and no other host's."""
 
     def __init__(self, state_dir: Path) -> None:
@@ -60,14 +60,14 @@ class InFlight:
         finally:
             self.at_work.discard(run_id)
 
-    def write(self, run_id: UUID, whereabouts: Whereabouts) -> None:
+    def write(self, run_id: UUID, whereabouts: RunRecord) -> None:
         """Have the note say where the run is at work."""
         write(self._runs / str(run_id), whereabouts.model_dump_json())
 
-    def whereabouts(self, run_id: UUID) -> Whereabouts | None:
+    def whereabouts(self, run_id: UUID) -> RunRecord | None:
         """Where the run was at work, if its note says so."""
         try:
-            return Whereabouts.model_validate_json((self._runs / str(run_id)).read_text())
+            return RunRecord.model_validate_json((self._runs / str(run_id)).read_text())
         except (OSError, ValueError):
             return None
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from agent.domain.errors import AgentError
 from agent.system.concurrency import meanwhile
 from agent.workspaces.workspaces import Workspaces
-from deployments.maintenance.state_cleanup import Leftovers
+from deployments.maintenance.state_cleanup import StateCleanup
 from store.errors import StoreError
 from store.settings import StoreSettings
 from store.store import Store
@@ -27,14 +27,14 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Upkeep:
+class Retention:
     """One host's; any number of hosts may do it at once."""
 
     workspaces: Workspaces
     store: Store
     settings: StoreSettings
     run_retention_days: int = 90
-    leftovers: Leftovers | None = None
+    leftovers: StateCleanup | None = None
     is_disk_low: Callable[[], bool] = lambda: False
 
     @asynccontextmanager

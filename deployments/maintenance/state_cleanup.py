@@ -15,7 +15,7 @@ from uuid import UUID
 from agent.domain.errors import AgentError
 from agent.system.files import remove
 from agent.workspaces.workspaces import Workspaces
-from deployments.host.run_records import InFlight
+from deployments.host.run_records import RunRecords
 
 GRACE_SECONDS = 3600.0
 """What is younger may belong to something that begins just now."""
@@ -32,11 +32,11 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Leftovers:
+class StateCleanup:
     """Those of one host."""
 
     workspaces: Workspaces
-    in_flight: InFlight
+    in_flight: RunRecords
     capacity: int
     grace_seconds: float = GRACE_SECONDS
 

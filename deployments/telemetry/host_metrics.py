@@ -9,9 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from agent.runtime import Runtime
-from deployments.holds.disk_space import Disk
-from deployments.holds.pause import Switch
-from deployments.holds.provider_hold import Hold
+from deployments.holds.disk_space import DiskSpace
+from deployments.holds.pause import PauseSwitch
+from deployments.holds.provider_hold import ProviderHold
 from deployments.pools import POOLS
 
 _PREFIX = "agent_service_"
@@ -21,11 +21,11 @@ class HostParts(Protocol):
     """What of a host is told."""
 
     runtime: Runtime
-    hold: Hold
-    disk: Disk
+    hold: ProviderHold
+    disk: DiskSpace
 
     @property
-    def switch(self) -> Switch:
+    def switch(self) -> PauseSwitch:
         """The kill switch."""
 
     @property

@@ -18,10 +18,10 @@ from prometheus_client import (
     generate_latest,
 )
 
-from agent.provider.failures import Trouble
+from agent.provider.failures import ProviderFailure
 from agent.system.concurrency import meanwhile
 from deployments.telemetry.host_metrics import HostParts, HostState
-from deployments.telemetry.queue_metrics import Queue
+from deployments.telemetry.queue_metrics import QueueMetrics
 from deployments.telemetry.run_metrics import RunMetrics
 
 KINDS = ("credential_refused", "usage_limit", "overloaded", "unreachable")
@@ -40,7 +40,7 @@ class HostMetrics:
     def __init__(self, host: HostParts) -> None:
         self.registry = CollectorRegistry()
         self.runs = RunMetrics(self.registry)
-        self.queue = Queue(host.waiting_jobs)
+        self.queue = QueueMetrics(host.waiting_jobs)
         self.registry.register(HostState(host))
         self.registry.register(self.queue)
         ProcessCollector(registry=self.registry)
@@ -71,7 +71,7 @@ class HostMetrics:
             self._refusals.labels(kind)
             self._refused_at.labels(kind)
 
-    def hear(self, trouble: Trouble) -> None:
+    def hear(self, trouble: ProviderFailure) -> None:
         """A sink for the provider's troubles."""
         self._refusals.labels(trouble.kind).inc()
         self._refused_at.labels(trouble.kind).set_to_current_time()

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Run:
+class ObservedRun:
     """What is known of a run when it gets its slot."""
 
     run_id: UUID
@@ -45,7 +45,7 @@ class Run:
         return self.asked_agent.rpartition("/")[2].removesuffix(".md")
 
 
-class Watcher(Protocol):
+class RunWatch(Protocol):
     """Watches one run; nothing of it may wait."""
 
     def hear(self, event: Event) -> None:
@@ -61,7 +61,7 @@ class Watcher(Protocol):
 class Observer(Protocol):
     """Watches every run of a host."""
 
-    def watch(self, run: Run) -> Watcher:
+    def watch(self, run: ObservedRun) -> RunWatch:
         """Whoever watches this one."""
 
 
@@ -85,7 +85,7 @@ def watched(observers: Sequence[Observer], flow_run: FlowRun, context: RunContex
 
 
 @contextmanager
-def _in_step(watchers: Sequence[Watcher], name: str) -> Iterator[None]:
+def _in_step(watchers: Sequence[RunWatch], name: str) -> Iterator[None]:
     with ExitStack() as stack:
         for watcher in watchers:
             stack.enter_context(_safely(watcher.step, name) or nullcontext())
@@ -100,9 +100,9 @@ def _safely(call: Callable[..., Any], *arguments: object) -> Any:
         return None
 
 
-def _describe(flow_run: FlowRun, context: RunContext) -> Run:
+def _describe(flow_run: FlowRun, context: RunContext) -> ObservedRun:
     request = flow_run.parameters.get("request")
-    return Run(
+    return ObservedRun(
         run_id=flow_run.id,
         trigger=_trigger(flow_run),
         asked_agent=str(request.get("agent")) if isinstance(request, dict) else "",

@@ -16,7 +16,7 @@ FRESH_SECONDS = 5.0
 PATIENCE_SECONDS = 1.0
 
 
-class Queue(Collector):
+class QueueMetrics(Collector):
     """Its depth; that of the jobs is left out while Prefect does not say."""
 
     def __init__(self, count_jobs: Callable[[], Awaitable[int]], clock: Callable[[], float] = time.monotonic) -> None:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from agent.domain.events import Event, Started
 from agent.domain.result import AgentResult, Outcome
 from deployments.telemetry.model_usage import usage_by_model
-from deployments.telemetry.observers import TRIGGERS, Run
+from deployments.telemetry.observers import TRIGGERS, ObservedRun
 from tasks.agent_run.outcome import status_of
 
 MOST_AGENTS = 50
@@ -80,7 +80,7 @@ class RunMetrics:
         for trigger in TRIGGERS:
             self.at_work.labels(trigger)
 
-    def watch(self, run: Run) -> RunCount:
+    def watch(self, run: ObservedRun) -> RunCount:
         """Whoever counts this run."""
         return RunCount(self, run)
 
@@ -88,7 +88,7 @@ class RunMetrics:
 class RunCount:
     """Counts one run."""
 
-    def __init__(self, metrics: RunMetrics, run: Run) -> None:
+    def __init__(self, metrics: RunMetrics, run: ObservedRun) -> None:
         self._metrics = metrics
         self._run = run
         self._began = time.monotonic()

@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_
 
 from agent.domain.events import Event, ModelRetried, Started, ToolCalled, ToolReturned
 from agent.domain.result import AgentResult, Outcome
-from deployments.telemetry.observers import Run
+from deployments.telemetry.observers import ObservedRun
 from tasks.agent_run.outcome import status_of
 
 
@@ -24,7 +24,7 @@ class RunTrace:
     No span is made the current one: Prefect's engine would take it for the parent of its own, and label runs with it.
     """
 
-    def __init__(self, tracer: Tracer, run: Run) -> None:
+    def __init__(self, tracer: Tracer, run: ObservedRun) -> None:
         self._tracer = tracer
         self._run = run
         self._root = tracer.start_span(

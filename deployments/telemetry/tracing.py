@@ -12,7 +12,7 @@ from opentelemetry.trace import Tracer
 
 from agent.domain.errors import NotConfigured
 from deployments.settings import HostSettings
-from deployments.telemetry.observers import Observer, Run
+from deployments.telemetry.observers import ObservedRun, Observer
 from deployments.telemetry.run_trace import RunTrace
 
 try:
@@ -56,7 +56,7 @@ class Tracing:
         self._tracer = tracer
         self._ids = ids
 
-    def watch(self, run: Run) -> RunTrace:
+    def watch(self, run: ObservedRun) -> RunTrace:
         """Whoever traces this run."""
         self._ids.trace_id = run.run_id.int
         return RunTrace(self._tracer, run)

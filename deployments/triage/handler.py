@@ -17,11 +17,11 @@ from prefect.flow_engine import run_flow_async
 
 from agent.system.files import remove
 from deployments.host.host import Host
-from deployments.host.run_metadata import Marks, marked
+from deployments.host.run_metadata import RunMetadata, marked
 from deployments.pools import TRIAGE
 from deployments.telemetry.logs import about_run
 from deployments.triage.agent_runs import TriageAgents
-from deployments.worker.run_handlers import Work
+from deployments.worker.run_handlers import RunHandler
 from flows.triage import triage
 from tasks.triage.context import TriageContext, triaging
 from tasks.triage.models import TriageRequest
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 _FLOW = cast("Flow[[TriageRequest], Any]", triage)
 
 
-class TriageWork(Work[None]):
+class TriageHandler(RunHandler[None]):
     """Triages, as many at once as TRIAGE_CAPACITY says."""
 
     pool = TRIAGE
@@ -73,7 +73,7 @@ class TriageWork(Work[None]):
         context = self.context(flow_run)
         self._running.append(context)
         try:
-            async with marked(self.host.prefect, flow_run, Marks.of_triage(triage_name(flow_run))):
+            async with marked(self.host.prefect, flow_run, RunMetadata.of_triage(triage_name(flow_run))):
                 await self._execute(flow_run, context)
         except Abort as error:
             _log.warning("triage %s is ended in Prefect: %s", flow_run.name, error)

@@ -15,7 +15,7 @@ from agent.domain.errors import AgentError, RequestRefused
 from deployments.host.host import Host
 from deployments.host.run_metadata import triage_labels, triage_tags
 from deployments.prefect_client.calls import calling_prefect
-from store.handled_items import Terms
+from store.handled_items import ClaimTerms
 from tasks.sources.listing import list_values
 from tasks.triage.item_result import describe_item
 from tasks.triage.items import Item, Listing, read_items
@@ -60,7 +60,7 @@ async def plan_triage(host: Host, name: str, *, again: bool = False) -> TriageRe
     listing = await asyncio.to_thread(read_items, values, request.reading)
     known = await host.store.handled.find(request.name, [item.key for item in listing.items])
     lease = timedelta(seconds=host.settings.triage_lease_seconds)
-    terms = Terms(request.max_attempts, request.again, lease)
+    terms = ClaimTerms(request.max_attempts, request.again, lease)
     plan = await sort_out(listing, known, terms, host.store, uuid4())
     return _report(request, listing.model_copy(update={"notes": notes}), plan, started_at)
 

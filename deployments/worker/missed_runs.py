@@ -27,7 +27,7 @@ _PATIENCE_SECONDS = 30.0
 _INSTANT = timedelta(microseconds=1)
 
 
-class Missed:
+class MissedRuns:
     """Prefect keeps every run that an outage, a pause or a busy host has kept from starting, and would start them all.
 
     A scheduled run gives way to any later one of its schedule that is due as well. Because a later one counts in

@@ -23,7 +23,7 @@ _PATIENCE_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-class Resuming:
+class Resumptions:
     """Before a host takes any work: each slot goes to the run that left its files there."""
 
     def __init__(self, host: Host) -> None:

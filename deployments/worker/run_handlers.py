@@ -11,13 +11,13 @@ from prefect.client.schemas.objects import FlowRun
 
 from agent.pool.slots import Slot
 from deployments.host.host import Host
-from deployments.host.run_metadata import Marks, marked, read_request
+from deployments.host.run_metadata import RunMetadata, marked, read_request
 from deployments.pools import WORK_POOL
 
 Seat = TypeVar("Seat")
 
 
-class Work(ABC, Generic[Seat]):
+class RunHandler(ABC, Generic[Seat]):
     """One kind of run, as a worker needs to know it; a seat is what a run has to have before it is taken."""
 
     pool: str
@@ -61,7 +61,7 @@ class Work(ABC, Generic[Seat]):
         """The host stops: runs that are cancelled from now on are not cancelled by anybody's wish."""
 
 
-class AgentWork(Work[Slot]):
+class AgentRunHandler(RunHandler[Slot]):
     """Agents, each in a slot."""
 
     pool = WORK_POOL
@@ -93,7 +93,7 @@ class AgentWork(Work[Slot]):
         """Run the agent to its end."""
         execution = self.host.execution
         request = read_request(flow_run)
-        marks = Marks.of(request) if request is not None else None
+        marks = RunMetadata.of(request) if request is not None else None
         async with marked(self.host.prefect, flow_run, marks):
             await execution.execute(flow_run, execution.context(flow_run, seat))
 

@@ -23,7 +23,7 @@ from deployments.host.host import Host
 from deployments.prefect_client.calls import PrefectUnavailable, calling_prefect
 from deployments.telemetry.logs import about_run
 from deployments.worker.lost_runs import find_lost
-from deployments.worker.resumption import Resuming
+from deployments.worker.resumption import Resumptions
 from store.errors import StoreUnavailable
 from store.journal.entry import Entry
 from tasks.agent_run.outcome import CANCELLED, status_of
@@ -41,7 +41,7 @@ _PENDING = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(an
 _log = logging.getLogger(__name__)
 
 
-class Settling:
+class Settlement:
     """Settles what has this host's note or claim, and is not at work in it: never another living host's runs.
 
     Hosts that do not come back have their runs ended by an automation; `find_lost` has those that it cannot see.
@@ -91,7 +91,7 @@ class Settling:
         return [run for run in runs if run.state is None or run.state.timestamp <= before]
 
     async def _resume(self) -> None:
-        resuming = Resuming(self._host)
+        resuming = Resumptions(self._host)
         for flow_run in await self._noted():
             await resuming.resume(flow_run)
 

@@ -30,8 +30,8 @@ from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerRes
 
 from deployments.prefect_client.calls import calling_prefect
 from deployments.worker.failing_schedules import tell_failing_schedule
-from deployments.worker.missed_runs import Missed
-from deployments.worker.run_handlers import Work
+from deployments.worker.missed_runs import MissedRuns
+from deployments.worker.run_handlers import RunHandler
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
     type = "agent-host"
     _description = "Runs Claude agents in slots of a Claude Agent Service host."
 
-    def __init__(self, work: Work[Any], **options: Any) -> None:
+    def __init__(self, work: RunHandler[Any], **options: Any) -> None:
         # Prefetching would start a run before its time.
         # The name is the host's own after each start: Prefect shows one worker a host, not one a start.
         name = f"{socket.gethostname()} {work.host.in_flight.host_id}"
@@ -146,7 +146,7 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         async with calling_prefect(_PATIENCE_SECONDS):
             due = [entry.flow_run for entry in await self._get_scheduled_flow_runs()]
         self._roll_call = time.monotonic() + _ROLL_CALL_SECONDS
-        return await Missed(self.client, self._settings).leave_out(due)
+        return await MissedRuns(self.client, self._settings).leave_out(due)
 
     async def _claim(self, due: Sequence[FlowRun]) -> FlowRun | None:
         """The first of them that Prefect lets us have: another host may be quicker, the pool may be full."""

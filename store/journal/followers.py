@@ -23,7 +23,7 @@ POLL_RUNS = 500
 KEPT_CHARACTERS = 1_000_000
 
 
-class Follower:
+class JournalFollower:
     """One reader of a run that has had everything up to `after`."""
 
     def __init__(self, after: int) -> None:
@@ -63,14 +63,14 @@ class JournalWatch:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._followers: dict[UUID, set[Follower]] = defaultdict(set)
+        self._followers: dict[UUID, set[JournalFollower]] = defaultdict(set)
         self._followed = asyncio.Event()
         self._task = asyncio.create_task(self._poll(), name="journal watch")
 
     @contextmanager
-    def follow(self, run_id: UUID, after: int) -> Iterator[Follower]:
+    def follow(self, run_id: UUID, after: int) -> Iterator[JournalFollower]:
         """A follower of this run for as long as this is open."""
-        follower = Follower(after)
+        follower = JournalFollower(after)
         self._followers[run_id].add(follower)
         self._followed.set()
         try:
@@ -117,5 +117,5 @@ class JournalWatch:
                     if last > follower.after:
                         follower.wake()
 
-    def _everyone(self) -> list[Follower]:
+    def _everyone(self) -> list[JournalFollower]:
         return [follower for followers in self._followers.values() for follower in followers]

@@ -18,7 +18,7 @@ from agent.domain.result import Invocation, Outcome
 from agent.pool.slots import Slot
 from agent.runtime import Runtime
 from store.store import Store
-from tasks.agent_run.early_start import HeadStart
+from tasks.agent_run.early_start import EarlyStart
 from tasks.cancellation import Cancellation
 
 
@@ -33,7 +33,7 @@ class RunContext:
     checkout: Checkout | None = None
     invocation: Invocation | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
-    head_start: HeadStart | None = None
+    head_start: EarlyStart | None = None
     """What has been begun for it ahead of its tasks."""
     resumption: Resumption | None = None
     """What the run goes on with, if an earlier host has begun it."""

@@ -12,7 +12,7 @@ from agent.pool.slots import Slot
 from agent.runtime import Opened, Runtime
 
 
-class HeadStart:
+class EarlyStart:
     """One run's; nobody is billed and no agent acts before a prompt is said, which is for its flow to do.
 
     `request` is the whole one; None where that is not at hand, and then no process is started ahead.

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from referencing import Registry
 
-from agent.claude.result_message import judge
+from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Invocation
@@ -20,7 +20,7 @@ from tasks.agent_run.context import step
 @step
 async def extract_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
     """The agent's answer, its cost and what it changed; raises AgentFailed or AgentTimedOut for a bad ending."""
-    result = judge(request, invocation)
+    result = read_result(request, invocation)
     error = _schema_error(request, result)
     if error is not None:
         raise AgentFailed(result.model_copy(update={"error": error}))

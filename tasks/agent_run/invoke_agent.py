@@ -10,7 +10,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
-from agent.claude.result_message import judge_overload
+from agent.claude.result_message import raise_if_overloaded
 from agent.claude.turn import Content
 from agent.domain.checkout import Checkout
 from agent.domain.events import bound, emit
@@ -54,7 +54,7 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
                 await conversation.hold(said, on_result=partial(conclude_early, run, request))
             finally:
                 run.invocation = conversation.invocation
-    judge_overload(request, run.invocation)
+    raise_if_overloaded(request, run.invocation)
     return run.invocation
 
 

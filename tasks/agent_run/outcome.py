@@ -9,7 +9,7 @@ from typing import Any, Literal
 from prefect import State
 from prefect.states import AwaitingRetry
 
-from agent.claude.result_message import judge
+from agent.claude.result_message import read_result
 from agent.domain.errors import AgentError, EndedBadly
 from agent.domain.events import Ended
 from agent.domain.request import AgentRequest
@@ -32,7 +32,7 @@ def conclude_early(run: RunContext, request: AgentRequest, invocation: Invocatio
     """
     if request.json_schema is None and not run.cancellation.asked and not run.outcome.done():
         with suppress(EndedBadly):
-            run.outcome.set_result(Outcome(result=judge(request, invocation)))
+            run.outcome.set_result(Outcome(result=read_result(request, invocation)))
 
 
 def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.CancelledError) -> Outcome:
@@ -85,7 +85,7 @@ def _given(request: AgentRequest) -> AgentResult | None:
     if invocation is None:
         return None
     try:
-        return judge(request, invocation)
+        return read_result(request, invocation)
     except EndedBadly as error:
         return error.result
 

@@ -13,7 +13,7 @@ TRIAGE_LABEL = "triage"
 PARENT_LABEL = "triage_run"
 
 
-class Parent(Frozen):
+class ParentTriage(Frozen):
     """The triage that has asked for a run."""
 
     triage: str
@@ -21,7 +21,7 @@ class Parent(Frozen):
     url: str | None
 
 
-def current_parent() -> Parent | None:
+def current_parent() -> ParentTriage | None:
     """The triage that the run of this flow or task belongs to; no call to Prefect is made for it."""
     context = FlowRunContext.get()
     labels = context.flow_run.labels if context is not None and context.flow_run is not None else {}
@@ -29,4 +29,4 @@ def current_parent() -> Parent | None:
         run_id = UUID(str(labels[PARENT_LABEL]))
     except (KeyError, ValueError):
         return None
-    return Parent(triage=str(labels.get(TRIAGE_LABEL, "")), run_id=run_id, url=url_for("flow-run", run_id))
+    return ParentTriage(triage=str(labels.get(TRIAGE_LABEL, "")), run_id=run_id, url=url_for("flow-run", run_id))

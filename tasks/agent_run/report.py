@@ -5,13 +5,13 @@ from __future__ import annotations
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Outcome, WorkspaceReport
 from agent.workspaces.kept_work import PREFIX
-from tasks.agent_run.parent_triage import Parent
+from tasks.agent_run.parent_triage import ParentTriage
 from tasks.markdown import escaped, inert, quoted
 
 _ANSWER_CHARACTERS = 50_000
 
 
-def render_report(request: AgentRequest, outcome: Outcome, parent: Parent | None = None) -> str:
+def render_report(request: AgentRequest, outcome: Outcome, parent: ParentTriage | None = None) -> str:
     """What the agent answered, what it cost, and what changed in git.
 
     Whoever opens it follows no link of an agent's unawares, and loads nothing from where it says.

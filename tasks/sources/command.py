@@ -9,10 +9,10 @@ from typing import Any
 
 from agent.claude.environment import ALWAYS, DEFAULTS
 from agent.domain.checkout import Checkout
-from agent.redaction.redactor import redact
+from agent.redaction.redactor import mask_url_credentials
 from agent.runtime import Runtime
 from agent.sandbox.run_directory import private_directory
-from agent.system.commands import Bound, Program, ProgramFailed
+from agent.system.commands import Command, CommandFailed, TimeLimit
 from agent.system.text import shorten
 from tasks.sources.errors import SourceFailed
 from tasks.sources.json_documents import find_list, read_json
@@ -31,15 +31,15 @@ async def list_command(
     directory = runtime.settings.state_dir / "runs" / place_id
     async with private_directory(directory, None) as private:
         place = runtime.enclosure.place(source.command, environment, checkout, private, place_id)
-        program = Program(place.argv, place.environment, Path(place.directory), Bound(source.timeout_seconds))
+        program = Command(place.argv, place.environment, Path(place.directory), TimeLimit(source.timeout_seconds))
         try:
             printed = await program.run(limit=source.max_bytes + 1)
-        except ProgramFailed as failure:
+        except CommandFailed as failure:
             raise _explain(source, failure) from None
         except OSError as error:
             raise SourceFailed(f"{source.command[0]} cannot be started: {error.strerror}") from None
         finally:
-            if (end_all := place.sweep()) is not None:
+            if (end_all := place.kill_run_processes()) is not None:
                 await end_all(0)
     if len(printed) > source.max_bytes:
         raise SourceFailed(f"{source.command[0]} printed more than {source.max_bytes:,} bytes; raise max_bytes")
@@ -49,9 +49,9 @@ async def list_command(
     return find_list(document, source.items, source.command[0])
 
 
-def _explain(source: CommandSource, failure: ProgramFailed) -> SourceFailed:
+def _explain(source: CommandSource, failure: CommandFailed) -> SourceFailed:
     name = source.command[0]
     if failure.exit_status is None:
         return SourceFailed(f"{name} was not done after {source.timeout_seconds:g} s, and was ended")
-    said = shorten(redact(failure.stderr[-_EXCERPT_CHARACTERS:]), _EXCERPT_CHARACTERS)
+    said = shorten(mask_url_credentials(failure.stderr[-_EXCERPT_CHARACTERS:]), _EXCERPT_CHARACTERS)
     return SourceFailed(f"{name} ended with {failure.exit_status}: {said or 'it said nothing'}", retryable=True)

@@ -18,7 +18,7 @@ MOST_BYTES = 8_388_608
 MOST_PAGES = 200
 
 
-class Page(Frozen):
+class CachedPage(Frozen):
     """One answer: its body, and where the next page is."""
 
     body: bytes
@@ -38,15 +38,15 @@ class HttpCache:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def find(self, url: str, headers: Mapping[str, str]) -> Page | None:
+    def find(self, url: str, headers: Mapping[str, str]) -> CachedPage | None:
         """The page as it was answered last to the same request."""
         try:
             kept = json.loads(self._path(url, headers).read_text())
-            return Page(**{**kept, "body": kept["body"].encode("latin-1")})
+            return CachedPage(**{**kept, "body": kept["body"].encode("latin-1")})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
             return None
 
-    def keep(self, url: str, headers: Mapping[str, str], page: Page) -> None:
+    def keep(self, url: str, headers: Mapping[str, str], page: CachedPage) -> None:
         """Keep a page that the server can be asked about; without room for it nothing is lost."""
         if not page.conditions() or len(page.body) > MOST_BYTES:
             return

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 
-from agent.redaction.redactor import redact
+from agent.redaction.redactor import mask_url_credentials
 from agent.system.http_guard import origin, pin_public
 from agent.system.text import shorten
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate
-from tasks.sources.http_cache import HttpCache, Page
+from tasks.sources.http_cache import CachedPage, HttpCache
 from tasks.sources.json_documents import find_list, read_json
 from tasks.sources.models import HttpSource
 from tasks.sources.secret_files import NamedSecrets
@@ -27,7 +27,7 @@ _EXCERPT_BYTES = 300
 _SLOWEST = 10
 
 
-class Endpoint:
+class HttpEndpoint:
     """One listing of one endpoint."""
 
     def __init__(self, source: HttpSource, secrets: NamedSecrets, cache: HttpCache) -> None:
@@ -52,7 +52,7 @@ class Endpoint:
             silence = f"{self._source.timeout_seconds:g} s"
             raise SourceFailed(f"{self._whose()} said nothing for {silence}", retryable=True) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            reason = redact(f"{type(error).__name__}: {error}")
+            reason = mask_url_credentials(f"{type(error).__name__}: {error}")
             raise SourceFailed(shorten(f"{self._whose()}: {reason}", 300), retryable=True) from None
 
     async def _read_pages(self, client: httpx.AsyncClient) -> list[Any]:
@@ -70,12 +70,12 @@ class Endpoint:
             address = self._next(address, page, document)
         return values
 
-    async def _read(self, client: httpx.AsyncClient, address: httpx.URL) -> Page:
+    async def _read(self, client: httpx.AsyncClient, address: httpx.URL) -> CachedPage:
         """One page, from the server or, if it says that nothing has changed, as it was."""
         known = self._cache.find(str(address), self._headers)
         while True:
             answer = await self._ask(client, address, known.conditions() if known else {})
-            if isinstance(answer, Page):
+            if isinstance(answer, CachedPage):
                 self._cache.keep(str(address), self._headers, answer)
                 return answer
             if answer is None:
@@ -86,7 +86,7 @@ class Endpoint:
 
     async def _ask(
         self, client: httpx.AsyncClient, address: httpx.URL, conditions: dict[str, str]
-    ) -> Page | float | None:
+    ) -> CachedPage | float | None:
         """The page, or in how many seconds to ask again, or None where nothing has changed."""
         for _ in range(_REDIRECTS + 1):
             request = await self._request(client, address, conditions)
@@ -108,13 +108,13 @@ class Endpoint:
         pinned, headers = await pin_public(address)
         return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": address.host})
 
-    async def _take(self, response: httpx.Response) -> Page | float | None:
+    async def _take(self, response: httpx.Response) -> CachedPage | float | None:
         if response.status_code == 304:
             return None
         if response.is_success:
             link = response.links.get("next", {}).get("url")
             headers = response.headers
-            return Page(
+            return CachedPage(
                 body=await self._body(response),
                 next=link,
                 etag=headers.get("etag"),
@@ -142,11 +142,11 @@ class Endpoint:
             said = chunk
             break
         later = f"; it asks us to come back in {wait:.0f} s" if wait is not None else ""
-        excerpt = shorten(redact(said.decode("utf-8", "replace")), _EXCERPT_BYTES)
+        excerpt = shorten(mask_url_credentials(said.decode("utf-8", "replace")), _EXCERPT_BYTES)
         message = f"{self._whose()} answered {response.status_code}{later}: {excerpt or response.reason_phrase}"
         return SourceFailed(message, retryable=response.status_code >= 500 and wait is None)
 
-    def _next(self, address: httpx.URL, page: Page, document: Any) -> httpx.URL | None:
+    def _next(self, address: httpx.URL, page: CachedPage, document: Any) -> httpx.URL | None:
         """The next page's address: always one of the same server, because our headers go there."""
         found: Any = page.next
         if self._source.cursor is not None:
@@ -166,7 +166,7 @@ class Endpoint:
         return following
 
     def _whose(self) -> str:
-        return redact(str(self._home))
+        return mask_url_credentials(str(self._home))
 
 
 def _asked_to_wait(response: httpx.Response) -> float | None:

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from agent.domain.checkout import Checkout, Identity
 from agent.runtime import Runtime
-from agent.system.concurrency import uninterrupted
+from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
 from tasks.sources.command import list_command
 from tasks.sources.folder import list_folder
 from tasks.sources.http_cache import HttpCache
-from tasks.sources.http_endpoint import Endpoint
+from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.models import CommandSource, FolderSource, HttpSource, IssuesSource, ListSource
 from tasks.sources.secret_files import NamedSecrets
 from tasks.triage.models import TriageRequest
@@ -42,7 +42,7 @@ async def list_values(request: TriageRequest, runtime: Runtime, secrets_dir: Pat
 
 
 async def _list_endpoint(source: HttpSource, runtime: Runtime, secrets: NamedSecrets) -> tuple[list[Any], list[str]]:
-    endpoint = Endpoint(source, secrets, HttpCache(runtime.settings.state_dir / "triage" / "pages"))
+    endpoint = HttpEndpoint(source, secrets, HttpCache(runtime.settings.state_dir / "triage" / "pages"))
     return await endpoint.read(), endpoint.notes
 
 
@@ -58,4 +58,4 @@ async def _checkout(request: TriageRequest, runtime: Runtime) -> AsyncIterator[t
         yield Checkout(path=path, snapshot=snapshot, read_paths=tuple(runtime.workspaces.read_paths(snapshot))), notes
     finally:
         with contextlib.suppress(OSError):
-            await uninterrupted(asyncio.to_thread(remove, directory))
+            await run_to_completion(asyncio.to_thread(remove, directory))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Spending:
+class Budget:
     """Money is set aside for an agent before it starts, and what it did not need comes back when it ends."""
 
     def __init__(self, limit_usd: float, spent_usd: float = 0.0) -> None:

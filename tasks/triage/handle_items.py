@@ -7,23 +7,23 @@ import asyncio
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from agent.system.concurrency import uninterrupted
+from agent.system.concurrency import run_to_completion
 from tasks.progress_artifact import shown_live
 from tasks.triage.context import current_triage
-from tasks.triage.handling import Results, Round
+from tasks.triage.handling import HandlingResult, ItemHandling
 from tasks.triage.models import TriageRequest
 from tasks.triage.plan_items import Plan
 
 
 @task(name="handle_items", cache_policy=NO_CACHE, persist_result=False)
-async def handle_items(request: TriageRequest, plan: Plan) -> Results:
+async def handle_items(request: TriageRequest, plan: Plan) -> HandlingResult:
     """Start a run for each item that nobody else has, within the caps, and wait for all of them.
 
     Never tried again as a whole: a call to Prefect or the store is, inside. A cancellation ends the agents, too,
     unless it is the host that stops.
     """
     run = current_triage()
-    handling = Round(request, plan, run, get_run_logger())
+    handling = ItemHandling(request, plan, run, get_run_logger())
     try:
         async with shown_live(handling.progress, after_seconds=10, every_seconds=5):
             return await handling.run()
@@ -31,5 +31,5 @@ async def handle_items(request: TriageRequest, plan: Plan) -> Results:
         raise group.exceptions[0] from group
     except asyncio.CancelledError:
         if not run.stopping:
-            await uninterrupted(handling.abandon())
+            await run_to_completion(handling.abandon())
         raise

@@ -12,17 +12,17 @@ from uuid import UUID
 
 from agent.domain.result import Outcome
 from agent.domain.values import Frozen
-from agent.system.concurrency import uninterrupted
-from store.handled_items import Claim, Handling, Terms
+from agent.system.concurrency import run_to_completion
+from store.handled_items import ClaimTerms, ItemAttempt, ItemClaim
 from tasks.progress_artifact import Progress
-from tasks.triage.budget import Spending
+from tasks.triage.budget import Budget
 from tasks.triage.context import TriageContext
-from tasks.triage.item_result import Ending, describe_item, judge_ending
+from tasks.triage.item_result import ItemResult, describe_item, item_result
 from tasks.triage.items import Item
 from tasks.triage.models import ItemReport, TriageRequest, agent_request
 from tasks.triage.plan_items import Plan, load_outcome
 from tasks.triage.prompt import PromptFailed
-from tasks.triage.run_watcher import Endings, Logger
+from tasks.triage.run_watcher import Logger, RunWatcher
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ _LONGEST_PAUSE_SECONDS = 10.0
 _RENEWALS = 4
 
 
-class Results(Frozen):
+class HandlingResult(Frozen):
     """What came of a round."""
 
     reports: list[ItemReport]
@@ -41,7 +41,7 @@ class Results(Frozen):
     notes: list[str]
 
 
-class Round:
+class ItemHandling:
     """What a triage does with its items."""
 
     def __init__(self, request: TriageRequest, plan: Plan, run: TriageContext, logger: Logger) -> None:
@@ -56,16 +56,16 @@ class Round:
         self._run = run
         self._logger = logger
         self._mark = f"item-{secrets.token_hex(6)}"
-        self._spending = Spending(request.max_cost_usd, sum(report.cost_usd or 0.0 for report in plan.reports))
+        self._spending = Budget(request.max_cost_usd, sum(report.cost_usd or 0.0 for report in plan.reports))
         self._room = asyncio.Semaphore(request.at_once)
-        self._endings = Endings(run.agents, logger)
+        self._endings = RunWatcher(run.agents, logger)
         self._at_work: set[UUID] = set()
 
-    async def run(self) -> Results:
+    async def run(self) -> HandlingResult:
         """Hand out the items in their order, and wait until the agents are done, or `max_wait_seconds` have passed."""
         async with self._alongside(), asyncio.TaskGroup() as handling:
             await self._hand_out(handling)
-        return Results(
+        return HandlingResult(
             reports=self._reports,
             handled_before=self._handled_before,
             elsewhere=self._elsewhere,
@@ -117,7 +117,7 @@ class Round:
         self._waiting = len(self._items) - position
         self._notes.append(f"{self._waiting} items wait for the next run: {reason}")
 
-    def _count_loss(self, claim: Claim) -> None:
+    def _count_loss(self, claim: ItemClaim) -> None:
         """Another triage was quicker since the plan was made."""
         if claim.answer == "elsewhere":
             self._elsewhere += 1
@@ -128,15 +128,15 @@ class Round:
         await self._spending.settle(self._request.max_budget_usd, cost_usd)
         self._room.release()
 
-    async def _claim(self, item: Item) -> Claim:
-        terms = Terms(self._request.max_attempts, self._request.again, self._run.lease)
+    async def _claim(self, item: Item) -> ItemClaim:
+        terms = ClaimTerms(self._request.max_attempts, self._request.again, self._run.lease)
         return await self._persist(
             lambda: self._run.store.handled.claim(
                 self._request.name, item.key, item.fingerprint, self._run.run_id, terms
             )
         )
 
-    async def _handle(self, item: Item, handling: Handling, deadline: float) -> None:
+    async def _handle(self, item: Item, handling: ItemAttempt, deadline: float) -> None:
         """Have one item handled, and tell how."""
         cost_usd: float | None = 0.0
         try:
@@ -144,7 +144,7 @@ class Round:
                 run_id = handling.run_id or await self._start(item, handling)
             except Exception as failure:
                 # no agent has seen the item; only what is its own fault counts against it
-                ending = Ending("failed", str(failure), counts=isinstance(failure, PromptFailed))
+                ending = ItemResult("failed", str(failure), counts=isinstance(failure, PromptFailed))
                 self._reports.append(await self._settle(item, handling, ending, None, None))
                 return
             self._at_work.add(run_id)
@@ -154,7 +154,7 @@ class Round:
         finally:
             await self._free(cost_usd)
 
-    async def _start(self, item: Item, handling: Handling) -> UUID:
+    async def _start(self, item: Item, handling: ItemAttempt) -> UUID:
         """Queue a run for the item; asked again after an answer was lost, Prefect gives the same one."""
         request = agent_request(self._request, item, self._mark)
         run = self._run
@@ -166,11 +166,11 @@ class Round:
             return run_id
 
         # a run that is being queued while the triage is cancelled has to be known, to be ended with the others
-        run_id = await self._persist(lambda: uninterrupted(queue()))
+        run_id = await self._persist(lambda: run_to_completion(queue()))
         self._logger.info("%s: handed to %s", item.title, request.agent)
         return run_id
 
-    async def _finish(self, item: Item, handling: Handling, run_id: UUID, deadline: float) -> ItemReport:
+    async def _finish(self, item: Item, handling: ItemAttempt, run_id: UUID, deadline: float) -> ItemReport:
         try:
             async with asyncio.timeout_at(deadline):
                 flow_run = await self._endings.of(run_id)
@@ -179,10 +179,10 @@ class Round:
             return describe_item(item, "at work", run_id=run_id, attempts=handling.attempts, error=reason)
         outcome = await self._persist(lambda: load_outcome(self._run.store, run_id))
         self._at_work.discard(run_id)
-        return await self._settle(item, handling, judge_ending(flow_run, outcome), run_id, outcome)
+        return await self._settle(item, handling, item_result(flow_run, outcome), run_id, outcome)
 
     async def _settle(
-        self, item: Item, handling: Handling, ending: Ending, run_id: UUID | None, outcome: Outcome | None
+        self, item: Item, handling: ItemAttempt, ending: ItemResult, run_id: UUID | None, outcome: Outcome | None
     ) -> ItemReport:
         store = self._run.store.handled
         await self._persist(lambda: store.settle(handling.claim_id, ending.status, ending.error, counts=ending.counts))

@@ -19,7 +19,7 @@ KEY_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
-class Ending:
+class ItemResult:
     """How an attempt ended; one that does not count says nothing about the item."""
 
     status: Literal["done", "failed"]
@@ -27,24 +27,24 @@ class Ending:
     counts: bool = True
 
 
-def judge_ending(flow_run: FlowRun | None, outcome: Outcome | None) -> Ending:
+def item_result(flow_run: FlowRun | None, outcome: Outcome | None) -> ItemResult:
     """The ending of a run that is over, or, for None, that Prefect does not know any more."""
     result = outcome.result if outcome is not None else None
     if flow_run is None or flow_run.state is None:
         if result is not None and result.error is None:
-            return Ending("done")
-        return Ending("failed", "its run is gone from Prefect")
+            return ItemResult("done")
+        return ItemResult("failed", "its run is gone from Prefect")
     state = flow_run.state
     error = one_line((outcome.error if outcome else None) or state.message or f"the run ended as {state.name}")
     match state.type:
         case StateType.COMPLETED:
-            return Ending("done")
+            return ItemResult("done")
         case StateType.CANCELLED:
-            return Ending("failed", error, counts=False)
+            return ItemResult("failed", error, counts=False)
         case StateType.CRASHED:
-            return Ending("failed", error)
+            return ItemResult("failed", error)
     # an agent that never ran, for want of a key or a workspace, says nothing about the item
-    return Ending("failed", error, counts=result is not None)
+    return ItemResult("failed", error, counts=result is not None)
 
 
 def describe_item(

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from agent.domain.result import Outcome
 from agent.domain.values import Frozen
-from store.handled_items import Handling, Terms, judge
+from store.handled_items import ClaimTerms, ItemAttempt, judge
 from store.store import Store
 from tasks.retry_policy import is_retryable
 from tasks.triage.context import TriageContext, current_triage
-from tasks.triage.item_result import describe_item, judge_ending
+from tasks.triage.item_result import describe_item, item_result
 from tasks.triage.items import Item, Listing
 from tasks.triage.models import ItemReport, ItemStatus, TriageRequest
 
@@ -58,14 +58,14 @@ async def make_plan(request: TriageRequest, listing: Listing, run: TriageContext
     settled = await _settle(run, known)
     if settled:
         known = await run.store.handled.find(request.name, keys)
-    terms = Terms(request.max_attempts, request.again, run.lease)
+    terms = ClaimTerms(request.max_attempts, request.again, run.lease)
     return await sort_out(listing, known, terms, run.store, run.run_id, settled)
 
 
 async def sort_out(
     listing: Listing,
-    known: Mapping[str, Handling],
-    terms: Terms,
+    known: Mapping[str, ItemAttempt],
+    terms: ClaimTerms,
     store: Store,
     owner: UUID,
     settled: frozenset[UUID] = frozenset(),
@@ -96,7 +96,7 @@ async def load_outcome(store: Store, run_id: UUID | None) -> Outcome | None:
     return None if body is None else Outcome.model_validate_json(body)
 
 
-async def _settle(run: TriageContext, known: Mapping[str, Handling]) -> frozenset[UUID]:
+async def _settle(run: TriageContext, known: Mapping[str, ItemAttempt]) -> frozenset[UUID]:
     """Settle the claims of owners that are gone, and of this run before it broke off, whose agents are done."""
     now = datetime.now(UTC)
     left = {
@@ -114,13 +114,13 @@ async def _settle(run: TriageContext, known: Mapping[str, Handling]) -> frozense
         flow_run = found.get(run_id)
         if flow_run is not None and (flow_run.state is None or not flow_run.state.is_final()):
             continue
-        ending = judge_ending(flow_run, await load_outcome(run.store, run_id))
+        ending = item_result(flow_run, await load_outcome(run.store, run_id))
         await run.store.handled.settle(handling.claim_id, ending.status, ending.error, counts=ending.counts)
         settled.add(handling.claim_id)
     return frozenset(settled)
 
 
-def _describe(item: Item, status: ItemStatus, handling: Handling, outcome: Outcome | None) -> ItemReport:
+def _describe(item: Item, status: ItemStatus, handling: ItemAttempt, outcome: Outcome | None) -> ItemReport:
     return describe_item(
         item, status, run_id=handling.run_id, attempts=handling.attempts, outcome=outcome, error=handling.error
     )

@@ -12,7 +12,7 @@ from agent.domain.result import AgentResult, Outcome
 from agent.system.text import shorten
 from tasks.retry_policy import is_retryable
 from tasks.triage.context import TriageContext, current_triage
-from tasks.triage.handling import Results
+from tasks.triage.handling import HandlingResult
 from tasks.triage.item_result import KEY_CHARACTERS
 from tasks.triage.items import Listing
 from tasks.triage.models import ItemReport, TriageReport, TriageRequest
@@ -28,7 +28,7 @@ from tasks.triage.report_markdown import render_triage, triage_rows
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, results: Results) -> TriageReport:
+async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, results: HandlingResult) -> TriageReport:
     """Keep the report, and leave it as artifacts.
 
     Raises StoreUnavailable when it cannot be kept; an artifact that cannot be made is only a warning.

@@ -18,7 +18,7 @@ _GROWTH = 1.3
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
 
-class Endings:
+class RunWatcher:
     """The runs that somebody waits for; Prefect may be away meanwhile."""
 
     def __init__(self, agents: Agents, logger: Logger) -> None:

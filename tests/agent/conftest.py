@@ -13,12 +13,12 @@ from agent.claude.arguments import build_argv
 from agent.claude.environment import build_environment
 from agent.claude.installation import find_cli
 from agent.claude.process import AgentProcess
-from agent.claude.process_spec import Mold
-from agent.claude.turn import Content, Conversation
+from agent.claude.process_spec import ProcessSpec
+from agent.claude.turn import Content, Turn
 from agent.domain.events import Event
 from agent.domain.request import AgentRequest
 from agent.domain.result import Invocation
-from agent.sandbox.run_directory import Private
+from agent.sandbox.run_directory import RunDirectory
 from agent.settings import AgentSettings
 from demo.offline_model.model import OfflineModel
 from demo.repository import create_repository
@@ -70,15 +70,15 @@ class Bench:
         conversation = await self.start(request)
         return await conversation.hold(content or request.prompt)
 
-    async def start(self, request: AgentRequest) -> Conversation:
-        private = Private(directory=self.directory / "private")
+    async def start(self, request: AgentRequest) -> Turn:
+        private = RunDirectory(directory=self.directory / "private")
         for path in (private.home, private.config, private.tmp):
             path.mkdir(parents=True, exist_ok=True)
         access = {"ANTHROPIC_API_KEY": "offline", "ANTHROPIC_BASE_URL": self.model.url}
         environment = build_environment(os.environ, [], access, model_retries=1) | private.variables()
-        argv = build_argv(self.cli, Mold.of(request), request.agent)
+        argv = build_argv(self.cli, ProcessSpec.of(request), request.agent)
         self.process = await AgentProcess.start(argv, environment, self.checkout)
-        return Conversation(self.process, request, request.agent, self.stall_seconds, self.events.append)
+        return Turn(self.process, request, request.agent, self.stall_seconds, self.events.append)
 
 
 @pytest.fixture

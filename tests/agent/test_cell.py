@@ -16,13 +16,13 @@ import pytest
 from agent.claude.installation import find_cli
 from agent.domain.errors import NotConfigured
 from agent.provider.proxy import ProviderProxy
-from agent.sandbox.bubblewrap import DOOR, Bubblewrap, CellPlan, enclose
-from agent.sandbox.cgroups import entered, find_cgroups
+from agent.sandbox.bubblewrap import DOOR, Bubblewrap, SandboxSpec, bubblewrap_argv
+from agent.sandbox.cgroups import find_cgroups, in_cgroup
 from agent.sandbox.probe import probe_sandbox
 from agent.sandbox.process_sweep import command_pid
-from agent.sandbox.resource_limits import Limits, holds
+from agent.sandbox.resource_limits import ResourceLimits, holds
 from agent.settings import AgentSettings
-from agent.system.procfs import survey
+from agent.system.procfs import list_processes
 from demo.offline_model.model import OfflineModel
 
 NOBODY = 65534
@@ -46,17 +46,17 @@ class Den:
     def checkout(self) -> Path:
         return self.root / "state" / "checkouts" / "1"
 
-    def plan(self, **changes: Any) -> CellPlan:
+    def plan(self, **changes: Any) -> SandboxSpec:
         state = self.root / "state"
         usual = {"checkout": self.checkout, "mounted_at": Path("/workspace/infra")}
         private = {"config_dir": state / "config", "tmp_dir": state / "tmp", "home_dir": state / "home"}
-        return CellPlan(**{**usual, **private, **changes})
+        return SandboxSpec(**{**usual, **private, **changes})
 
     def start(self, script: str, *, through: tuple[str, ...] = (), **changes: Any) -> subprocess.Popen[str]:
         plan = self.plan(**changes)
         be: dict[str, Any] = {"user": self.user, "group": self.user, "extra_groups": []} if AS_ROOT else {}
         return subprocess.Popen(
-            [*through, *enclose(plan, ["/bin/bash", "-c", script], self.bubblewrap)],
+            [*through, *bubblewrap_argv(plan, ["/bin/bash", "-c", script], self.bubblewrap)],
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "SECRET": "in-the-open", **plan.variables()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -101,15 +101,15 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any
     return found
 
 
-def words(plan: CellPlan, *argv: str, bubblewrap: Bubblewrap = WHEREVER) -> list[str]:
-    return enclose(plan, list(argv) or ["/bin/true"], bubblewrap)
+def words(plan: SandboxSpec, *argv: str, bubblewrap: Bubblewrap = WHEREVER) -> list[str]:
+    return bubblewrap_argv(plan, list(argv) or ["/bin/true"], bubblewrap)
 
 
-def bare_plan(tmp_path: Path, **changes: Any) -> CellPlan:
+def bare_plan(tmp_path: Path, **changes: Any) -> SandboxSpec:
     for name in ("checkout", "config", "tmp"):
         (tmp_path / name).mkdir(exist_ok=True)
     usual = {"checkout": tmp_path / "checkout", "config_dir": tmp_path / "config", "tmp_dir": tmp_path / "tmp"}
-    return CellPlan(**{**usual, **changes})
+    return SandboxSpec(**{**usual, **changes})
 
 
 def test_a_deeper_place_is_mounted_after_the_one_around_it(tmp_path: Path) -> None:
@@ -266,27 +266,27 @@ def descendants(pid: int) -> set[int]:
     found, before = {pid}, set()
     while found != before:
         before = set(found)
-        found |= {process.pid for process in survey().values() if process.parent in found}
+        found |= {process.pid for process in list_processes().values() if process.parent in found}
     return found - {pid}
 
 
 def living() -> set[int]:
-    return {pid for pid, process in survey().items() if not process.is_zombie}
+    return {pid for pid, process in list_processes().items() if not process.is_zombie}
 
 
 def test_a_file_grows_no_further_than_its_limit(den: Den) -> None:
-    den.run("head -c 3000000 /dev/zero > big", limits=Limits(file_mb=1))
+    den.run("head -c 3000000 /dev/zero > big", limits=ResourceLimits(file_mb=1))
     assert (den.checkout / "big").stat().st_size == 1024 * 1024
 
 
 def test_a_process_gets_no_more_memory_than_its_limit(den: Den) -> None:
     script = "python3 -c 'bytearray(400_000_000); print(1)' 2>&1"
-    assert "MemoryError" in den.run(script, limits=Limits(memory_mb=256))
-    assert den.run(script, limits=Limits(memory_mb=1024)) == "1\n"
+    assert "MemoryError" in den.run(script, limits=ResourceLimits(memory_mb=256))
+    assert den.run(script, limits=ResourceLimits(memory_mb=1024)) == "1\n"
 
 
 def test_a_fork_bomb_meets_its_limit_where_the_table_says_so(den: Den) -> None:
-    limits = Limits(processes=64)
+    limits = ResourceLimits(processes=64)
     table = holds(limits, cgroup=False, own_user_namespace=True, root=den.user == 0)
     bomb = "import os; [os.fork() or signal.pause() for _ in range(100)]; print('boom'); os.kill(1, 9)"
     held = next(hold.held for hold in table if hold.name == "processes")
@@ -299,9 +299,9 @@ def test_a_control_group_bounds_the_processes_of_a_run() -> None:
     groups = find_cgroups()
     if groups.version is None:
         pytest.skip(groups.reason)
-    group = groups.make(f"test-{os.getpid()}", Limits(memory_mb=256, processes=64))
+    group = groups.make(f"test-{os.getpid()}", ResourceLimits(memory_mb=256, processes=64))
     bomb = "import os, signal; [os.fork() or signal.pause() for _ in range(100)]"
-    with subprocess.Popen(entered(["python3", "-c", bomb], group), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(in_cgroup(["python3", "-c", bomb], group), stderr=subprocess.PIPE, text=True) as process:
         assert process.wait(timeout=30) == 1
         assert group.remove(10)
         assert "BlockingIOError" in process.communicate()[1]
@@ -311,14 +311,14 @@ def test_a_control_group_bounds_the_memory_of_a_run() -> None:
     groups = find_cgroups()
     if groups.version is None:
         pytest.skip(groups.reason)
-    group = groups.make(f"test-{os.getpid()}", Limits(memory_mb=256))
-    hog = subprocess.run(entered(["python3", "-c", "bytearray(400_000_000)"], group), capture_output=True)
+    group = groups.make(f"test-{os.getpid()}", ResourceLimits(memory_mb=256))
+    hog = subprocess.run(in_cgroup(["python3", "-c", "bytearray(400_000_000)"], group), capture_output=True)
     assert hog.returncode == -signal.SIGKILL
     assert group.remove(10)
 
 
 def test_whoever_enters_no_group_still_goes_first_when_memory_runs_out() -> None:
-    done = subprocess.run(entered(["cat", "/proc/self/oom_score_adj"]), capture_output=True, text=True, check=True)
+    done = subprocess.run(in_cgroup(["cat", "/proc/self/oom_score_adj"]), capture_output=True, text=True, check=True)
     assert done.stdout == "500\n"
 
 
@@ -352,7 +352,7 @@ async def test_the_real_cli_parked_and_claimed_works_in_a_cell(tmp_path: Path, b
     request = {"type": "control_request", "request_id": "1", "request": {**claim, "include_initialize": True}}
     async with OfflineModel() as model:
         result = await run_cli(
-            enclose(plan, [*CLAUDE, "--await-claim"], bubblewrap),
+            bubblewrap_argv(plan, [*CLAUDE, "--await-claim"], bubblewrap),
             {**plan.variables(), "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "sk-offline"},
             request,
             offline([work, {"text": "{tool_result}"}]),
@@ -369,7 +369,7 @@ async def test_the_real_cli_works_in_a_cell_without_a_network(tmp_path: Path, bu
         async with ProviderProxy(settings, socket_path=door) as proxy:
             lease = proxy.lease("run")
             result = await run_cli(
-                enclose(plan, CLAUDE, bubblewrap),
+                bubblewrap_argv(plan, CLAUDE, bubblewrap),
                 {**plan.variables(), **lease.variables(), "ANTHROPIC_UNIX_SOCKET": str(DOOR)},
                 offline([look, {"text": "{tool_result}"}]),
             )

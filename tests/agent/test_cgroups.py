@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.sandbox.cgroups import Group, entered, find_cgroups
-from agent.sandbox.resource_limits import Limits
+from agent.sandbox.cgroups import Cgroup, find_cgroups, in_cgroup
+from agent.sandbox.resource_limits import ResourceLimits
 
 # A child in a session of its own, which no process group holds.
 CROWD = ["/bin/bash", "-c", "setsid sleep 100 & echo started; sleep 100"]
 
 
-def version_2() -> Group:
+def version_2() -> Cgroup:
     """A group below our own in the unified hierarchy."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     roots = [Path(at) for _, at, kind, *_ in mounts if kind == "cgroup2"]
@@ -31,27 +31,27 @@ def version_2() -> Group:
         directory.mkdir()
     except OSError as error:
         pytest.skip(f"needs a cgroup2 of its own: {error}")
-    return Group(directories=(directory,))
+    return Cgroup(directories=(directory,))
 
 
-def found() -> Group:
+def found() -> Cgroup:
     """A group as a run has it."""
     groups = find_cgroups()
     if groups.version is None:
         pytest.skip(groups.reason)
-    return groups.make(f"test-{os.getpid()}", Limits(memory_mb=512, processes=64))
+    return groups.make(f"test-{os.getpid()}", ResourceLimits(memory_mb=512, processes=64))
 
 
 @pytest.fixture(params=[version_2, found])
-def group(request: pytest.FixtureRequest) -> Iterator[Group]:
-    group: Group = request.param()
+def group(request: pytest.FixtureRequest) -> Iterator[Cgroup]:
+    group: Cgroup = request.param()
     yield group
     group.remove()
 
 
 @contextlib.contextmanager
-def crowd(group: Group) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(entered(CROWD, group), stdout=subprocess.PIPE) as process:
+def crowd(group: Cgroup) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(in_cgroup(CROWD, group), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
@@ -60,17 +60,17 @@ def crowd(group: Group) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def members(group: Group) -> list[set[int]]:
+def members(group: Cgroup) -> list[set[int]]:
     return [set(map(int, (path / "cgroup.procs").read_text().split())) for path in group.directories]
 
 
-def test_a_process_starts_in_its_group_and_all_that_it_starts_does(group: Group) -> None:
+def test_a_process_starts_in_its_group_and_all_that_it_starts_does(group: Cgroup) -> None:
     with crowd(group) as process:
         assert all(process.pid in pids and len(pids) >= 2 for pids in members(group))
         group.remove()
 
 
-def test_a_group_dies_as_a_whole_and_is_taken_away(group: Group) -> None:
+def test_a_group_dies_as_a_whole_and_is_taken_away(group: Cgroup) -> None:
     with crowd(group) as process:
         assert group.remove()
         assert process.wait(10) == -signal.SIGKILL
@@ -78,8 +78,8 @@ def test_a_group_dies_as_a_whole_and_is_taken_away(group: Group) -> None:
     assert group.remove(), "and to take it away again is no error"
 
 
-def test_a_group_that_is_gone_lets_nothing_start(group: Group) -> None:
+def test_a_group_that_is_gone_lets_nothing_start(group: Cgroup) -> None:
     assert group.remove()
-    done = subprocess.run(entered(["/bin/echo", "started"], group), capture_output=True, text=True, check=False)
+    done = subprocess.run(in_cgroup(["/bin/echo", "started"], group), capture_output=True, text=True, check=False)
     assert done.stdout == ""
     assert done.returncode != 0

@@ -2,13 +2,13 @@ from pathlib import Path
 
 from agent.claude.arguments import build_argv
 from agent.claude.control_messages import initialize, user_message
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.request import AgentRequest
 
 
 def build(**fields: object) -> list[str]:
     request = AgentRequest.model_validate({"prompt": "--version", "agent": "tester", **fields})
-    return build_argv(Path("/bin/claude"), Mold.of(request), "tester")
+    return build_argv(Path("/bin/claude"), ProcessSpec.of(request), "tester")
 
 
 def test_nothing_that_the_caller_wrote_but_names_is_on_the_command_line() -> None:

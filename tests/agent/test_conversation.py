@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from agent.claude.result_message import judge
+from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, AgentUnknown
 from agent.domain.events import ModelAnswered, Said, Started, TextDelta, ToolCalled, ToolReturned
 from agent.domain.request import AgentRequest
@@ -50,7 +50,7 @@ async def test_a_run_is_as_it_was_asked_for_and_tells_each_step_and_its_cost(ben
     assert (bench.checkout / "made").read_text() == "one\n"
     assert "".join(event.text for event in bench.events if isinstance(event, TextDelta)) == "it said one"
 
-    result = judge(REQUEST, invocation)
+    result = read_result(REQUEST, invocation)
     assert (result.text, result.exit_code, result.turns) == ("it said one", 0, 2)
     assert result.cost_usd
     assert result.usage.prompt_tokens > 0
@@ -77,7 +77,7 @@ async def test_no_prompt_is_anything_but_text(prompt: str, bench: Bench) -> None
 @pytest.mark.long
 async def test_a_prompt_and_an_answer_of_megabytes_pass(bench: Bench) -> None:
     big = steps({"repeat": {"bytes": 3_000_000}}) + "\n" + "x" * 2_000_000
-    result = judge(REQUEST, await bench.converse(big))
+    result = read_result(REQUEST, await bench.converse(big))
     assert len(result.text or "") == 3_000_000
 
 
@@ -85,7 +85,7 @@ async def test_a_prompt_and_an_answer_of_megabytes_pass(bench: Bench) -> None:
 async def test_a_schema_gives_a_structured_answer(bench: Bench) -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     asked = REQUEST.model_copy(update={"json_schema": schema})
-    result = judge(asked, await bench.converse(steps({"structured": {"n": 7}}), json_schema=schema))
+    result = read_result(asked, await bench.converse(steps({"structured": {"n": 7}}), json_schema=schema))
     assert result.structured == {"n": 7}
 
 
@@ -93,14 +93,14 @@ async def test_a_model_that_answers_in_prose_all_the_same_is_a_failure(bench: Be
     asked = REQUEST.model_copy(update={"json_schema": {"type": "object"}})
     invocation = await bench.converse(steps({"text": "no"}, {"text": "no"}), json_schema={"type": "object"})
     with pytest.raises(AgentFailed, match="schema"):
-        judge(asked, invocation)
+        read_result(asked, invocation)
 
 
 @pytest.mark.long
 async def test_an_overload_before_the_first_word_can_be_tried_again(bench: Bench) -> None:
     invocation = await bench.converse(steps({"error": {"status": 529}}))
     with pytest.raises(AgentOverloaded):
-        judge(REQUEST, invocation)
+        read_result(REQUEST, invocation)
 
 
 @pytest.mark.long
@@ -108,7 +108,7 @@ async def test_an_overload_after_a_tool_ran_cannot(bench: Bench) -> None:
     script = steps({"tool": "Bash", "input": {"command": "true"}}, {"error": {"status": 529}})
     invocation = await bench.converse(script)
     with pytest.raises(AgentFailed, match="529"):
-        judge(REQUEST, invocation)
+        read_result(REQUEST, invocation)
 
 
 @pytest.mark.long
@@ -116,7 +116,7 @@ async def test_a_budget_that_ran_out_is_a_failure_with_its_cost(bench: Bench) ->
     costly = {"tool": "Bash", "input": {"command": "true"}, "usage": {"output_tokens": 900_000}}
     invocation = await bench.converse(steps(costly, {"text": "more"}), max_budget_usd=0.5)
     with pytest.raises(AgentFailed, match="budget") as caught:
-        judge(REQUEST, invocation)
+        read_result(REQUEST, invocation)
     assert (caught.value.result.cost_usd or 0) > 0.5
 
 
@@ -126,7 +126,7 @@ async def test_a_run_past_its_time_ends_with_its_tool(bench: Bench) -> None:
     invocation = await bench.converse(script, timeout_seconds=8)
     assert time.monotonic() - started < 40
     with pytest.raises(AgentTimedOut, match="8 s"):
-        judge(REQUEST.model_copy(update={"timeout_seconds": 8}), invocation)
+        read_result(REQUEST.model_copy(update={"timeout_seconds": 8}), invocation)
     assert not psutil.pid_exists(int((bench.checkout / "pid").read_text()))
 
 
@@ -155,7 +155,7 @@ class TestStandIns:
 
     async def test_plain_text_from_an_older_cli_is_the_answer(self, bench: Bench) -> None:
         bench.stand_in("read -r line; echo plain answer")
-        assert judge(REQUEST, await bench.converse("hi")).text == "plain answer"
+        assert read_result(REQUEST, await bench.converse("hi")).text == "plain answer"
 
     async def test_a_result_on_a_very_long_line_beside_a_flood_on_stderr(self, bench: Bench) -> None:
         bench.stand_in(
@@ -163,21 +163,21 @@ class TestStandIns:
             'printf \'{"type":"result","subtype":"success","is_error":false,"result":"\'\n'
             "head -c 200000 /dev/zero | tr '\\0' x; echo '\"}'"
         )
-        assert len(judge(REQUEST, await bench.converse("hi")).text or "") == 200_000
+        assert len(read_result(REQUEST, await bench.converse("hi")).text or "") == 200_000
 
     async def test_bytes_that_are_not_utf_8_are_an_answer_too(self, bench: Bench) -> None:
         bench.stand_in("printf 'caf\\xe9\\n'")
-        assert judge(REQUEST, await bench.converse("hi")).text == "caf\ufffd"
+        assert read_result(REQUEST, await bench.converse("hi")).text == "caf\ufffd"
 
     async def test_exit_zero_with_is_error_is_a_failure(self, bench: Bench) -> None:
         bench.stand_in("""echo '{"type":"result","subtype":"success","is_error":true,"result":"no"}'""")
         with pytest.raises(AgentFailed, match="no"):
-            judge(REQUEST, await bench.converse("hi"))
+            read_result(REQUEST, await bench.converse("hi"))
 
     async def test_a_grandchild_that_holds_stdout_does_not_hold_the_answer(self, bench: Bench) -> None:
         bench.stand_in("setsid sleep 15 & echo text")
         started = time.monotonic()
-        assert judge(REQUEST, await bench.converse("hi")).text == "text"
+        assert read_result(REQUEST, await bench.converse("hi")).text == "text"
         assert time.monotonic() - started < 10
 
     async def test_a_cli_that_ignores_every_signal_is_ended_all_the_same(self, bench: Bench) -> None:
@@ -188,4 +188,4 @@ class TestStandIns:
     async def test_a_cli_that_dies_says_how(self, bench: Bench) -> None:
         bench.stand_in("echo the reason >&2; exit 3")
         with pytest.raises(AgentFailed, match="the reason"):
-            judge(REQUEST, await bench.converse("hi"))
+            read_result(REQUEST, await bench.converse("hi"))

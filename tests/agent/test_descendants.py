@@ -12,12 +12,12 @@ from agent.sandbox.process_sweep import (
     COOKIE,
     become_subreaper,
     find_by_cookie,
-    marked,
+    kill_leftover_processes,
+    kill_run_processes,
     reap_strays,
-    sweep,
-    sweep_prefix,
+    with_marker,
 )
-from agent.system.procfs import find_process, survey
+from agent.system.procfs import find_process, list_processes
 
 SLEEPER = "import time; time.sleep(300)"
 
@@ -73,11 +73,11 @@ def cookie() -> Iterator[str]:
     cookie = f"test:{uuid.uuid4()}"
     assert become_subreaper()
     yield cookie
-    asyncio.run(sweep(cookie))
+    asyncio.run(kill_run_processes(cookie))
 
 
 def start(cookie: str, program: str) -> subprocess.Popen[str]:
-    argv = marked(cookie, [sys.executable, "-c", program])
+    argv = with_marker(cookie, [sys.executable, "-c", program])
     return subprocess.Popen(
         argv,
         env={COOKIE: cookie, "PATH": "/usr/bin:/bin"},
@@ -102,7 +102,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 10.0) -> No
 
 
 def children() -> set[int]:
-    return {process.pid for process in survey().values() if process.parent == os.getpid()}
+    return {process.pid for process in list_processes().values() if process.parent == os.getpid()}
 
 
 def is_alive(pid: int) -> bool:
@@ -120,7 +120,7 @@ async def test_a_hidden_grandchild_is_found_and_killed(cookie: str) -> None:
     pid = int(say(process))
     process.wait(timeout=10)
     assert pid in find_by_cookie(cookie)
-    assert await sweep(cookie) == []
+    assert await kill_run_processes(cookie) == []
     assert not is_alive(pid)
     assert find_process(pid) is None, "the orphan that came to us was not buried"
 
@@ -130,7 +130,7 @@ async def test_children_that_keep_forking_are_outrun(cookie: str, program: str) 
     before = children()
     process = start(cookie, program)
     assert say(process) == "go\n"
-    assert await sweep(cookie, 60, managed=[process.pid]) == []
+    assert await kill_run_processes(cookie, 60, managed=[process.pid]) == []
     process.wait(timeout=10)
     assert find_by_cookie(cookie) == []
     assert children() <= before
@@ -141,14 +141,14 @@ async def test_a_process_that_cleared_its_environment_is_known_by_its_mark(cooki
     say(process)
     process.wait(timeout=10)
     until(lambda: len(find_by_cookie(cookie)) == 1, "the forgetful process is marked")
-    assert await sweep(cookie) == []
+    assert await kill_run_processes(cookie) == []
 
 
 async def test_children_that_asyncio_waits_for_keep_their_exit_status(cookie: str) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SLEEPER, env={COOKIE: cookie}, start_new_session=True
     )
-    assert await sweep(cookie, managed=[process.pid]) == []
+    assert await kill_run_processes(cookie, managed=[process.pid]) == []
     assert await asyncio.wait_for(process.wait(), 10) == -9
 
 
@@ -156,9 +156,9 @@ async def test_other_runs_live_on(cookie: str) -> None:
     other = f"{cookie}-other"
     process = start(other, SLEEPER)
     until(lambda: process.pid in find_by_cookie(other), "the other run is up")
-    assert await sweep(cookie) == []
+    assert await kill_run_processes(cookie) == []
     assert process.poll() is None
-    assert await sweep_prefix(cookie) == []
+    assert await kill_leftover_processes(cookie) == []
     process.wait(timeout=10)
     say(process)
 
@@ -166,8 +166,8 @@ async def test_other_runs_live_on(cookie: str) -> None:
 async def test_neither_this_process_nor_its_ancestors_are_swept(cookie: str) -> None:
     program = """
 import asyncio, os
-from agent.sandbox.process_sweep import COOKIE, sweep
-print(asyncio.run(sweep(os.environ[COOKIE])), flush=True)
+from agent.sandbox.process_sweep import COOKIE, kill_run_processes
+print(asyncio.run(kill_run_processes(os.environ[COOKIE])), flush=True)
 """
     process = start(cookie, program)
     assert say(process) == "[]\n"

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from agent.domain.errors import NotConfigured
-from agent.egress.allowlist import Destination, Destinations, read_destinations
+from agent.egress.allowlist import Allowlist, Destination, read_destinations
 from agent.system.addresses import is_public, unwrapped
 
 PRIVATE = [
@@ -16,7 +16,7 @@ PRIVATE = [
 
 
 @pytest.fixture
-def some() -> Destinations:
+def some() -> Allowlist:
     return read_destinations(["Example.com", "*.example.org:8443", "127.0.0.1:9000", "10.0.0.0/8", "[fd00::1]:80"])
 
 
@@ -27,7 +27,7 @@ def some() -> Destinations:
         *(("127.0.0.1", 9000), ("10.2.3.4", 443), ("fd00::1", 80), ("::ffff:10.2.3.4", 443)),
     ],
 )
-def test_what_is_listed_may_be_asked_for(some: Destinations, host: str, port: int) -> None:
+def test_what_is_listed_may_be_asked_for(some: Allowlist, host: str, port: int) -> None:
     assert some.lists(Destination(host, port))
 
 
@@ -39,7 +39,7 @@ def test_what_is_listed_may_be_asked_for(some: Destinations, host: str, port: in
         *(("127.0.0.1", 80), ("127.0.0.2", 9000), ("11.0.0.1", 443), ("8.8.8.8", 443), ("localhost", 9000)),
     ],
 )
-def test_what_is_not_listed_may_not(some: Destinations, host: str, port: int) -> None:
+def test_what_is_not_listed_may_not(some: Allowlist, host: str, port: int) -> None:
     assert not some.lists(Destination(host, port))
 
 
@@ -58,7 +58,7 @@ def test_a_star_is_the_internet_and_not_this_machine() -> None:
     assert not everything.allows(ip_address("93.184.216.34"), 443, own)
 
 
-def test_an_address_that_is_listed_is_reached_whatever_it_is(some: Destinations) -> None:
+def test_an_address_that_is_listed_is_reached_whatever_it_is(some: Allowlist) -> None:
     assert some.allows(ip_address("10.2.3.4"), 443)
     assert some.allows(ip_address("::ffff:10.2.3.4"), 443)
     assert not some.allows(ip_address("10.2.3.4"), 22)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.claude.result_message import judge
+from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed
 from agent.domain.request import AgentRequest
 from agent.domain.result import WorkspaceReport
 from agent.runtime import Runtime
-from agent.sandbox.disk_limit import Free, Meter, relieve
-from agent.sandbox.disk_usage import ENTRY_BYTES, footprint
+from agent.sandbox.disk_limit import DiskMeter, FreeSpace, free_disk_space
+from agent.sandbox.disk_usage import ENTRY_BYTES, disk_usage
 from agent.sandbox.resource_limits import MB
 from agent.settings import AgentSettings
 from agent.system.files import remove
@@ -27,11 +27,11 @@ RUN = "11111111-2222-3333-4444-555555555555"
 
 
 def taken(path: Path) -> float:
-    return footprint([path], -1)
+    return disk_usage([path], -1)
 
 
-def left(blocks: int, inodes: int = 1000 * GB) -> Free:
-    return Free(blocks, inodes)
+def left(blocks: int, inodes: int = 1000 * GB) -> FreeSpace:
+    return FreeSpace(blocks, inodes)
 
 
 def test_files_count_by_the_blocks_they_take(tmp_path: Path) -> None:
@@ -93,13 +93,13 @@ def test_a_deleted_file_counts_as_long_as_it_is_open(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert footprint([tmp_path], process.pid) > 3_000_000
+        assert disk_usage([tmp_path], process.pid) > 3_000_000
         assert taken(tmp_path) < 3_000_000
         process.kill()
 
 
 def test_nothing_is_counted_while_the_disk_stands_still() -> None:
-    meter = Meter(most=10 * GB, free=left(100 * GB), now=0)
+    meter = DiskMeter(most=10 * GB, free=left(100 * GB), now=0)
     assert not meter.is_due(left(100 * GB), 4)
     assert meter.is_due(left(100 * GB), 5), "once, to know what was there"
     assert not meter.is_past(GB, left(100 * GB), 5, 0.1)
@@ -111,34 +111,34 @@ def test_nothing_is_counted_while_the_disk_stands_still() -> None:
 
 
 def test_inodes_run_out_as_blocks_do() -> None:
-    meter = Meter(most=10 * GB, free=left(100 * GB, 50 * GB), now=0)
+    meter = DiskMeter(most=10 * GB, free=left(100 * GB, 50 * GB), now=0)
     assert meter.is_due(left(100 * GB, 44 * GB), 1)
     assert meter.is_due(left(94 * GB, 50 * GB), 1)
     assert not meter.is_due(left(96 * GB, 46 * GB), 1)
 
 
 def test_counting_takes_a_small_part_of_the_time() -> None:
-    meter = Meter(most=10 * GB, free=left(100 * GB), now=0)
+    meter = DiskMeter(most=10 * GB, free=left(100 * GB), now=0)
     assert not meter.is_past(9 * GB, left(91 * GB), 10, took=2)
     assert not meter.is_due(left(80 * GB), 19)
     assert meter.is_due(left(80 * GB), 20)
 
 
 def test_past_its_bound_a_run_is_past_it() -> None:
-    meter = Meter(most=10 * GB, free=left(100 * GB), now=0)
+    meter = DiskMeter(most=10 * GB, free=left(100 * GB), now=0)
     assert not meter.is_past(10 * GB, left(90 * GB), 1, 0)
     assert meter.is_past(10 * GB + 1, left(90 * GB), 2, 0)
 
 
 def test_on_a_disk_that_is_nearly_full_a_run_may_add_little() -> None:
-    meter = Meter(most=100 * GB, free=left(2 * GB), now=0)
+    meter = DiskMeter(most=100 * GB, free=left(2 * GB), now=0)
     assert not meter.is_past(5 * GB, left(2 * GB), 1, 0)
     assert meter.is_due(left(GB // 2), 2)
     assert meter.is_past(6 * GB, left(GB // 2), 2, 0)
 
 
 def test_who_adds_nothing_to_a_full_disk_goes_on() -> None:
-    meter = Meter(most=100 * GB, free=left(GB // 2), now=0)
+    meter = DiskMeter(most=100 * GB, free=left(GB // 2), now=0)
     assert not meter.is_due(left(GB // 2), 1)
     assert not meter.is_past(5 * GB, left(GB // 2), 5, 0)
     assert not meter.is_past(5 * GB, left(GB // 8), 10, 0)
@@ -151,7 +151,7 @@ def test_what_the_run_wrote_goes_and_what_was_there_stays(tmp_path: Path) -> Non
     (tmp_path / "small").write_bytes(b"x" * MB)
     for number in range(3):
         (tmp_path / f"large-{number}").write_bytes(b"x" * 3 * MB)
-    notes = relieve(tmp_path, began, 5 * MB)
+    notes = free_disk_space(tmp_path, began, 5 * MB)
     assert "its 2 largest files were removed" in notes[0]
     assert {"old", "small"} < {path.name for path in tmp_path.iterdir()}
 
@@ -160,7 +160,7 @@ def test_where_picking_out_files_does_not_help_all_goes(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     (checkout / ".git").mkdir(parents=True)
     (checkout / ".git" / "filler").write_bytes(b"x" * 3 * MB)
-    assert "nothing of its checkout is kept" in relieve(checkout, 0, MB)[0]
+    assert "nothing of its checkout is kept" in free_disk_space(checkout, 0, MB)[0]
     assert not checkout.exists()
 
 
@@ -192,7 +192,7 @@ async def test_an_agent_that_fills_the_disk_is_ended_and_the_disk_given_back(set
         report = await runtime.collect(slot, checkout, RUN)
         assert invocation.ending == "disk", invocation
         with pytest.raises(AgentFailed, match="AGENT_DISK_MB"):
-            judge(request, invocation)
+            read_result(request, invocation)
         assert taken(settings.state_dir) < 40 * MB
         assert_kept(report)
         await runtime.prepare(slot, request, "22222222-2222-3333-4444-555555555555", allow_stale=False)

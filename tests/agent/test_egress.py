@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from agent.egress.allowlist import Destination, read_destinations
-from agent.egress.proxy import Egress
-from agent.egress.resolver import NotAllowed, Routes, own_ports
+from agent.egress.proxy import EgressProxy
+from agent.egress.resolver import NotAllowed, Resolver, own_ports
 from agent.system.addresses import Address
 
 pytestmark = pytest.mark.anyio
@@ -77,7 +77,7 @@ async def network(serve: object, *entries: str, closed: set[int] | None = None) 
     listener = socket.create_server(("127.0.0.1", 0))
     net = Net(listener.getsockname()[1], site.sockets[0].getsockname()[1])
     allowed = read_destinations([entry.replace("SITE", str(net.site)) for entry in entries])
-    egress = Egress(listener, Routes(allowed, net.look_up, lambda: closed or set()), lambda: "run-1")
+    egress = EgressProxy(listener, Resolver(allowed, net.look_up, lambda: closed or set()), lambda: "run-1")
     try:
         yield net
     finally:
@@ -161,7 +161,7 @@ async def test_of_several_addresses_only_the_allowed_ones_are_tried() -> None:
 
 async def test_the_services_own_ports_are_refused_even_where_they_are_listed() -> None:
     async with network(_repeat, *LISTED) as net:
-        routes = Routes(read_destinations([f"127.0.0.1:{net.site}"]))
+        routes = Resolver(read_destinations([f"127.0.0.1:{net.site}"]))
         assert net.site in own_ports()
         with pytest.raises(NotAllowed, match="never a way out"):
             routes.find(Destination("127.0.0.1", net.site))

@@ -11,9 +11,9 @@ from repositories import ENVIRONMENT, git
 from agent.domain.errors import NotConfigured, WorkspaceError
 from agent.git.environment import GitEnvironment
 from agent.git.git import Git, GitError, GitTimedOut, find_git, refuse_option
-from agent.redaction.redactor import redact
+from agent.redaction.redactor import mask_url_credentials
 from agent.settings import AgentSettings
-from agent.system.commands import Bound, Program, ProgramFailed
+from agent.system.commands import Command, CommandFailed, TimeLimit
 
 
 @pytest.fixture
@@ -103,16 +103,16 @@ async def test_a_call_that_takes_too_long_is_ended_with_its_children(tmp_path: P
     pids = tmp_path / "pids"
     slow = fake_git(tmp_path, f"sleep 60 & echo $! $$ > {pids}; wait")
     with pytest.raises(GitTimedOut, match="git fetch timed out"):
-        await slow.within(Bound(0.5)).run("fetch")
+        await slow.within(TimeLimit(0.5)).run("fetch")
     await gone(pids)
 
 
 async def test_a_call_that_says_nothing_for_long_is_ended_and_one_that_goes_on_is_not(tmp_path: Path) -> None:
     talking = fake_git(tmp_path, "for i in 1 2 3 4 5 6; do echo $i >&2; sleep 0.2; done; echo done")
-    assert await talking.within(Bound(30, silence_seconds=0.9)).run("fetch") == b"done\n"
+    assert await talking.within(TimeLimit(30, silence_seconds=0.9)).run("fetch") == b"done\n"
     silent = fake_git(tmp_path, "echo x >&2; sleep 60")
     with pytest.raises(GitTimedOut):
-        await silent.within(Bound(30, silence_seconds=0.3)).run("fetch")
+        await silent.within(TimeLimit(30, silence_seconds=0.3)).run("fetch")
 
 
 async def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:
@@ -136,13 +136,13 @@ async def test_much_on_both_pipes_and_stdin_blocks_nothing(tmp_path: Path) -> No
 
 
 async def test_a_program_that_does_not_read_its_input_is_no_trouble(tmp_path: Path) -> None:
-    program = Program(["true"], {"PATH": ENVIRONMENT["PATH"]}, tmp_path, Bound(10))
+    program = Command(["true"], {"PATH": ENVIRONMENT["PATH"]}, tmp_path, TimeLimit(10))
     assert await program.run(stdin=b"x" * 1_000_000) == b""
 
 
 async def test_a_program_that_fails_gives_its_exit_status_and_stderr(tmp_path: Path) -> None:
-    program = Program(["sh", "-c", "echo why >&2; exit 7"], {"PATH": ENVIRONMENT["PATH"]}, tmp_path, Bound(10))
-    with pytest.raises(ProgramFailed) as caught:
+    program = Command(["sh", "-c", "echo why >&2; exit 7"], {"PATH": ENVIRONMENT["PATH"]}, tmp_path, TimeLimit(10))
+    with pytest.raises(CommandFailed) as caught:
         await program.run()
     assert (caught.value.exit_status, caught.value.stderr) == (7, "why\n")
 
@@ -169,7 +169,7 @@ async def test_credentials_show_in_no_error(tmp_path: Path, repository: Path) ->
     ],
 )
 def test_redaction_hides_what_stands_before_the_host(text: str, shown: str) -> None:
-    assert redact(text) == shown
+    assert mask_url_credentials(text) == shown
 
 
 @pytest.mark.parametrize("url", ["--upload-pack=touch x", "-x", "", "ext::sh -c x", "fd::17", "a\nb", "foo::bar"])
@@ -188,7 +188,7 @@ def fake_git(tmp_path: Path, script: str) -> Git:
     path = tmp_path / "fake-git"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    return Git({"PATH": ENVIRONMENT["PATH"]}, Bound(30), str(path))
+    return Git({"PATH": ENVIRONMENT["PATH"]}, TimeLimit(30), str(path))
 
 
 async def until(condition: object, description: str, seconds: float = 10) -> None:

@@ -7,7 +7,7 @@ import pytest
 from repositories import Host, Upstream, agent, files_in, git
 
 from agent.domain.errors import WorkspaceError
-from agent.git.untrusted_refs import read_tips
+from agent.git.untrusted_refs import read_untrusted_refs
 from agent.settings import WorkspaceConfig
 
 
@@ -360,9 +360,9 @@ async def test_credentials_in_an_url_show_nowhere_but_in_the_checkouts_own_confi
 
 
 def test_tips_of_nonsense_are_none(tmp_path: Path) -> None:
-    assert read_tips(tmp_path / "nothing").all == []
+    assert read_untrusted_refs(tmp_path / "nothing").all == []
     (tmp_path / "HEAD").write_bytes(os.urandom(10_000))
     (tmp_path / "packed-refs").write_bytes(os.urandom(10_000))
     (tmp_path / "refs").mkdir()
     (tmp_path / "refs" / "x").write_bytes(os.urandom(100))
-    assert read_tips(tmp_path).all == []
+    assert read_untrusted_refs(tmp_path).all == []

@@ -14,7 +14,7 @@ from repositories import CountedGit, Host, Upstream, agent, git, python
 from agent.domain.checkout import Snapshot
 from agent.domain.errors import WorkspaceError
 from agent.git.git import GitError, GitTimedOut
-from agent.git.refs import Refs, default_branch, read_refs
+from agent.git.refs import Refs, default_branch, read_mirror_refs
 from agent.mirrors.mirror import Mirror
 
 
@@ -278,7 +278,7 @@ def test_the_default_branch_is_the_one_at_the_remotes_head() -> None:
 
 def test_refs_are_written_as_a_clone_has_them() -> None:
     listing = "main\n1 refs/agent/HEAD \n1 refs/heads/main \n2 refs/heads/x/y \n3 refs/tags/v1 1\n"
-    refs = read_refs(listing)
+    refs = read_mirror_refs(listing)
     assert refs.default == "main"
     assert refs.packed().splitlines()[1:] == [
         "1 refs/remotes/origin/main",

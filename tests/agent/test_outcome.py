@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.claude.result_message import judge
+from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
 from agent.domain.result import Invocation
@@ -23,12 +23,12 @@ def invocation(message: dict[str, Any] | None, **fields: object) -> Invocation:
 
 def failure(message: dict[str, Any] | None, request: AgentRequest = REQUEST, **fields: object) -> EndedBadly:
     with pytest.raises(EndedBadly) as caught:
-        judge(request, invocation(message, **fields))
+        read_result(request, invocation(message, **fields))
     return caught.value
 
 
 def test_a_good_ending_gives_text_cost_and_the_object_as_printed() -> None:
-    result = judge(REQUEST, invocation(SUCCESS))
+    result = read_result(REQUEST, invocation(SUCCESS))
     assert (result.text, result.cost_usd, json.loads("".join(result.output))) == ("ok", 0.1, SUCCESS)
 
 
@@ -47,7 +47,7 @@ def test_a_result_with_another_exit_code_is_a_failure_with_the_end_of_stderr() -
 
 
 def test_text_without_a_result_message_is_the_answer() -> None:
-    result = judge(REQUEST, invocation(None, printed="plain words\n"))
+    result = read_result(REQUEST, invocation(None, printed="plain words\n"))
     assert (result.text, result.output) == ("plain words", ["plain words\n"])
 
 
@@ -76,12 +76,12 @@ def test_a_run_past_its_time_is_a_timeout_whatever_it_printed(ending: str) -> No
 def test_prose_where_a_schema_was_asked_for_is_a_failure() -> None:
     asked = REQUEST.model_copy(update={"json_schema": {"type": "object"}})
     assert "schema" in str(failure(SUCCESS, asked))
-    assert judge(asked, invocation(SUCCESS | {"structured_output": {}})).structured == {}
+    assert read_result(asked, invocation(SUCCESS | {"structured_output": {}})).structured == {}
 
 
 def test_tokens_are_those_of_all_models_together() -> None:
     models = {"a": {"inputTokens": 3, "cacheReadInputTokens": 2, "outputTokens": 1}, "b": {"inputTokens": 4}}
-    usage = judge(REQUEST, invocation(SUCCESS | {"modelUsage": models})).usage
+    usage = read_result(REQUEST, invocation(SUCCESS | {"modelUsage": models})).usage
     assert (usage.prompt_tokens, usage.output_tokens) == (9, 1)
 
 

@@ -9,7 +9,7 @@ from waiting import is_alive, until
 
 from agent.claude.process import TAIL_BYTES, AgentProcess
 from agent.domain.errors import SpawnFailed
-from agent.system.concurrency import uninterrupted
+from agent.system.concurrency import run_to_completion
 
 pytestmark = pytest.mark.anyio
 
@@ -96,9 +96,9 @@ async def test_uninterrupted_work_gives_its_value_and_its_error() -> None:
         await asyncio.sleep(0)
         return 1 / value
 
-    assert await uninterrupted(work(1)) == 1
+    assert await run_to_completion(work(1)) == 1
     with pytest.raises(ZeroDivisionError):
-        await uninterrupted(work(0))
+        await run_to_completion(work(0))
 
 
 @pytest.mark.parametrize("executable", [False, True])

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from far_end import DELTA, KEY, START, Exchange, Provider, ask, client, opened, until
 
-from agent.provider.failures import Trouble
+from agent.provider.failures import ProviderFailure
 from agent.provider.proxy import ProviderProxy
 
 
@@ -84,7 +84,7 @@ async def test_an_answer_that_breaks_off_does_not_look_whole(provider: Provider,
 
 
 async def test_a_provider_out_of_reach_is_reported_and_can_be_tried_again() -> None:
-    troubles: list[Trouble] = []
+    troubles: list[ProviderFailure] = []
     async with opened("http://127.0.0.1:1", on_trouble=troubles.append) as proxy:
         lease = proxy.lease("run")
         answer = await ask(proxy, lease.token)
@@ -97,13 +97,13 @@ async def test_a_provider_out_of_reach_is_reported_and_can_be_tried_again() -> N
 async def test_an_error_is_passed_on_and_a_refused_key_not_tried_for_minutes(provider: Provider) -> None:
     body = b'{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}'
     provider.answer = lambda exchange: exchange.answer(401, body, content_type="application/json")
-    troubles: list[Trouble] = []
+    troubles: list[ProviderFailure] = []
     async with opened(provider.url, on_trouble=troubles.append) as proxy:
         lease = proxy.lease("run")
         answer = await ask(proxy, lease.token)
     assert (answer.status_code, answer.content) == (401, body)
     assert answer.headers["x-should-retry"] == "false"
-    assert troubles == [Trouble(kind="credential_refused", status=401, message="invalid x-api-key")]
+    assert troubles == [ProviderFailure(kind="credential_refused", status=401, message="invalid x-api-key")]
     assert lease.trouble == troubles[0]
     assert KEY not in str(troubles)
 

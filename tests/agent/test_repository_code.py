@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from repositories import Upstream, git
 
-from agent.claude.result_message import judge
+from agent.claude.result_message import read_result
 from agent.domain.request import AgentRequest
 from agent.runtime import Runtime
 from agent.settings import AgentSettings, WorkspaceConfig
@@ -57,7 +57,7 @@ async def answer(settings: AgentSettings, **fields: Any) -> set[str]:
     async with runtime.slots.lend() as slot:
         checkout = await runtime.prepare(slot, request, "run", allow_stale=False)
         async with runtime.converse("run", request, slot, checkout, lambda event: None) as conversation:
-            result = judge(request, await conversation.hold(request.prompt))
+            result = read_result(request, await conversation.hold(request.prompt))
     found = set((result.text or result.error or "").split())
     assert "looked" in found, result
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.claude.result_message import judge
+from agent.claude.result_message import read_result
 from agent.domain.errors import NotConfigured, RequestRefused, WorkspaceError
 from agent.domain.events import Event, Said
 from agent.domain.request import AgentRequest
@@ -50,7 +50,7 @@ async def run(settings: AgentSettings, prompt: str, **fields: object) -> tuple[s
     async with runtime.slots.lend() as slot:
         checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
         async with runtime.converse(RUN, request, slot, checkout, events.append) as conversation:
-            result = judge(request, await conversation.hold(request.prompt))
+            result = read_result(request, await conversation.hold(request.prompt))
         report = await runtime.collect(slot, checkout, RUN)
         assert report.commit == checkout.snapshot.commit
     return result.text, events

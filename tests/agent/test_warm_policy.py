@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.errors import AgentUnknown
 from agent.domain.request import AgentRequest
-from agent.pool.demand import MOST, Demand, Wish, wishes
+from agent.pool.demand import MOST, Demand, WarmTarget, warm_targets
 from agent.pool.slots import Slots
 
-CHAT = Mold(agent="chat", max_budget_usd=2, model="sonnet")
-JOB = Mold(agent="upgrade", max_budget_usd=5)
+CHAT = ProcessSpec(agent="chat", max_budget_usd=2, model="sonnet")
+JOB = ProcessSpec(agent="upgrade", max_budget_usd=5)
 
 
 class Clock:
@@ -77,12 +77,12 @@ def test_callers_cannot_have_more_remembered_than_some(demand: Demand) -> None:
     assert len(demand.lately()) == MOST
 
 
-def hot(mold: Mold) -> Wish:
-    return Wish(mold=mold, hot=True)
+def hot(mold: ProcessSpec) -> WarmTarget:
+    return WarmTarget(mold=mold, hot=True)
 
 
-SPARE = Wish(mold=JOB.for_any(), hot=False)
-OTHER = Wish(mold=CHAT.for_any(), hot=False)
+SPARE = WarmTarget(mold=JOB.for_any(), hot=False)
+OTHER = WarmTarget(mold=CHAT.for_any(), hot=False)
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ OTHER = Wish(mold=CHAT.for_any(), hot=False)
         (9, [hot(JOB), hot(CHAT), SPARE, OTHER, hot(CHAT), hot(CHAT)]),
     ],
 )
-def test_each_has_one_before_any_has_two_and_some_are_for_whoever_comes(most: int, wanted: list[Wish]) -> None:
-    assert wishes({JOB: 1, CHAT: 3}, [SPARE.mold, OTHER.mold], most) == wanted
+def test_each_has_one_before_any_has_two_and_some_are_for_whoever_comes(most: int, wanted: list[WarmTarget]) -> None:
+    assert warm_targets({JOB: 1, CHAT: 3}, [SPARE.mold, OTHER.mold], most) == wanted
 
 
 def test_without_one_kind_there_is_room_for_the_other() -> None:
-    assert wishes({JOB: 1, CHAT: 1}, [], 2) == [hot(JOB), hot(CHAT)]
-    assert wishes({}, [SPARE.mold, OTHER.mold], 2) == [SPARE, OTHER]
-    assert wishes({}, [SPARE.mold], 1) == [SPARE]
+    assert warm_targets({JOB: 1, CHAT: 1}, [], 2) == [hot(JOB), hot(CHAT)]
+    assert warm_targets({}, [SPARE.mold, OTHER.mold], 2) == [SPARE, OTHER]
+    assert warm_targets({}, [SPARE.mold], 1) == [SPARE]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_without_one_kind_there_is_room_for_the_other() -> None:
 def test_a_process_is_for_what_it_can_still_be_told(
     change: dict[str, object], fits_hot: bool, fits_spare: bool
 ) -> None:
-    wanted = Mold.of(AgentRequest.model_validate({"prompt": "hi", "agent": "upgrade", **change}))
+    wanted = ProcessSpec.of(AgentRequest.model_validate({"prompt": "hi", "agent": "upgrade", **change}))
     assert JOB.suits(wanted) == fits_hot
     assert JOB.for_any().suits_any_agent(wanted) == fits_spare
 

@@ -16,8 +16,8 @@ import pytest
 from waiting import until
 
 from agent.claude.installation import find_cli
-from agent.claude.process_spec import Mold
-from agent.claude.result_message import judge
+from agent.claude.process_spec import ProcessSpec
+from agent.claude.result_message import read_result
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult
 from agent.provider.proxy import ProviderProxy
@@ -29,7 +29,7 @@ from demo.repository import git
 
 pytestmark = pytest.mark.anyio
 
-HOT = Mold(agent="service-upgrade", max_budget_usd=5)
+HOT = ProcessSpec(agent="service-upgrade", max_budget_usd=5)
 FIERY = "---\nname: fiery\ndescription: x\nmodel: haiku\ntools: Read, Bash\n---\nYou are fiery.\n"
 
 
@@ -54,7 +54,7 @@ class Host:
             checkout = await self.runtime.prepare(slot, request, run_id, allow_stale=False)
             async with self.runtime.converse(run_id, request, slot, checkout, lambda event: None) as conversation:
                 self.seen = [process.pid for process in agents()]
-                result = judge(request, await conversation.hold(request.prompt))
+                result = read_result(request, await conversation.hold(request.prompt))
             await self.runtime.collect(slot, checkout, run_id)
         finally:
             self.runtime.slots.give_back(slot)

@@ -20,11 +20,11 @@ import pytest
 from agent.claude.process import AgentProcess
 from agent.domain.errors import NotConfigured, SpawnFailed
 from agent.egress.allowlist import read_destinations
-from agent.egress.gateway import gated, variables, way_out
-from agent.egress.resolver import Routes
-from agent.sandbox.bubblewrap import CellPlan, enclose
+from agent.egress.gateway import open_gateway, proxy_variables, wait_for_gateway
+from agent.egress.resolver import Resolver
+from agent.sandbox.bubblewrap import SandboxSpec, bubblewrap_argv
 from agent.sandbox.probe import probe_sandbox
-from agent.sandbox.sandbox import Enclosure
+from agent.sandbox.sandbox import Sandbox
 from agent.settings import AgentSettings
 
 SANDBOX = probe_sandbox("auto")
@@ -51,7 +51,7 @@ class Cell:
 
     @asynccontextmanager
     async def start(self, script: str) -> AsyncIterator[AgentProcess]:
-        plan = CellPlan(
+        plan = SandboxSpec(
             checkout=self.root / "checkout",
             mounted_at=Path("/workspace/default"),
             config_dir=self.root / "config",
@@ -60,13 +60,15 @@ class Cell:
             network=False,
         )
         assert SANDBOX.bubblewrap is not None
-        argv = gated(enclose(plan, ["/bin/bash", "-c", script], SANDBOX.bubblewrap), self.root / "gate")
-        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **plan.variables(), **variables()}
+        argv = wait_for_gateway(
+            bubblewrap_argv(plan, ["/bin/bash", "-c", script], SANDBOX.bubblewrap), self.root / "gate"
+        )
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **plan.variables(), **proxy_variables()}
         allowed = read_destinations([f"site.test:{self.port}", f"127.0.0.1:{self.port}"])
-        routes = Routes(allowed, lambda _: [ip_address("127.0.0.1")], set)
+        routes = Resolver(allowed, lambda _: [ip_address("127.0.0.1")], set)
         process = await AgentProcess.start(argv, environment, Path("/"))
         try:
-            async with way_out(process.pid, self.root / "gate", routes, lambda: "run-1"):
+            async with open_gateway(process.pid, self.root / "gate", routes, lambda: "run-1"):
                 yield process
         finally:
             await process.end()
@@ -173,9 +175,9 @@ async def test_a_helper_that_fails_fails_the_start(cell: Cell, monkeypatch: pyte
 
 def test_a_list_without_the_network_that_it_is_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotConfigured, match="AGENT_NETWORK=allow"):
-        Enclosure(AgentSettings(state_dir=tmp_path, agent_egress_allow=["example.com"]))
+        Sandbox(AgentSettings(state_dir=tmp_path, agent_egress_allow=["example.com"]))
 
 
 def test_without_cells_there_is_no_list(tmp_path: Path) -> None:
     with pytest.raises(NotConfigured, match="AGENT_NETWORK=allow needs cells"):
-        Enclosure(AgentSettings(state_dir=tmp_path, agent_sandbox="off", agent_network="allow"))
+        Sandbox(AgentSettings(state_dir=tmp_path, agent_sandbox="off", agent_network="allow"))

@@ -21,13 +21,13 @@ from starlette.routing import BaseRoute
 from agent.domain.events import Event, Sink
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Outcome, Usage
-from agent.pool.slot_states import WarmTally
+from agent.pool.slot_states import PoolCounters
 from agent.pool.slots import Slots
 from agent.settings import AgentSettings, WorkspaceConfig
 from api.app import create_app
 from api.settings import ApiSettings
-from deployments.holds.disk_space import Disk
-from deployments.holds.provider_hold import Hold
+from deployments.holds.disk_space import DiskSpace
+from deployments.holds.provider_hold import ProviderHold
 from deployments.host.host import Host
 from deployments.settings import HostSettings
 from deployments.telemetry.metrics import HostMetrics
@@ -140,7 +140,7 @@ class FakeHost:
                 state_dir=self.state_dir, workspaces={"infra": WorkspaceConfig(remote="/infra.git")}
             ),
             slots=Slots(self.capacity, self.state_dir),
-            warm=SimpleNamespace(parked=0, tally=WarmTally()),
+            warm=SimpleNamespace(parked=0, tally=PoolCounters()),
         )
         self.runtime.enclosure = SimpleNamespace(
             sandbox=SimpleNamespace(bubblewrap="bwrap", kind="bwrap", version="0.8.0"),
@@ -148,10 +148,10 @@ class FakeHost:
         )
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
         self.prefect = FakePrefect()
-        self.hold = Hold()
+        self.hold = ProviderHold()
         self.switch = SimpleNamespace(paused=frozenset[str]())
         self.disk_free = 10**12
-        self.disk = Disk(self.state_dir, self.settings.min_free_disk_mb, lambda _: self.disk_free)
+        self.disk = DiskSpace(self.state_dir, self.settings.min_free_disk_mb, lambda _: self.disk_free)
         self.metrics = HostMetrics(cast(Any, self))
 
     @property

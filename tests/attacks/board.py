@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from siege import Attack, World
 
-from agent.sandbox.probe import Sandbox
+from agent.sandbox.probe import ProbeResult
 
 HEAD = ("class", "attack", "in a cell", "without", "held by, or why not")
 PREFACE = """\
@@ -42,13 +42,13 @@ class Board:
         widths = [max(len(row[at]) for row in [HEAD, *rows]) for at in range(len(HEAD))]
         return [" ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in [HEAD, *rows]]
 
-    def page(self, sandbox: Sandbox) -> str:
+    def page(self, sandbox: ProbeResult) -> str:
         """The same in Markdown."""
         lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in [HEAD, *self._rows()]]
         lines.insert(1, "|" + "-|" * len(HEAD))
         return "\n".join(["# What a hostile agent tried", "", PREFACE, "", *self.sums(sandbox), "", *lines, ""])
 
-    def sums(self, sandbox: Sandbox) -> list[str]:
+    def sums(self, sandbox: ProbeResult) -> list[str]:
         """How many were held, and where."""
         outcomes = self._outcomes()
         user = "root" if os.geteuid() == 0 else "an ordinary user"

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import httpx
 from pydantic import SecretStr
 
-from agent.claude.turn import Conversation
+from agent.claude.turn import Turn
 from agent.domain.checkout import Checkout
 from agent.domain.events import Event
 from agent.domain.request import AgentRequest
@@ -27,14 +27,14 @@ from agent.provider.proxy import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
 from agent.system.files import remove
-from agent.system.procfs import survey
+from agent.system.procfs import list_processes
 from demo.offline_model.model import OfflineModel
 from demo.repository import create_repository
 
 World = Literal["cell", "open"]
 """With bubblewrap, and with AGENT_SANDBOX=off."""
 
-Hold = Callable[[Conversation, AgentRequest, Checkout], Awaitable[Invocation | None]]
+Hold = Callable[[Turn, AgentRequest, Checkout], Awaitable[Invocation | None]]
 """Conducts a conversation to its end."""
 
 LONGEST_DEED_SECONDS = 15
@@ -166,7 +166,7 @@ class Arena:
         """The processes that carry that name in their command lines."""
         wanted = f"{self.mark}-{name}".encode()
         found = []
-        for pid, process in survey().items():
+        for pid, process in list_processes().items():
             try:
                 if not process.is_zombie and wanted in Path(f"/proc/{pid}/cmdline").read_bytes():
                     found.append(pid)
@@ -289,7 +289,7 @@ async def one_run(
     siege.left = [path.name for path in (arena.state / "runs").iterdir() if path.name == run_id]
 
 
-async def _to_its_end(conversation: Conversation, request: AgentRequest, checkout: Checkout) -> Invocation | None:
+async def _to_its_end(conversation: Turn, request: AgentRequest, checkout: Checkout) -> Invocation | None:
     return await conversation.hold(request.prompt)
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from siege import Arena, Attack, Deed, Siege, World, bash, one_run, prompt
 
 from agent.claude.arguments import build_argv
-from agent.claude.process_spec import Mold
+from agent.claude.process_spec import ProcessSpec
 from agent.domain.request import AgentRequest
 from demo.service import Stage
 
@@ -41,7 +41,7 @@ def refused(words: str, **fields: Any) -> Attack:
             request = AgentRequest.model_validate({"prompt": "hi", "agent": "service-upgrade", **fields})
         except ValidationError:
             return False
-        argv = build_argv(siege.arena.root, Mold.of(request), request.agent)
+        argv = build_argv(siege.arena.root, ProcessSpec.of(request), request.agent)
         return any(argv.count(str(value)) for value in fields.values())
 
     return Attack(words, "", NAMES, "held", breached)

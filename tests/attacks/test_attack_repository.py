@@ -4,7 +4,7 @@ import subprocess
 
 from siege import Arena, Attack, Deed, Hold, Siege, World, bash, command, one_run, prompt
 
-from agent.claude.turn import Conversation
+from agent.claude.turn import Turn
 from agent.domain.checkout import Checkout
 from agent.domain.request import AgentRequest
 from agent.domain.result import Invocation
@@ -225,7 +225,7 @@ async def lay_siege(arena: Arena, world: World) -> Siege:
 def without_its_own_traces(arena: Arena) -> Hold:
     """The poison may act on the agent's own git commands; from its end on, whoever runs it is the service."""
 
-    async def hold(conversation: Conversation, request: AgentRequest, checkout: Checkout) -> Invocation:
+    async def hold(conversation: Turn, request: AgentRequest, checkout: Checkout) -> Invocation:
         invocation = await conversation.hold(request.prompt)
         for trace in arena.root.glob("git-ran-*"):
             trace.unlink()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from siege import Arena, Attack, Deed, Siege, World, bash, command, one_run, prompt
 
-from agent.claude.turn import Conversation
+from agent.claude.turn import Turn
 from agent.domain.checkout import Checkout
 from agent.domain.request import AgentRequest
 from agent.domain.result import Invocation
@@ -129,9 +129,7 @@ async def lay_siege(arena: Arena, world: World) -> Siege:
     task = bash(f"export MARK={arena.mark}; {named('task')}", run_in_background=True)
     launch = bash(f"{command(siege, scripted)}; touch .deeds/all; tail -f /dev/null")
 
-    async def until_all_are_tried(
-        conversation: Conversation, request: AgentRequest, checkout: Checkout
-    ) -> Invocation | None:
+    async def until_all_are_tried(conversation: Turn, request: AgentRequest, checkout: Checkout) -> Invocation | None:
         holding = asyncio.create_task(conversation.hold(request.prompt))
         await until(lambda: holding.done() or (checkout.path / ".deeds" / "all").exists())
         siege.notes["seconds to end"] = -time.monotonic()

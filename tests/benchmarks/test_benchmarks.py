@@ -10,7 +10,7 @@ from benchmarks.cases import workspaces
 from benchmarks.cases.workspaces import Measure, judge, measure_size
 from benchmarks.harness.service import asked_settings
 from benchmarks.registry import TITLES
-from benchmarks.report.results import Findings, Place
+from benchmarks.report.results import Findings, ResultsDirectory
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +47,7 @@ def test_benchmarks_are_known_by_the_names_of_their_modules(capsys: pytest.Captu
 def test_one_that_fails_fails_them_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    place = Place(tmp_path / "results", tmp_path / "images", tmp_path / "PAGE.md")
+    place = ResultsDirectory(tmp_path / "results", tmp_path / "images", tmp_path / "PAGE.md")
     monkeypatch.setattr(sys, "executable", "/bin/false")
     assert main(["workspaces"], place) == 1
     assert capfd.readouterr().err == "failed: workspaces\n"
@@ -56,7 +56,7 @@ def test_one_that_fails_fails_them_all(
 
 
 def test_what_one_without_figures_prints_is_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Place(tmp_path / "results", tmp_path / "images", tmp_path / "PAGE.md")
+    place = ResultsDirectory(tmp_path / "results", tmp_path / "images", tmp_path / "PAGE.md")
     monkeypatch.setattr(sys, "executable", "/bin/echo")
     assert main(["streams"], place) == 0
     assert "```\n-m benchmarks.cases.streams\n```" in place.document.read_text()

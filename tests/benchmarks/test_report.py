@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report.figures import Comparison, Curve, Figure, Line, Part, Point
-from benchmarks.report.results import Findings, Place, page, publish
+from benchmarks.report.results import Findings, ResultsDirectory, page, publish
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(results=tmp_path / "results", images=tmp_path / "images", document=tmp_path / "PAGE.md")
+def place(tmp_path: Path) -> ResultsDirectory:
+    return ResultsDirectory(results=tmp_path / "results", images=tmp_path / "images", document=tmp_path / "PAGE.md")
 
 
 def latency(ratio: float) -> Part:
@@ -28,7 +28,7 @@ def growth() -> Part:
     return found.part("growth", "Growth", "")
 
 
-def test_parts_make_a_page_with_tables_and_plots(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_make_a_page_with_tables_and_plots(place: ResultsDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     assert publish(growth(), place) == 0
     assert publish(latency(0.5), place) == 0
     page = place.document.read_text()
@@ -42,13 +42,13 @@ def test_parts_make_a_page_with_tables_and_plots(place: Place, capsys: pytest.Ca
     assert "a machine" in capsys.readouterr().out
 
 
-def test_a_part_past_its_bound_says_so(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_part_past_its_bound_says_so(place: ResultsDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     assert publish(latency(0.7), place) == 1
     assert "NOT HELD: answer, over cli" in capsys.readouterr().out
     assert "**not held**" in place.document.read_text()
 
 
-def test_a_part_that_is_measured_again_takes_the_place_of_the_last(place: Place) -> None:
+def test_a_part_that_is_measured_again_takes_the_place_of_the_last(place: ResultsDirectory) -> None:
     publish(latency(0.7), place)
     publish(latency(0.4), place)
     page = place.document.read_text()
@@ -57,4 +57,4 @@ def test_a_part_that_is_measured_again_takes_the_place_of_the_last(place: Place)
 
 
 def test_the_page_of_the_project_is_made_of_its_results() -> None:
-    assert Place().document.read_text() == page(Place())
+    assert ResultsDirectory().document.read_text() == page(ResultsDirectory())

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from benchmarks.harness import process_usage as usage
-from benchmarks.harness.client import Caller, at_rest, prompt_of
+from benchmarks.harness.client import MeasuredCaller, at_rest, prompt_of
 from benchmarks.harness.event_loop_lag import Sampler
 from benchmarks.harness.job_history import Past
 from benchmarks.harness.jobs import look_up, prefect_of, run_job
@@ -27,7 +27,7 @@ def bare(service: Any, tmp_path: Path) -> BareCli:
 
 
 async def test_everybody_answers_and_is_timed(service: Any, bare: BareCli) -> None:
-    caller, floor = Caller(service.client), Floor(httpx.AsyncClient(), service.model.url)
+    caller, floor = MeasuredCaller(service.client), Floor(httpx.AsyncClient(), service.model.url)
     prompt = prompt_of()
     sdk = import_module("benchmarks.rivals.sdk")  # a second for each process that looks for tests
     ways = {

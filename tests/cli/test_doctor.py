@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.doctor.checks import examine
+from cli.doctor.checks import run_checks
 from cli.doctor.claude import pinned_version
 from cli.doctor.context import read_world
 from cli.doctor.finding import Finding
@@ -63,8 +63,8 @@ class Site:
         path.chmod(0o700)
         return path
 
-    def examine(self) -> list[Finding]:
-        return asyncio.run(examine(read_world(os.environ)))
+    def run_checks(self) -> list[Finding]:
+        return asyncio.run(run_checks(read_world(os.environ)))
 
 
 @pytest.fixture(scope="module")

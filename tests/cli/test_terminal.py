@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from conftest import Service
 
 from cli.client.completion import complete_agent, complete_job, complete_running_job, complete_workspace
-from cli.commands.interrupt import Cancelling, held_signals
+from cli.commands.interrupt import InterruptHandler, held_signals
 from cli.display.job_view import View
-from cli.doctor.checks import examine
+from cli.doctor.checks import run_checks
 from cli.doctor.context import read_world
 from cli.doctor.finding import Finding
 from cli.main import main
@@ -166,7 +166,7 @@ async def test_a_second_ctrl_c_leaves_without_waiting_for_the_end() -> None:
         return httpx.Response(200, json={})
 
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
-        interrupted = Cancelling(client, "the-job")
+        interrupted = InterruptHandler(client, "the-job")
         stays = [interrupted(cast("View", Notes)) for _ in range(2)]
     assert (stays, asked) == ([True, False], ["/jobs/the-job/cancel"])
     assert Notes.lines[-1] == "left; `agent-service watch the-job` shows what becomes of it"
@@ -188,7 +188,7 @@ async def test_a_service_that_is_away_for_a_moment_is_asked_again_to_cancel(monk
                 raise error
 
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
-        assert Cancelling(client, "the-job")(cast("View", Told))
+        assert InterruptHandler(client, "the-job")(cast("View", Told))
     assert answers == []
     assert told[1:] == ["cannot be cancelled yet: no answer (ConnectError); trying again", "is being cancelled"]
 
@@ -265,7 +265,7 @@ async def examined(service: Service, monkeypatch: pytest.MonkeyPatch, **variable
     }
     for name, value in (usual | variables).items():
         monkeypatch.setenv(name, value)
-    return await examine(read_world(os.environ))
+    return await run_checks(read_world(os.environ))
 
 
 async def test_the_doctor_finds_a_running_service_well(environment: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from agent.domain.events import Ended, Event, Said
-from cli.client.job_events import Follower, Quiet
+from cli.client.job_events import JobEvents, Quiet
 from cli.client.service import ServiceRefused, reach_service
-from cli.client.sse import Message, read_messages
+from cli.client.sse import ServerSentEvent, read_messages
 
 WORDS = [Said(text="one"), Said(text="two\u2028still two"), Said(text="three"), Ended(status="completed")]
 
@@ -64,7 +64,7 @@ def serving(cuts: list[int]) -> Iterator[tuple[int, list[str | None]]]:
 def follow(monkeypatch: pytest.MonkeyPatch, port: int, away_seconds: float = 5) -> list[Event | Quiet]:
     monkeypatch.setenv("API_PORT", str(port))
     with reach_service() as service:
-        return list(Follower(service, "job", away_seconds=away_seconds, first_pause_seconds=0.01))
+        return list(JobEvents(service, "job", away_seconds=away_seconds, first_pause_seconds=0.01))
 
 
 def test_a_line_that_breaks_is_taken_up_where_it_broke(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_going_on_after_an_interruption_tells_no_event_twice(monkeypatch: pytest
     with serving([4, 4]) as (port, asked):
         monkeypatch.setenv("API_PORT", str(port))
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as service:
-            follower = Follower(service, "job")
+            follower = JobEvents(service, "job")
             events = iter(follower)
             first = [next(events) for _ in range(3)]
             del events
@@ -106,6 +106,6 @@ def test_going_on_after_an_interruption_tells_no_event_twice(monkeypatch: pytest
 
 def test_messages_are_read_however_they_are_cut() -> None:
     said = b': hello\n\nid: 7\nevent: said\ndata: "\xe2\x80\xa8 \xc3\xbc"\ndata: more\r\n\r\nid: 8\ndata: half'
-    expected = [Message(), Message("7", '"\u2028 ü"\nmore')]
+    expected = [ServerSentEvent(), ServerSentEvent("7", '"\u2028 ü"\nmore')]
     for size in (1, 2, 3, len(said)):
         assert list(read_messages(said[at : at + size] for at in range(0, len(said), size))) == expected

@@ -15,7 +15,7 @@ from cli.client.job_ids import BEGINNING, WHOLE
 from cli.commands.jobs import shortened
 from cli.display.formatting import age, dollars, duration, read_moment, tokens
 from cli.display.job_view import open_view
-from cli.display.run_totals import Tally
+from cli.display.run_totals import RunTotals
 
 JOB: dict[str, Any] = {"agent": "a", "started_at": "2026-01-01T00:00:00+00:00"}
 
@@ -36,7 +36,7 @@ def test_moments_are_taken_as_people_say_them() -> None:
 
 
 def test_a_tally_counts_turns_and_tokens_and_tells_the_price_at_the_end() -> None:
-    tally = Tally(budget_usd=5)
+    tally = RunTotals(budget_usd=5)
     used = Usage(input_tokens=10, cache_read_input_tokens=990, output_tokens=7)
     assert str(tally) == "at most $5.00"
     for event in (
@@ -72,7 +72,7 @@ def test_whole_ids_and_beginnings_are_told_apart() -> None:
 
 
 def lines(capsys: pytest.CaptureFixture[str], *events: Event) -> list[str]:
-    with open_view(JOB, Tally(), quiet=False) as view:
+    with open_view(JOB, RunTotals(), quiet=False) as view:
         for event in events:
             view.show(event)
     out, err = capsys.readouterr()

@@ -8,7 +8,7 @@ import pytest
 from demo.offline_model.answer import compose_answer
 from demo.offline_model.conversation import Conversation, read_conversation
 from demo.offline_model.messages import Answer, Text, encode_message, encode_stream, split_text
-from demo.offline_model.script import FINISHED, DirectiveError, Tally, find_script, next_step, parse_script
+from demo.offline_model.script import FINISHED, DirectiveError, RequestCounter, find_script, next_step, parse_script
 
 Body = dict[str, Any]
 
@@ -59,7 +59,7 @@ def test_a_directive_that_cannot_be_followed_is_an_error(source: str) -> None:
 
 def test_interruptions_come_as_often_as_asked_for_and_then_the_next_step() -> None:
     script = parse_script('[{"text": "a"}, {"error": {}, "times": 2}, {"cut": true, "times": 1}, {"text": "b"}]')
-    tally = Tally()
+    tally = RequestCounter()
     assert next_step(script, 0, tally).text == "a"
     second = [next_step(script, 1, tally) for _ in range(4)]
     assert [bool(step.error) for step in second] == [True, True, False, False]
@@ -71,7 +71,7 @@ def test_interruptions_come_as_often_as_asked_for_and_then_the_next_step() -> No
 
 
 def test_an_interruption_without_times_never_ends() -> None:
-    script, tally = parse_script('[{"error": {"status": 429}}, {"text": "b"}]'), Tally()
+    script, tally = parse_script('[{"error": {"status": 429}}, {"text": "b"}]'), RequestCounter()
     assert all(next_step(script, 0, tally).error for _ in range(20))
 
 

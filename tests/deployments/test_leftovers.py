@@ -13,8 +13,8 @@ from agent.domain.checkout import Checkout, Identity
 from agent.settings import AgentSettings
 from agent.workspaces.workspaces import Workspaces
 from demo.repository import create_repository
-from deployments.host.run_records import InFlight, Whereabouts
-from deployments.maintenance.state_cleanup import Leftovers, cut
+from deployments.host.run_records import RunRecord, RunRecords
+from deployments.maintenance.state_cleanup import StateCleanup, cut
 
 TEMPORARY = ".given.json.4242.0a1b2c3d"
 
@@ -26,8 +26,8 @@ def workspaces(tmp_path: Path) -> Workspaces:
 
 
 @pytest.fixture
-def leftovers(workspaces: Workspaces) -> Leftovers:
-    return Leftovers(workspaces, InFlight(workspaces.settings.state_dir), capacity=1)
+def leftovers(workspaces: Workspaces) -> StateCleanup:
+    return StateCleanup(workspaces, RunRecords(workspaces.settings.state_dir), capacity=1)
 
 
 def made(path: Path, *, old: bool = True) -> Path:
@@ -42,21 +42,21 @@ def made(path: Path, *, old: bool = True) -> Path:
     return path
 
 
-def test_directories_of_dead_runs_go_and_those_of_others_stay(leftovers: Leftovers) -> None:
+def test_directories_of_dead_runs_go_and_those_of_others_stay(leftovers: StateCleanup) -> None:
     runs = leftovers.workspaces.settings.state_dir / "runs"
     dead = made(runs / str(uuid4()))
     young = made(runs / str(uuid4()), old=False)
     foreign = made(runs / "not-a-run")
     at_work, parted = uuid4(), uuid4()
     leftovers.in_flight.at_work.add(at_work)
-    leftovers.in_flight.write(parted, Whereabouts(slot=0, run_count=1))
+    leftovers.in_flight.write(parted, RunRecord(slot=0, run_count=1))
     spared = [made(runs / str(run_id)) for run_id in (at_work, parted)]
     assert leftovers.remove_files() == 1
     assert not dead.exists()
     assert all(path.exists() for path in (young, foreign, *spared))
 
 
-def test_files_that_were_never_finished_go_but_none_of_a_checkout(leftovers: Leftovers) -> None:
+def test_files_that_were_never_finished_go_but_none_of_a_checkout(leftovers: StateCleanup) -> None:
     state_dir = leftovers.workspaces.settings.state_dir
     half = [made(state_dir / place / TEMPORARY) for place in ("host", "host/runs", "mirrors", "slots/0")]
     fresh = made(state_dir / "host" / ".id.4242.0a1b2c3e", old=False)
@@ -66,7 +66,7 @@ def test_files_that_were_never_finished_go_but_none_of_a_checkout(leftovers: Lef
     assert all(path.exists() for path in (fresh, *others))
 
 
-async def test_a_slot_past_the_capacity_goes_once_its_work_is_kept(leftovers: Leftovers) -> None:
+async def test_a_slot_past_the_capacity_goes_once_its_work_is_kept(leftovers: StateCleanup) -> None:
     workspaces = leftovers.workspaces
     snapshot = await workspaces.sync()
     slots = [workspaces.settings.state_dir / "slots" / name for name in ("0", "1")]
@@ -78,11 +78,11 @@ async def test_a_slot_past_the_capacity_goes_once_its_work_is_kept(leftovers: Le
     assert [kept.run_id for kept in await workspaces.kept()] == ["run-1"]
 
 
-async def test_a_slot_that_a_run_is_to_be_carried_on_in_stays(leftovers: Leftovers) -> None:
+async def test_a_slot_that_a_run_is_to_be_carried_on_in_stays(leftovers: StateCleanup) -> None:
     slot = leftovers.workspaces.settings.state_dir / "slots" / "5"
     snapshot = await leftovers.workspaces.sync()
     path = await leftovers.workspaces.prepare(slot, snapshot, Identity(run_id="run-5"))
-    where = Whereabouts(slot=5, run_count=1, checkout=Checkout(path=path, snapshot=snapshot, read_paths=()))
+    where = RunRecord(slot=5, run_count=1, checkout=Checkout(path=path, snapshot=snapshot, read_paths=()))
     leftovers.in_flight.write(uuid4(), where)
     await leftovers.vacate_slots()
     assert slot.exists()

@@ -14,10 +14,10 @@ from small_disk import small_disk
 from agent.domain.errors import DiskFull
 from agent.domain.request import AgentRequest
 from agent.settings import AgentSettings
-from deployments.holds.disk_space import MB, Disk
+from deployments.holds.disk_space import MB, DiskSpace
 from deployments.host.host import Host
 from deployments.settings import HostSettings
-from deployments.worker.run_handlers import AgentWork
+from deployments.worker.run_handlers import AgentRunHandler
 
 
 class Room:
@@ -42,7 +42,7 @@ def room(monkeypatch: pytest.MonkeyPatch) -> Room:
 def test_it_is_low_below_the_bound_and_until_there_is_a_tenth_more(
     room: Room, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk = Disk(tmp_path, 500, room)
+    disk = DiskSpace(tmp_path, 500, room)
     seen = []
     with caplog.at_level(logging.WARNING):
         for room.mb in (1000, 500, 499, 400, 520, 549, 551, 499):
@@ -54,24 +54,24 @@ def test_it_is_low_below_the_bound_and_until_there_is_a_tenth_more(
 
 def test_with_a_bound_of_none_nothing_is_refused(room: Room, tmp_path: Path) -> None:
     room.mb = 0
-    assert not Disk(tmp_path, 0, room).is_low
+    assert not DiskSpace(tmp_path, 0, room).is_low
 
 
 def test_a_disk_that_cannot_be_looked_at_refuses_nothing(room: Room, tmp_path: Path) -> None:
     room.failure = OSError("stale file handle")
-    assert not Disk(tmp_path, 500, room).is_low
+    assert not DiskSpace(tmp_path, 500, room).is_low
 
 
 def test_it_is_looked_at_once_a_second_at_most(tmp_path: Path) -> None:
     looks = []
-    disk = Disk(tmp_path, 500, lambda path: looks.append(path) or 10**12)  # type: ignore[func-returns-value]
+    disk = DiskSpace(tmp_path, 500, lambda path: looks.append(path) or 10**12)  # type: ignore[func-returns-value]
     assert not any(disk.is_low for _ in range(100))
     assert looks == [tmp_path]
 
 
 def test_no_worker_takes_a_run_while_it_is_low(room: Room, tmp_path: Path) -> None:
-    host = SimpleNamespace(disk=Disk(tmp_path, 500, room), hold=SimpleNamespace(until=None))
-    work = AgentWork(cast(Any, host))
+    host = SimpleNamespace(disk=DiskSpace(tmp_path, 500, room), hold=SimpleNamespace(until=None))
+    work = AgentRunHandler(cast(Any, host))
     assert not work.is_held
     room.mb = 10
     assert work.is_held
@@ -102,7 +102,7 @@ async def test_a_host_takes_neither_jobs_nor_chats_while_it_is_low(tmp_path: Pat
 
 
 def test_a_true_file_system_that_fills_up_is_low(small: Path, room: Room) -> None:
-    disk = Disk(small, 2)
+    disk = DiskSpace(small, 2)
     assert not disk.is_low
     (small / "large").write_bytes(b"x" * (3 * MB))
     assert disk.is_low

@@ -16,15 +16,15 @@ from promtool import needs_promtool, promtool
 from watched_run import BEGAN, STARTED, a_run, checkout, outcome
 
 from agent.domain.events import emit
-from agent.pool.slot_states import WarmTally
-from agent.provider.failures import Trouble
+from agent.pool.slot_states import PoolCounters
+from agent.provider.failures import ProviderFailure
 from agent.settings import AgentSettings
-from deployments.holds.disk_space import Disk
-from deployments.holds.provider_hold import Hold
+from deployments.holds.disk_space import DiskSpace
+from deployments.holds.provider_hold import ProviderHold
 from deployments.host.credential_age import credential_since
 from deployments.prefect_client.calls import PrefectUnavailable
 from deployments.telemetry.metrics import HostMetrics
-from deployments.telemetry.queue_metrics import FRESH_SECONDS, Queue
+from deployments.telemetry.queue_metrics import FRESH_SECONDS, QueueMetrics
 from deployments.telemetry.run_metrics import MOST_AGENTS, MOST_MODELS, RunMetrics
 from tasks.agent_run.outcome import CANCELLED
 
@@ -39,10 +39,10 @@ class Parts:
         self.runtime: Any = SimpleNamespace(
             slots=SimpleNamespace(capacity=3, free=2),
             enclosure=enclosure,
-            warm=SimpleNamespace(parked=3, tally=WarmTally(2, 1, 4)),
+            warm=SimpleNamespace(parked=3, tally=PoolCounters(2, 1, 4)),
         )
-        self.hold = Hold()
-        self.disk = Disk(directory, 500, lambda _: 600 * 1024 * 1024)
+        self.hold = ProviderHold()
+        self.disk = DiskSpace(directory, 500, lambda _: 600 * 1024 * 1024)
         self.switch: Any = SimpleNamespace(paused=frozenset({"agents"}))
         self.busy = True
         self.jobs: int | None = 7
@@ -200,9 +200,9 @@ async def test_a_watcher_that_fails_is_a_line_in_the_log_and_nothing_to_the_run(
 
 
 async def test_a_host_tells_what_it_is_like(parts: Parts) -> None:
-    parts.hold.hear(Trouble(kind="usage_limit", status=429, message="used up"))
+    parts.hold.hear(ProviderFailure(kind="usage_limit", status=429, message="used up"))
     metrics = HostMetrics(parts)
-    metrics.hear(Trouble(kind="overloaded", status=529, message="busy"))
+    metrics.hear(ProviderFailure(kind="overloaded", status=529, message="busy"))
     metrics.tell_credential(BEGAN)
     told = {
         (sample.name, *sample.labels.values()): sample.value
@@ -245,7 +245,7 @@ async def test_the_event_loop_is_measured_while_the_host_is_open(parts: Parts) -
 
 async def test_prefect_is_asked_for_the_jobs_only_every_few_seconds(parts: Parts) -> None:
     now = 0.0
-    queue = Queue(parts.waiting_jobs, lambda: now)
+    queue = QueueMetrics(parts.waiting_jobs, lambda: now)
     await asyncio.gather(*(queue.look() for _ in range(10)))
     await queue.look()
     assert parts.asked == 1
@@ -266,7 +266,7 @@ async def test_a_prefect_that_does_not_answer_holds_up_no_scrape(monkeypatch: py
         await asyncio.Event().wait()
         return 1
 
-    queue = Queue(never)
+    queue = QueueMetrics(never)
     async with asyncio.timeout(5):
         await queue.look()
         assert asked.is_set()
@@ -277,7 +277,7 @@ async def test_a_prefect_that_does_not_answer_holds_up_no_scrape(monkeypatch: py
 
 
 async def test_callers_are_counted_while_they_wait(parts: Parts) -> None:
-    queue = Queue(parts.waiting_jobs)
+    queue = QueueMetrics(parts.waiting_jobs)
     with queue.caller():
         [depth] = queue.collect()
         assert [sample.value for sample in depth.samples] == [1]
@@ -308,7 +308,7 @@ async def test_every_host_has_a_registry_of_its_own(tmp_path: Path) -> None:
 async def test_promtool_finds_nothing_wrong_with_the_metrics(parts: Parts) -> None:
     metrics = HostMetrics(parts)
     metrics.tell_credential(BEGAN)
-    parts.hold.hear(Trouble(kind="usage_limit", status=429, message="used up"))
+    parts.hold.hear(ProviderFailure(kind="usage_limit", status=429, message="used up"))
     with a_run([metrics.runs], "a", "trigger:execute", expected_start_time=BEGAN) as context:
         context.checkout = checkout()
         emit(STARTED)

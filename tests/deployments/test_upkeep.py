@@ -15,7 +15,7 @@ from agent.domain.checkout import Identity
 from agent.settings import AgentSettings
 from agent.workspaces.workspaces import Workspaces
 from demo.repository import create_repository
-from deployments.maintenance.retention import Upkeep
+from deployments.maintenance.retention import Retention
 from store.settings import StoreSettings
 from store.store import Store, open_store
 
@@ -51,7 +51,7 @@ async def test_a_host_forgets_kept_work_and_journals_past_their_time(settings: A
     await store.journal.flush()
     # kept work is dated in whole seconds
     await asyncio.sleep(1.1)
-    async with Upkeep(workspaces, store, AT_ONCE).going_on(first_seconds=0), asyncio.timeout(60):
+    async with Retention(workspaces, store, AT_ONCE).going_on(first_seconds=0), asyncio.timeout(60):
         while await store.journal.read(run_id):
             await asyncio.sleep(0.05)
     assert await workspaces.kept() == []
@@ -65,7 +65,7 @@ async def test_it_keeps_what_is_not_old_and_goes_on_when_something_fails(
     run_id = uuid4()
     store.journal.append(run_id, "said", "hello")
     await store.journal.flush()
-    upkeep = Upkeep(workspaces, store, StoreSettings())
+    upkeep = Retention(workspaces, store, StoreSettings())
     await upkeep.once()
     assert [kept.run_id for kept in await workspaces.kept()] == ["run-1"]
     assert len(await store.journal.read(run_id)) == 1
@@ -75,7 +75,7 @@ async def test_it_keeps_what_is_not_old_and_goes_on_when_something_fails(
 
     monkeypatch.setattr(workspaces, "drop_older_than", fail)
     with caplog.at_level(logging.WARNING):
-        await Upkeep(workspaces, store, AT_ONCE).once()
+        await Retention(workspaces, store, AT_ONCE).once()
     assert "the disk is gone" in caplog.text
     assert await store.journal.read(run_id) == []
 
@@ -90,8 +90,8 @@ async def test_outcomes_go_a_day_after_their_runs_unless_a_setting_says_otherwis
 
     monkeypatch.setattr(Store, "trim", trim)
     workspaces = Workspaces(settings)
-    await Upkeep(workspaces, store, StoreSettings(), run_retention_days=30).once()
-    await Upkeep(workspaces, store, StoreSettings(record_retention_days=5), run_retention_days=30).once()
+    await Retention(workspaces, store, StoreSettings(), run_retention_days=30).once()
+    await Retention(workspaces, store, StoreSettings(record_retention_days=5), run_retention_days=30).once()
     assert [round(age / timedelta(days=1)) for age in asked] == [31, 5]
 
 
@@ -102,11 +102,11 @@ async def test_a_full_disk_does_not_wait_hours_for_room_to_be_made(
     monkeypatch.setattr("deployments.maintenance.retention._WHEN_LOW_SECONDS", 0.05)
     low, done = False, asyncio.Queue[None]()
 
-    async def once(self: Upkeep) -> None:
+    async def once(self: Retention) -> None:
         done.put_nowait(None)
 
-    monkeypatch.setattr(Upkeep, "once", once)
-    upkeep = Upkeep(Workspaces(settings), store, StoreSettings(), is_disk_low=lambda: low)
+    monkeypatch.setattr(Retention, "once", once)
+    upkeep = Retention(Workspaces(settings), store, StoreSettings(), is_disk_low=lambda: low)
     async with upkeep.going_on(first_seconds=0), asyncio.timeout(10):
         await done.get()
         await asyncio.sleep(0.2)

@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 
 from deployments.settings import HostSettings
 from deployments.worker import worker as module
-from deployments.worker.run_handlers import Work
+from deployments.worker.run_handlers import RunHandler
 from deployments.worker.worker import AgentHostWorker
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ def prefect() -> Prefect:
 def worker(prefect: Prefect) -> AgentHostWorker:
     host = SimpleNamespace(settings=HostSettings(), in_flight=SimpleNamespace(host_id="host"))
     work = SimpleNamespace(host=host, pool="agents", is_held=False)
-    worker = AgentHostWorker(cast("Work[Any]", work))
+    worker = AgentHostWorker(cast("RunHandler[Any]", work))
     worker._client = cast(Any, prefect)
     return worker
 

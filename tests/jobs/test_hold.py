@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent.provider.failures import Kind, Trouble
-from deployments.holds.provider_hold import FIRST_PAUSE, LONGEST_PAUSE, Hold
+from agent.provider.failures import Kind, ProviderFailure
+from deployments.holds.provider_hold import FIRST_PAUSE, LONGEST_PAUSE, ProviderHold
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
@@ -22,13 +22,13 @@ class Clock:
         return self.time
 
 
-def trouble(kind: Kind, reset_at: datetime | None = None) -> Trouble:
-    return Trouble(kind=kind, status=429, message="account 123 is\nout of it", reset_at=reset_at)
+def trouble(kind: Kind, reset_at: datetime | None = None) -> ProviderFailure:
+    return ProviderFailure(kind=kind, status=429, message="account 123 is\nout of it", reset_at=reset_at)
 
 
 def test_a_usage_limit_holds_until_its_reset() -> None:
     clock = Clock()
-    hold = Hold(clock)
+    hold = ProviderHold(clock)
     hold.hear(trouble("usage_limit", NOON + timedelta(seconds=60)))
     assert hold.until is not None
     assert NOON + timedelta(seconds=60) <= hold.until <= NOON + timedelta(seconds=62)
@@ -39,7 +39,7 @@ def test_a_usage_limit_holds_until_its_reset() -> None:
 
 def test_without_a_reset_each_pause_is_longer_than_the_last() -> None:
     clock = Clock()
-    hold = Hold(clock)
+    hold = ProviderHold(clock)
     pauses = []
     for _ in range(8):
         hold.hear(trouble("credential_refused"))
@@ -54,7 +54,7 @@ def test_without_a_reset_each_pause_is_longer_than_the_last() -> None:
 
 
 def test_what_runs_at_the_same_time_counts_as_one() -> None:
-    hold = Hold(Clock())
+    hold = ProviderHold(Clock())
     for _ in range(5):
         hold.hear(trouble("credential_refused"))
     assert hold.until == NOON + FIRST_PAUSE
@@ -62,13 +62,13 @@ def test_what_runs_at_the_same_time_counts_as_one() -> None:
 
 @pytest.mark.parametrize("kind", ["overloaded", "unreachable"])
 def test_what_passes_by_itself_holds_nothing(kind: Kind) -> None:
-    hold = Hold(Clock())
+    hold = ProviderHold(Clock())
     hold.hear(trouble(kind))
     assert hold.until is None
 
 
 @pytest.mark.parametrize("reset_at", [NOON - timedelta(hours=1), NOON + timedelta(days=400)])
 def test_a_reset_that_cannot_be_is_not_believed(reset_at: datetime) -> None:
-    hold = Hold(Clock())
+    hold = ProviderHold(Clock())
     hold.hear(trouble("usage_limit", reset_at))
     assert hold.until == NOON + FIRST_PAUSE

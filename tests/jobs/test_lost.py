@@ -15,7 +15,7 @@ from prefect.client.orchestration import PrefectClient
 from agent.settings import AgentSettings
 from deployments.host.host import Host
 from deployments.settings import LOST_AFTER, HostSettings
-from deployments.worker.settlement import Settling
+from deployments.worker.settlement import Settlement
 from store.store import open_store
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ async def jobs(victim: Any) -> AsyncIterator[Jobs]:
 
 
 @pytest.fixture
-async def other(jobs: Jobs, tmp_path: Path) -> AsyncIterator[Settling]:
+async def other(jobs: Jobs, tmp_path: Path) -> AsyncIterator[Settlement]:
     """Another host's, with the service's Prefect and store."""
     stage = jobs.stage
     async with (
@@ -41,10 +41,10 @@ async def other(jobs: Jobs, tmp_path: Path) -> AsyncIterator[Settling]:
     ):
         host = Host(AgentSettings(state_dir=tmp_path), HostSettings(), store)
         host._client = client
-        yield Settling(host)
+        yield Settlement(host)
 
 
-async def test_what_was_taken_and_never_begun_is_given_back_once(jobs: Jobs, other: Settling) -> None:
+async def test_what_was_taken_and_never_begun_is_given_back_once(jobs: Jobs, other: Settlement) -> None:
     taken = await in_state(jobs, ("PENDING", CLAIM))
     strange = await in_state(jobs, ("PENDING", "of somebody else's making"))
     assert await other.settle_lost(LOST_AFTER) == 0
@@ -56,7 +56,7 @@ async def test_what_was_taken_and_never_begun_is_given_back_once(jobs: Jobs, oth
     assert (await jobs.finished(taken))["status"] == "completed"
 
 
-async def test_what_was_to_end_and_has_not_is_cancelled(jobs: Jobs, other: Settling) -> None:
+async def test_what_was_to_end_and_has_not_is_cancelled(jobs: Jobs, other: Settlement) -> None:
     ending = await in_state(jobs, ("PENDING", CLAIM), ("RUNNING", None), ("CANCELLING", None))
     at_work = await in_state(jobs, ("PENDING", CLAIM), ("RUNNING", None))
     assert await other.settle_lost(AT_ONCE) >= 1

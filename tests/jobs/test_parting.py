@@ -14,9 +14,9 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from agent.domain.checkout import Checkout, Snapshot
 from agent.domain.result import AgentResult
 from agent.pool.slots import Slot, Slots
-from agent.sandbox.run_directory import Private
-from deployments.host.run_records import InFlight, Whereabouts
-from deployments.worker.resumption import MOST_TIMES, Resuming
+from agent.sandbox.run_directory import RunDirectory
+from deployments.host.run_records import RunRecord, RunRecords
+from deployments.worker.resumption import MOST_TIMES, Resumptions
 from tasks.agent_run.context import RunContext, running
 from tasks.agent_run.outcome import CANCELLED, conclude
 from tasks.agent_run.resumption import part
@@ -59,12 +59,13 @@ async def test_a_run_that_is_to_end_anyway_is_not_left(run: RunContext, first: s
 
 
 class LonelyHost:
-    """What `Resuming` knows of a host; Prefect is told, and believes, whatever it is told."""
+    """What `Resumptions` knows of a host; Prefect is told, and believes, whatever it is told."""
 
     def __init__(self, directory: Path) -> None:
-        self.in_flight = InFlight(directory)
+        self.in_flight = RunRecords(directory)
         self.runtime = SimpleNamespace(
-            private=lambda run_id: Private(directory=directory / "runs" / run_id), slots=Slots(1, directory / "slots")
+            private=lambda run_id: RunDirectory(directory=directory / "runs" / run_id),
+            slots=Slots(1, directory / "slots"),
         )
         self.prefect = self
         self.carried: list[Any] = []
@@ -92,7 +93,7 @@ def host(tmp_path: Path) -> Any:
     host = LonelyHost(tmp_path)
     snapshot = Snapshot(workspace="default", ref="main", commit="0" * 40, fetched_at=NOW, mirror=tmp_path)
     checkout = Checkout(path=tmp_path, snapshot=snapshot)
-    host.in_flight.write(host.flow_run.id, Whereabouts(slot=0, checkout=checkout, run_count=1))
+    host.in_flight.write(host.flow_run.id, RunRecord(slot=0, checkout=checkout, run_count=1))
     sessions = host.runtime.private(str(host.flow_run.id)).config / "projects" / "x"
     sessions.mkdir(parents=True)
     (sessions / f"{uuid4()}.jsonl").touch()
@@ -100,7 +101,7 @@ def host(tmp_path: Path) -> Any:
 
 
 async def test_it_goes_on_in_its_slot_before_anybody_else_has_it(host: Any) -> None:
-    assert await Resuming(host).resume(host.flow_run)
+    assert await Resumptions(host).resume(host.flow_run)
     assert host.told == ["Pending"]
     assert [slot.index for _, slot in host.carried] == [0]
     assert host.runtime.slots.free == 0
@@ -109,13 +110,13 @@ async def test_it_goes_on_in_its_slot_before_anybody_else_has_it(host: Any) -> N
 
 async def test_one_that_another_host_has_begun_since_is_left_to_it(host: Any) -> None:
     host.flow_run.run_count = 2
-    assert await Resuming(host).resume(host.flow_run)
+    assert await Resumptions(host).resume(host.flow_run)
     assert host.told == host.carried == host.in_flight.left() == []
 
 
 async def test_one_whose_agent_had_not_begun_is_done_anew(host: Any) -> None:
-    host.in_flight.write(host.flow_run.id, Whereabouts(slot=0, run_count=1))
-    assert await Resuming(host).resume(host.flow_run)
+    host.in_flight.write(host.flow_run.id, RunRecord(slot=0, run_count=1))
+    assert await Resumptions(host).resume(host.flow_run)
     assert (host.told, host.carried, host.runtime.slots.free) == (["AwaitingRetry"], [], 1)
 
 
@@ -131,5 +132,5 @@ async def test_one_whose_agent_had_not_begun_is_done_anew(host: Any) -> None:
 )
 async def test_what_is_not_to_go_on_is_left_to_be_settled(host: Any, change: dict[str, Any]) -> None:
     flow_run = host.flow_run.model_copy(update=change)
-    assert not await Resuming(host).resume(flow_run)
+    assert not await Resumptions(host).resume(flow_run)
     assert host.told == host.carried == []

@@ -12,7 +12,7 @@ from waiting import until
 
 from benchmarks.chaos.faults import HOST, find_part, wait_until_whole
 from demo.service import Stage
-from deployments.host.run_records import InFlight
+from deployments.host.run_records import RunRecords
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_a_host_that_died_leaves_no_run_without_an_end(jobs: Jobs) -> None
     await until(lambda: jobs.processes("seq 888"), "the tool runs", 60)
     waiting = await jobs.start({"text": "done"})
     (await jobs.client.post("/pause")).raise_for_status()
-    taken = await pending(jobs, {"text": "here after all"}, InFlight(jobs.stage.state_dir).claim)
+    taken = await pending(jobs, {"text": "here after all"}, RunRecords(jobs.stage.state_dir).claim)
     foreign = await pending(jobs, {"text": "never said here"}, "taken by the host of another machine")
     (await jobs.client.post("/resume")).raise_for_status()
     await kill_host(jobs)

@@ -7,7 +7,7 @@ import pytest
 
 from store import idempotency
 from store.database.database import Database
-from store.idempotency import Claim, Idempotency
+from store.idempotency import Idempotency, KeyClaim
 from store.store import Store
 
 
@@ -18,10 +18,10 @@ def scope() -> str:
 
 async def test_the_first_caller_has_the_key_and_the_others_learn_whose_it_is(store: Store, scope: str) -> None:
     run_id = uuid4()
-    assert await store.idempotency.claim(scope, "key", "hash") == Claim(True, "hash", None)
-    assert await store.idempotency.claim(scope, "key", "other hash") == Claim(False, "hash", None)
+    assert await store.idempotency.claim(scope, "key", "hash") == KeyClaim(True, "hash", None)
+    assert await store.idempotency.claim(scope, "key", "other hash") == KeyClaim(False, "hash", None)
     assert await store.idempotency.settle(scope, "key", run_id)
-    assert await store.idempotency.claim(scope, "key", "hash", uuid4()) == Claim(False, "hash", run_id)
+    assert await store.idempotency.claim(scope, "key", "hash", uuid4()) == KeyClaim(False, "hash", run_id)
 
 
 async def test_a_key_given_back_is_free_again(store: Store, scope: str) -> None:
@@ -43,9 +43,9 @@ async def test_a_key_is_forgotten_after_its_time(database_url: str, store: Store
     await store.idempotency.claim(scope, "key", "hash", uuid4())
     database = Database(database_url)
     forgetful = Idempotency(database, hours=0)
-    assert await forgetful.claim(scope, "key", "new hash", run_id) == Claim(True, "new hash", run_id)
+    assert await forgetful.claim(scope, "key", "new hash", run_id) == KeyClaim(True, "new hash", run_id)
     await database.close()
-    assert await store.idempotency.claim(scope, "key", "new hash") == Claim(False, "new hash", run_id)
+    assert await store.idempotency.claim(scope, "key", "new hash") == KeyClaim(False, "new hash", run_id)
 
 
 async def test_a_claim_whose_claimer_died_lapses_soon(
@@ -57,4 +57,4 @@ async def test_a_claim_whose_claimer_died_lapses_soon(
     assert (await store.idempotency.claim(scope, "key", "hash")).fresh
     assert await store.idempotency.settle(scope, "key", second)
     assert not await store.idempotency.settle(scope, "key", uuid4())
-    assert await store.idempotency.claim(scope, "key", "hash") == Claim(False, "hash", second)
+    assert await store.idempotency.claim(scope, "key", "hash") == KeyClaim(False, "hash", second)

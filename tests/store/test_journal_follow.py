@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from store.journal.entry import Entry
-from store.journal.followers import KEPT_CHARACTERS, Follower
+from store.journal.followers import KEPT_CHARACTERS, JournalFollower
 from store.journal.journal import Journal
 from store.store import Store, open_store
 
@@ -118,7 +118,7 @@ def entry(seq: int, body: str = "x") -> Entry:
 
 
 async def test_what_is_handed_over_is_taken_only_if_it_follows_on() -> None:
-    follower = Follower(after=2)
+    follower = JournalFollower(after=2)
     follower.offer([entry(3), entry(4)])
     assert [each.seq for each in follower.take()] == [3, 4]
     follower.offer([entry(4)])
@@ -128,7 +128,7 @@ async def test_what_is_handed_over_is_taken_only_if_it_follows_on() -> None:
 
 
 async def test_a_slow_reader_costs_no_memory() -> None:
-    follower = Follower(after=0)
+    follower = JournalFollower(after=0)
     for seq in range(1, 40):
         follower.offer([entry(seq, "x" * (KEPT_CHARACTERS // 10))])
     assert follower.take() == []

@@ -19,7 +19,7 @@ from store.store import Store
 from tasks.triage import handling as handling_round
 from tasks.triage import run_watcher as endings
 from tasks.triage.context import TriageContext
-from tasks.triage.handling import Results, Round
+from tasks.triage.handling import HandlingResult, ItemHandling
 from tasks.triage.items import read_items
 from tasks.triage.models import TriageRequest
 from tasks.triage.plan_items import make_plan
@@ -51,9 +51,9 @@ class Triage:
             lease=timedelta(seconds=60),
         )
 
-    async def run(self) -> Results:
+    async def run(self) -> HandlingResult:
         plan = await make_plan(self.request, self.listing, self.context)
-        self.round = Round(self.request, plan, self.context, LOG)
+        self.round = ItemHandling(self.request, plan, self.context, LOG)
         return await self.round.run()
 
 
@@ -61,7 +61,7 @@ def items(*names: str, text: str = "text") -> list[Any]:
     return [{"id": name, "title": name, "body": text} for name in names]
 
 
-def statuses(results: Results) -> dict[str, str]:
+def statuses(results: HandlingResult) -> dict[str, str]:
     return {report.title: report.status for report in results.reports}
 
 
@@ -355,7 +355,7 @@ async def test_many_runs_are_asked_for_with_few_questions(store: Store, agents: 
 
 async def test_a_run_that_ended_before_anybody_waits_for_it_is_found(store: Store, agents: PretendAgents) -> None:
     agents.at_once = False
-    watched = endings.Endings(agents, LOG)
+    watched = endings.RunWatcher(agents, LOG)
     watching = asyncio.create_task(watched.watch())
     triage = Triage(store, agents, items("a"))
     run_id = await agents.start(triage.request, "a", uuid4(), uuid4())  # type: ignore[arg-type]

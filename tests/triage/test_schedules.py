@@ -21,7 +21,7 @@ from deployments.registration.deployment import RETIRED, apply_deployment, retir
 from deployments.registration.register import DeploymentEntry
 from deployments.settings import HostSettings
 from deployments.worker import failing_schedules as streak
-from deployments.worker.missed_runs import Missed
+from deployments.worker.missed_runs import MissedRuns
 
 if TYPE_CHECKING:
     from conftest import Service
@@ -109,7 +109,7 @@ async def test_by_setting_none_is_made_up_for(service: Service, prefect: Prefect
             only = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment_id)]))
             waiting = [run for run in await prefect.read_flow_runs(flow_run_filter=only) if _is_due(run)]
             settings = HostSettings(catch_up="none", missed_after_seconds=0.001)
-            assert await Missed(prefect, settings).leave_out(waiting) == []
+            assert await MissedRuns(prefect, settings).leave_out(waiting) == []
             assert {run["state_name"] for run in await due(service, deployment_id)} == {"Skipped"}
         finally:
             await rest.patch("/work_pools/triage", json={"is_paused": False})

@@ -18,7 +18,7 @@ from agent.system import http_guard
 from tasks.sources import http_endpoint as source_http
 from tasks.sources.errors import SourceFailed
 from tasks.sources.http_cache import HttpCache
-from tasks.sources.http_endpoint import Endpoint
+from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.models import HttpSource, IssuesSource, Reading
 from tasks.sources.secret_files import NamedSecrets
 from tasks.triage.items import read_items
@@ -40,9 +40,9 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def endpoint(place: Path, **members: Any) -> Endpoint:
+def endpoint(place: Path, **members: Any) -> HttpEndpoint:
     source = HttpSource.model_validate({"url": URL, **members})
-    return Endpoint(source, NamedSecrets(place / "secrets"), HttpCache(place / "pages"))
+    return HttpEndpoint(source, NamedSecrets(place / "secrets"), HttpCache(place / "pages"))
 
 
 async def fail(place: Path, **members: Any) -> SourceFailed:
@@ -68,7 +68,7 @@ async def test_the_issues_of_a_forge_are_listed_page_by_page(place: Path, forge:
     link = f'<{base}?page=2>; rel="next", <{base}?page=9>; rel="last"'
     respx.get(str(first.url)).respond(json=issues[:3], headers={"link": link})
     respx.get(f"{base}?page=2").respond(json=issues[3:])
-    lister = Endpoint(first, NamedSecrets(place / "secrets"), HttpCache(place / "pages"))
+    lister = HttpEndpoint(first, NamedSecrets(place / "secrets"), HttpCache(place / "pages"))
     listing = read_items(await lister.read(), source.reading(Reading()))
     assert [item.title for item in listing.items] == ["t0", "t1", "t2", "t4"]
     sent = respx.calls.last.request.headers["authorization"]
