@@ -8,7 +8,7 @@ from agent.claude.stream_json import parse_line
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Invocation, Usage
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 
 OVERLOADED = frozenset({500, 502, 503, 504, 529})
 """The provider's answers that mean: not you, not now."""
@@ -23,7 +23,7 @@ def read_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
     error = _what_is_wrong(request, message, invocation)
     if error is None:
         return result
-    raise _kind(message, invocation)(result.model_copy(update={"error": one_line(error)}))
+    raise _kind(message, invocation)(result.model_copy(update={"error": shorten_cause(error)}))
 
 
 def raise_if_overloaded(request: AgentRequest, invocation: Invocation) -> None:

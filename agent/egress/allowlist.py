@@ -48,11 +48,13 @@ class Allowlist(Frozen):
 
     def allows(self, address: Address, port: int, own: Iterable[Address] = ()) -> bool:
         """Whether a connection may be made to what a listed host led to; `own` are this machine's addresses."""
-        real = unwrapped(address)
-        return (is_public(real) and real not in own) or self._in_a_network(real, port)
+        if is_public(address) and unwrapped(address) not in own:
+            return True
+        return self._in_a_network(address, port)
 
     def _in_a_network(self, address: Address, port: int) -> bool:
-        return any(port in ports and unwrapped(address) in ip_network(network) for network, ports in self.networks)
+        forms = {address, unwrapped(address)}
+        return any(port in ports and _is_in(forms, network) for network, ports in self.networks)
 
 
 def read_destinations(entries: Iterable[str]) -> Allowlist:
@@ -77,6 +79,10 @@ def read_destinations(entries: Iterable[str]) -> Allowlist:
 
 def _matches(host: str, pattern: str) -> bool:
     return pattern in ("*", host) or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+
+
+def _is_in(forms: set[Address], network: str) -> bool:
+    return any(form in ip_network(network) for form in forms)
 
 
 def _network(host: str) -> str | None:

@@ -10,14 +10,12 @@ import h11
 
 from agent.egress.allowlist import NAME, Destination
 from agent.system.addresses import read_address
+from agent.system.http import HOP_BY_HOP
 
 HEAD_BYTES = 65_536
 """The longest head of a request."""
 
-HOP_BY_HOP = frozenset(
-    b"connection expect host keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    b"upgrade".split()
-)
+_NOT_PASSED_ON = HOP_BY_HOP | {b"expect", b"host"}
 
 
 class BadRequest(Exception):
@@ -96,7 +94,7 @@ def _destination(url: str, port: int | None) -> Destination:
 def _passed_on(head: h11.Request, url: str, destination: Destination) -> h11.Request:
     """The same request as its destination expects it, and no other after it on the same connection."""
     named = {name.strip().lower() for name in dict(head.headers).get(b"connection", b"").split(b",")}
-    dropped = HOP_BY_HOP | named - {b"transfer-encoding", b"content-length"}
+    dropped = _NOT_PASSED_ON | named - {b"transfer-encoding", b"content-length"}
     if b"transfer-encoding" in dict(head.headers):
         dropped |= {b"content-length"}
     kept = [(name, value) for name, value in head.headers if name not in dropped]

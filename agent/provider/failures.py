@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from agent.domain.values import Frozen
+from agent.system.http import retry_after_seconds
 
 Kind = Literal["credential_refused", "usage_limit", "overloaded", "unreachable"]
 
@@ -46,7 +47,7 @@ def read_trouble(
         return None
     now = now or datetime.now(UTC)
     name, message = _error(body)
-    wait = _seconds(headers.get("retry-after"), now)
+    wait = retry_after_seconds(headers.get("retry-after"), now)
     kind = _kind(status, headers, name, message, wait)
     if kind is None:
         return None
@@ -89,18 +90,6 @@ def _error(body: bytes) -> tuple[str, str]:
         return str(error.get("type", "")), " ".join(str(error.get("message", "")).split())[:500]
     except (ValueError, TypeError, KeyError, AttributeError):
         return "", " ".join(body.decode(errors="replace").split())[:200]
-
-
-def _seconds(value: str | None, now: datetime) -> float | None:
-    """`retry-after`, which is a number of seconds, or a date as HTTP writes it."""
-    if value is None:
-        return None
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(value))
-    with contextlib.suppress(ValueError):
-        when = datetime.strptime(value, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
-        return max(0.0, (when - now).total_seconds())
-    return None
 
 
 def _reset(headers: Mapping[str, str], message: str) -> datetime | None:

@@ -12,6 +12,7 @@ from agent.provider.credential import Credential
 from agent.provider.failures import ProviderFailure, read_trouble
 from agent.provider.lease import Lease, Price
 from agent.provider.usage_meter import ModelCall, UsageMeter
+from agent.system.http import HOP_BY_HOP
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -19,12 +20,10 @@ Headers = list[tuple[bytes, bytes]]
 OAUTH_BETA = b"oauth-2025-04-20"
 """What the CLI adds to `anthropic-beta` when it has an OAuth token (2.1.330)."""
 
-HOP_BY_HOP = frozenset(
-    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
-    b"transfer-encoding upgrade".split()
+NOT_PASSED_ON = HOP_BY_HOP | frozenset(
+    b"transfer-encoding host x-api-key authorization cookie accept-encoding content-length".split()
 )
-NOT_PASSED_ON = HOP_BY_HOP | {b"host", b"x-api-key", b"authorization", b"cookie", b"accept-encoding", b"content-length"}
-NOT_PASSED_BACK = HOP_BY_HOP | {b"set-cookie"}
+NOT_PASSED_BACK = HOP_BY_HOP | {b"transfer-encoding", b"set-cookie"}
 ERROR_BYTES = 65_536
 
 

@@ -1,9 +1,10 @@
-"""Makes any text safe to show: in a terminal, on one line of a log, in a Markdown artifact."""
+"""Makes text safe for terminals and log lines: control characters, one line, length."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 ESCAPE_SEQUENCE = re.compile(
     r"""
@@ -25,9 +26,9 @@ SUSPECT = re.compile(r"[^\x20-\x7e\n\t\xa1-\xac\xae-\u024f]")
 
 
 def printable(text: str, *, one_line: bool = False) -> str:
-    """The text without terminal escapes, control, invisible and direction characters.
+    """Return the text without terminal escapes, control, invisible and direction characters.
 
-    With `one_line`, the ends of lines become visible marks, so that nobody writes a second line into a log.
+    With `one_line`, the ends of lines become visible marks, so that no text writes a second line into a log.
     """
     text = OTHER_LINE_ENDS.sub("\n", ESCAPE_SEQUENCE.sub("", text).replace("\r\n", "\n"))
     if one_line:
@@ -39,17 +40,20 @@ def _is_shown(character: str) -> bool:
     return character in JOINERS or unicodedata.category(character) not in HIDDEN
 
 
-_TITLE_CHARACTERS = 120
+CAUSE_CHARACTERS = 200
+"""The length of an error's cause in one line, as the contract of `/v1` gives it."""
 
 
-def shorten(text: str, limit: int = _TITLE_CHARACTERS) -> str:
-    """The text on one line of at most `limit` characters, without what cannot be printed."""
-    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * limit])
-    line = " ".join(printable.split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+def shorten(text: str, limit: int, keep: Literal["start", "end"] = "start") -> str:
+    """Return the text on one line of at most `limit` characters, without what cannot be printed."""
+    # blanks fold: a few times the limit is enough to look at, whatever the length of the text
+    part = text[: 4 * limit] if keep == "start" else text[-4 * limit :]
+    line = " ".join("".join(character if character.isprintable() else " " for character in part).split())
+    if len(line) <= limit and len(part) == len(text):
+        return line
+    return f"{line[: limit - 1]}…" if keep == "start" else f"…{line[1 - limit :]}"
 
 
-def one_line(text: str, limit: int = 200) -> str:
-    """The text on one line of at most `limit` characters, its end if it is longer."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"…{line[1 - limit :]}"
+def shorten_cause(text: str) -> str:
+    """Return the end of an error's text, where its cause stands, on one line."""
+    return shorten(text, CAUSE_CHARACTERS, keep="end")

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from agent.domain.errors import AgentBusy, AgentError, DiskFull, RequestRefused
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 from deployments.prefect_client.calls import PrefectUnavailable
 from store.errors import StoreError
 
@@ -117,7 +117,7 @@ def explain(error: Exception, *, openai: bool) -> ApiError:
         case RequestValidationError():
             return _invalid(error.errors())
         case RequestRefused():
-            return ApiError(400 if openai else 422, one_line(str(error)))
+            return ApiError(400 if openai else 422, shorten_cause(str(error)))
         case AgentBusy():
             return _busy(openai=openai)
         case DiskFull():
@@ -129,7 +129,7 @@ def explain(error: Exception, *, openai: bool) -> ApiError:
 
 def unavailable(cause: str, *, code: str | None = None, headers: dict[str, str]) -> ApiError:
     """A request that was good, and that we could not serve."""
-    return ApiError(503, one_line(cause), words=EXECUTION_FAILED, code=code, headers=headers)
+    return ApiError(503, shorten_cause(cause), words=EXECUTION_FAILED, code=code, headers=headers)
 
 
 def is_openai(scope: Scope) -> bool:

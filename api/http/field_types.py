@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue
 
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 
 MAX_DEPTH = 64
 MAX_BYTES = 100_000
@@ -58,7 +58,7 @@ def refuse_unusable(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        raise ValueError(one_line(f"not a valid JSON Schema: {error.message}")) from None
+        raise ValueError(shorten_cause(f"not a valid JSON Schema: {error.message}")) from None
     _refuse_remote_references(schema)
     return schema
 
@@ -72,7 +72,7 @@ def _refuse_remote_references(schema: dict[str, JsonValue]) -> None:
                 for keyword in ("$ref", "$dynamicRef"):
                     target = members.get(keyword, "#")
                     if isinstance(target, str) and not target.startswith("#"):
-                        raise ValueError(f"{keyword} must begin with '#': {one_line(target)}")
+                        raise ValueError(f"{keyword} must begin with '#': {shorten_cause(target)}")
                 waiting += members.values()
             case list() as items:
                 waiting += items

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import ValidationError
 
 from agent.domain.request import AgentRequest
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 from api.http.dependencies import TheDoor
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
@@ -44,7 +44,7 @@ async def rerun_job(job_id: str, door: TheDoor, response: Response) -> Accepted:
     try:
         request = AgentRequest.model_validate({**asked, "input_id": None})
     except ValidationError as error:
-        raise ApiError(409, f"this job's request is not one that can run: {one_line(str(error))}") from None
+        raise ApiError(409, f"this job's request is not one that can run: {shorten_cause(str(error))}") from None
     kept = [tag for tag in flow_run.tags if not tag.startswith(TRIGGER)]
     async with door.admission.admit():
         run_id: UUID = await door.host.submit(request, tags=[TAG, *kept])

@@ -11,7 +11,7 @@ from prefect.utilities.urls import url_for
 from pydantic import BaseModel, Field, JsonValue
 
 from agent.domain.result import AgentResult, Outcome, WorkspaceReport
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 from api.jobs.status import JobStatus, job_status
 
 
@@ -91,7 +91,7 @@ def _cause(flow_run: FlowRun, outcome: Outcome) -> str:
     """Why there is nothing better to say: ours if we know it, else what Prefect noted."""
     state = flow_run.state
     noted = (state.message or _STATES.get(state.name or "", f"the run ended as {state.name}")) if state else ""
-    return one_line(outcome.error or noted)
+    return shorten_cause(outcome.error or noted)
 
 
 _STATES = {"Cancelled": "cancelled"}

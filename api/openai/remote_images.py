@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from agent.claude.turn import Content
-from agent.system.public_address import NotFound, NotPublic, pin
+from agent.system.addresses import NotFound, NotPublic, pin_public
 from api.http.errors import ApiError
 from api.openai.data_url import IMAGES
 
@@ -91,7 +91,7 @@ class _Fetching:
         if url.scheme not in ("http", "https") or not url.host or url.userinfo:
             raise NoImage("only plain http and https addresses are fetched")
         try:
-            pinned = await pin(url)
+            pinned = await pin_public(url)
         except NotFound:
             raise NoImage("its host is not known") from None
         except NotPublic:

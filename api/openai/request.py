@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from agent.domain.request import AgentRequest, Effort
-from agent.system.text import one_line
+from agent.system.text import shorten
 from api.http.errors import ApiError
 from api.openai.data_url import NOT_FETCHED
 from api.openai.model_catalog import ModelCatalog, ModelChoice
@@ -39,7 +39,7 @@ def agent_request(asked: ChatCompletionRequest, prompt: Prompt, chosen: ModelCho
 def run_tags(asked: ChatCompletionRequest) -> list[str]:
     """By which the run is found in Prefect: who asked, as far as we are told."""
     given = asked.user if isinstance(asked.user, str) else ""
-    user = one_line("".join(filter(str.isprintable, given)), _USER_CHARACTERS)
+    user = shorten("".join(filter(str.isprintable, given)), _USER_CHARACTERS, keep="end")
     return [TAG, f"user:{user}"] if user else [TAG]
 
 

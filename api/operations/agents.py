@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from agent.domain.errors import WorkspaceError
 from agent.settings import DEFAULT_WORKSPACE
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 from agent.workspaces.agent_definitions import AgentDefinition
 from api.http.dependencies import TheDoor
 from api.http.errors import ApiError
@@ -42,5 +42,5 @@ async def list_agents(
     except WorkspaceError as error:
         status = 503 if error.retryable else 404
         headers = {"retry-after": "30"} if error.retryable else None
-        raise ApiError(status, one_line(str(error)), headers=headers) from None
+        raise ApiError(status, shorten_cause(str(error)), headers=headers) from None
     return AgentList(workspace=workspace, ref=snapshot.ref, commit=snapshot.commit, stale=snapshot.stale, agents=agents)

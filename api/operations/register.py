@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from agent.system.text import one_line
+from agent.system.text import shorten
 from api.http.dependencies import TheDoor
 from api.http.errors import ApiError
 from api.http.openapi import answers
@@ -35,7 +35,7 @@ async def apply(door: TheDoor) -> Applied:
     try:
         register = await asyncio.to_thread(read_register, path)
     except RegisterError as error:
-        raise ApiError(422, one_line(str(error), 1000)) from None
+        raise ApiError(422, shorten(str(error), 1000, keep="end")) from None
     async with door.host.store.turns.turn(BOOTSTRAP), calling_prefect(_PATIENCE_SECONDS):
         names = await apply_register(door.host.prefect, register)
     return Applied(register_path=str(path), deployments=names)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, StrictBool
 
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 from api.http.dependencies import TheDoor
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
@@ -53,4 +53,4 @@ async def _explained() -> AsyncIterator[None]:
     except NoSuchTriage:
         raise ApiError(404, "Triage not found: the register has no deployment of that name") from None
     except SourceFailed as failure:
-        raise ApiError(503, one_line(str(failure)), headers={"retry-after": "30"}) from None
+        raise ApiError(503, shorten_cause(str(failure)), headers={"retry-after": "30"}) from None

@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelling
 
-from agent.system.concurrency import meanwhile
+from agent.system.concurrency import background_task
 from deployments.pools import AGENTS, POOLS
 from deployments.prefect_client.calls import PrefectUnavailable, calling_prefect
 
@@ -51,7 +51,7 @@ class PauseSwitch:
     async def watching(self) -> AsyncIterator[None]:
         """While this is open, what is paused anywhere is known here soon; raises PrefectUnavailable at its start."""
         await self.look()
-        async with meanwhile(self._watch()):
+        async with background_task(self._watch()):
             yield
 
     async def pause(self) -> None:

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowR
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelled
 
-from agent.system.concurrency import meanwhile
+from agent.system.concurrency import background_task
 from deployments.prefect_client.calls import PrefectUnavailable, calling_prefect
 from tasks.agent_run.outcome import CANCELLED
 
@@ -56,7 +56,7 @@ class CancellationListener:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """While this is open, runs of this host that are cancelled anywhere come to know it."""
-        async with meanwhile(self._watch()):
+        async with background_task(self._watch()):
             yield
 
     async def look(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agent.domain.errors import AgentError
-from agent.system.concurrency import meanwhile
+from agent.system.concurrency import background_task
 from agent.workspaces.workspaces import Workspaces
 from deployments.maintenance.state_cleanup import StateCleanup
 from store.errors import StoreError
@@ -42,7 +42,7 @@ class Retention:
         self, first_seconds: float = _FIRST_SECONDS, every_seconds: float = _EVERY_SECONDS
     ) -> AsyncIterator[None]:
         """Do it every few hours while this is open, sooner when the disk gets full; first once the host has started."""
-        async with meanwhile(self._go_on(first_seconds, every_seconds)):
+        async with background_task(self._go_on(first_seconds, every_seconds)):
             yield
 
     async def once(self) -> None:

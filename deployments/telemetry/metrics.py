@@ -19,7 +19,7 @@ from prometheus_client import (
 )
 
 from agent.provider.failures import ProviderFailure
-from agent.system.concurrency import meanwhile
+from agent.system.concurrency import background_task
 from deployments.telemetry.host_metrics import HostParts, HostState
 from deployments.telemetry.queue_metrics import QueueMetrics
 from deployments.telemetry.run_metrics import RunMetrics
@@ -86,7 +86,7 @@ class HostMetrics:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """While this is open, the event loop is measured."""
-        async with meanwhile(self._measure_lag()):
+        async with background_task(self._measure_lag()):
             try:
                 yield
             finally:

@@ -18,7 +18,7 @@ from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed
 
 from agent.domain.events import Ended
 from agent.domain.result import AgentResult, Outcome
-from agent.system.concurrency import meanwhile
+from agent.system.concurrency import background_task
 from deployments.host.host import Host
 from deployments.prefect_client.calls import PrefectUnavailable, calling_prefect
 from deployments.telemetry.logs import about_run
@@ -61,7 +61,7 @@ class Settlement:
         if settled:
             _log.warning("settled %d runs that an earlier host has left behind", settled)
         await self._host.runtime.clear({str(flow_run.id) for flow_run, _ in self._host.carried})
-        async with meanwhile(self._watch()):
+        async with background_task(self._watch()):
             yield
 
     async def settle(self, grace: timedelta = _GRACE) -> int:

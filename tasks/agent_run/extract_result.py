@@ -12,7 +12,7 @@ from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Invocation
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 from tasks.agent_run.context import step
 
 
@@ -35,4 +35,4 @@ def _schema_error(request: AgentRequest, result: AgentResult) -> str | None:
         # an empty registry: a `$ref` to somewhere else is an error, not a request
         Draft202012Validator(request.json_schema, registry=Registry()).iter_errors(result.structured)
     )
-    return None if failure is None else one_line(f"the answer does not follow the schema: {failure.message}")
+    return None if failure is None else shorten_cause(f"the answer does not follow the schema: {failure.message}")

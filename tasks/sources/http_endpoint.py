@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import time
 from typing import Any
 
 import httpx
 
 from agent.redaction.redactor import mask_url_credentials
-from agent.system.http_guard import origin, pin_public
+from agent.system.addresses import NotFound, NotPublic, pin_public
+from agent.system.http import retry_after_seconds
 from agent.system.text import shorten
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate
@@ -105,8 +105,17 @@ class HttpEndpoint:
         """Our headers, secrets among them, are for the operator's own address only."""
         if origin(address) == origin(self._home):
             return client.build_request("GET", address, headers={**self._headers, **conditions})
-        pinned, headers = await pin_public(address)
-        return client.build_request("GET", pinned, headers=headers, extensions={"sni_hostname": address.host})
+        if address.scheme not in ("http", "https"):
+            raise SourceFailed(f"the server leads to {address.scheme}:, which is not followed")
+        try:
+            pinned = await pin_public(address)
+        except NotFound as error:
+            raise SourceFailed(f"the server leads to {error}", retryable=True) from None
+        except NotPublic:
+            raise SourceFailed(
+                f"the server leads to {address.host}, a private address: not followed; if it is meant, set url to it"
+            ) from None
+        return client.build_request("GET", pinned.url, headers=pinned.headers, extensions=pinned.extensions)
 
     async def _take(self, response: httpx.Response) -> CachedPage | float | None:
         if response.status_code == 304:
@@ -175,7 +184,8 @@ def _asked_to_wait(response: httpx.Response) -> float | None:
     if response.status_code not in (403, 429, 503):
         return None
     if "retry-after" in headers:
-        return _seconds(headers["retry-after"])
+        wait = retry_after_seconds(headers["retry-after"])
+        return 1.0 if wait is None else wait
     if headers.get("x-ratelimit-remaining") == "0":
         try:
             return max(0.0, float(headers["x-ratelimit-reset"]) - time.time())
@@ -184,9 +194,9 @@ def _asked_to_wait(response: httpx.Response) -> float | None:
     return 1.0 if response.status_code == 429 else None
 
 
-def _seconds(value: str) -> float:
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        parsed = email.utils.parsedate_tz(value)
-    return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else 1.0
+_Origin = tuple[str, str, int | None]
+
+
+def origin(url: httpx.URL) -> _Origin:
+    """Return what decides who is asked: scheme, host, port."""
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)

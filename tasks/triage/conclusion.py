@@ -9,7 +9,7 @@ from typing import Any
 from prefect import State, get_run_logger
 from prefect.states import AwaitingRetry, Cancelling
 
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 from store.errors import StoreError
 from tasks.triage.context import current_triage
 from tasks.triage.models import TriageReport
@@ -31,7 +31,7 @@ def conclude_triage(report: TriageReport) -> TriageReport:
 async def conclude_broken(failure: Exception) -> None:
     """Keep the reason for a triage that did not come to a report."""
     try:
-        await keep_failure(current_triage(), one_line(str(failure)))
+        await keep_failure(current_triage(), shorten_cause(str(failure)))
     except StoreError as error:
         get_run_logger().warning("the reason could not be kept: %s", error)
 

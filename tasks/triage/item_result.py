@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.utilities.urls import url_for
 
 from agent.domain.result import Outcome
-from agent.system.text import one_line, shorten
+from agent.system.text import shorten, shorten_cause
 from tasks.triage.items import Item
 from tasks.triage.models import ItemReport, ItemStatus
 
@@ -35,7 +35,7 @@ def item_result(flow_run: FlowRun | None, outcome: Outcome | None) -> ItemResult
             return ItemResult("done")
         return ItemResult("failed", "its run is gone from Prefect")
     state = flow_run.state
-    error = one_line((outcome.error if outcome else None) or state.message or f"the run ended as {state.name}")
+    error = shorten_cause((outcome.error if outcome else None) or state.message or f"the run ended as {state.name}")
     match state.type:
         case StateType.COMPLETED:
             return ItemResult("done")

@@ -22,6 +22,7 @@ TITLES = ("title", "subject", "name", "path", "summary")
 
 
 _PROBLEM_CHARACTERS = 200
+_TITLE_CHARACTERS = 120
 
 
 class Item(Frozen):
@@ -68,7 +69,7 @@ def _read(value: Any, reading: Reading) -> Item | None:
     return Item(
         key=key,
         fingerprint=_fingerprint(value, reading),
-        title=_title(value, reading) or shorten(key),
+        title=_title(value, reading) or shorten(key, _TITLE_CHARACTERS),
         url=_url(value),
         value=value,
     )
@@ -97,7 +98,7 @@ def _fingerprint(value: Any, reading: Reading) -> str:
 
 def _title(value: Any, reading: Reading) -> str:
     found = evaluate(reading.title, value) if reading.title is not None else _first(value, TITLES)
-    return shorten(found) if isinstance(found, str) else ""
+    return shorten(found, _TITLE_CHARACTERS) if isinstance(found, str) else ""
 
 
 def _first(value: Any, names: Sequence[str]) -> Any:

@@ -8,7 +8,7 @@ from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
 from agent.domain.result import Invocation
-from agent.system.text import one_line
+from agent.system.text import shorten_cause
 
 REQUEST = AgentRequest(prompt="hi", agent="tester")
 SUCCESS = {"type": "result", "subtype": "success", "is_error": False, "result": "ok", "total_cost_usd": 0.1}
@@ -86,7 +86,7 @@ def test_tokens_are_those_of_all_models_together() -> None:
 
 
 def test_a_cause_is_one_line_of_at_most_200_characters_and_keeps_its_end() -> None:
-    line = one_line("first\n" * 100 + "the end")
+    line = shorten_cause("first\n" * 100 + "the end")
     assert len(line) == 200
     assert line.endswith("the end")
     assert "\n" not in line

@@ -10,8 +10,8 @@ import pytest
 import respx
 from fake_host import FakeHost, client_of, settings
 
-from agent.system import public_address
-from agent.system.public_address import NotFound, is_public
+from agent.system import addresses
+from agent.system.addresses import NotFound
 from api.openai import remote_images
 
 PIXEL = b"\x89PNG pixel"
@@ -42,7 +42,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
             raise NotFound from None
         return [str(entry[4][0]) for entry in found]
 
-    monkeypatch.setattr(public_address, "look_up", look_up)
+    monkeypatch.setattr(addresses, "look_up", look_up)
 
 
 async def show(host: FakeHost, *urls: str, **members: Any) -> httpx.Response:
@@ -164,30 +164,3 @@ async def test_a_server_that_does_not_answer_is_not_waited_for(
     monkeypatch.setattr(remote_images, "SECONDS", 0.05)
     respx_mock.get(host=PUBLIC).mock(side_effect=never)
     assert "within 0.05 s" in await refused(host, "https://images.example/x")
-
-
-@pytest.mark.parametrize("address", [PUBLIC, "8.8.8.8", "2606:2800:220:1::1", "::ffff:8.8.8.8"])
-def test_these_are_public(address: str) -> None:
-    assert is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *(
-            "127.0.0.1",
-            "10.0.0.1",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-        ),
-        *("198.18.0.1", "192.0.2.1", "240.0.0.1", "255.255.255.255", "192.88.99.1"),
-        *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "::127.0.0.1", "::ffff:127.0.0.1"),
-        *("64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1", "3fff::1", "x"),
-    ],
-)
-def test_these_are_not(address: str) -> None:
-    assert not is_public(address)

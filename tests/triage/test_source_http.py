@@ -14,7 +14,7 @@ import pytest
 import respx
 from http_server import LocalServer, Request
 
-from agent.system import http_guard
+from agent.system import addresses
 from tasks.sources import http_endpoint as source_http
 from tasks.sources.errors import SourceFailed
 from tasks.sources.http_cache import HttpCache
@@ -346,7 +346,7 @@ async def test_a_redirect_to_another_public_server_goes_there_without_our_header
     place: Path, server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = LocalServer()
-    monkeypatch.setattr(http_guard, "_is_public", lambda _address: True)
+    monkeypatch.setattr(addresses, "is_public", lambda _address: True)
     target = other.url.replace("127.0.0.1", "localhost")
     server.handlers["/"] = lambda request: request.answer(307, location=f"{target}/list")
     other.handlers["/list"] = lambda request: request.answer(body=b"[1]")
