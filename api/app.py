@@ -8,7 +8,6 @@ from fastapi import FastAPI
 
 from api.http.authentication import OPEN_PATHS, Authentication
 from api.http.body_limit import BodyLimit
-from api.http.dependencies import Door
 from api.http.error_boundary import ErrorBoundary
 from api.http.errors import ErrorBodies
 from api.http.openapi import document
@@ -33,14 +32,12 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     # a missing content type was good enough for JSON when the first callers were written
     app = FastAPI(title="Claude Agent Service", version=_version(), redoc_url=None, strict_content_type=False)
     bodies = ErrorBodies(legacy=settings.legacy_error_bodies)
-    app.state.door = Door(
-        host=host,
-        settings=settings,
-        admission=Admission(host),
-        bodies=bodies,
-        calls=SharedRuns(settings.caller_grace_seconds),
-        catalogue=ModelCatalog(settings),
-    )
+    app.state.host = host
+    app.state.settings = settings
+    app.state.error_bodies = bodies
+    app.state.admission = Admission(host)
+    app.state.shared_runs = SharedRuns(settings.caller_grace_seconds)
+    app.state.model_catalog = ModelCatalog(settings)
     for room in (
         health,
         agents,

@@ -1,36 +1,33 @@
-"""What every route works with."""
+"""FastAPI dependencies: host, settings."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from api.http.errors import ErrorBodies
-from api.jobs.admission import Admission
-from api.openai.model_catalog import ModelCatalog
-from api.runs.shared_run import SharedRuns
 from api.settings import ApiSettings
 from deployments.host.host import Host
 
 
-@dataclass(frozen=True)
-class Door:
-    """The host behind the API, and how the API is set."""
-
-    host: Host
-    settings: ApiSettings
-    admission: Admission
-    bodies: ErrorBodies
-    calls: SharedRuns
-    catalogue: ModelCatalog
+def _host(request: Request) -> Host:
+    host: Host = request.app.state.host
+    return host
 
 
-def _door(request: Request) -> Door:
-    door: Door = request.app.state.door
-    return door
+def _settings(request: Request) -> ApiSettings:
+    settings: ApiSettings = request.app.state.settings
+    return settings
 
 
-TheDoor = Annotated[Door, Depends(_door)]
-"""A route's parameter of this type is the application's own door."""
+def _error_bodies(request: Request) -> ErrorBodies:
+    bodies: ErrorBodies = request.app.state.error_bodies
+    return bodies
+
+
+HostDep = Annotated[Host, Depends(_host)]
+"""The host behind the API. A route that declares a parameter of this type is given the application's one."""
+
+SettingsDep = Annotated[ApiSettings, Depends(_settings)]
+ErrorBodiesDep = Annotated[ErrorBodies, Depends(_error_bodies)]

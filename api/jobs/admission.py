@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, Request
 
 from agent.domain.errors import AgentBusy
 from api.http.errors import ApiError
@@ -73,6 +76,14 @@ class Admission:
 
     def _forget(self, _done: asyncio.Task[int]) -> None:
         self._counting = None
+
+
+def _admission(request: Request) -> Admission:
+    admission: Admission = request.app.state.admission
+    return admission
+
+
+AdmissionDep = Annotated[Admission, Depends(_admission)]
 
 
 def _full(depth: int) -> Exception:

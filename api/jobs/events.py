@@ -15,11 +15,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, JsonValue, WithJsonSchema
 
 from agent.domain.events import Ended
-from api.http.dependencies import Door, TheDoor
+from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.openapi import Document, answers
 from api.jobs.routes import find_job, look_up
 from api.jobs.status import is_final
+from deployments.host.host import Host
 from deployments.prefect_client.calls import PrefectUnavailable
 from store.journal.entry import Entry
 
@@ -66,13 +67,13 @@ class JobTranscript(BaseModel):
 @router.get("/jobs/{job_id}/transcript", responses=answers(401, 404, 503))
 async def read_transcript(
     job_id: str,
-    door: TheDoor,
+    host: HostDep,
     after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
 ) -> JobTranscript:
     """All that was said and done in a job, so far."""
-    flow_run = await look_up(door, job_id)
-    entries = await door.host.store.journal.read(flow_run.id, after, limit)
+    flow_run = await look_up(host, job_id)
+    entries = await host.store.journal.read(flow_run.id, after, limit)
     events = [JobEvent(id=one.seq, at=one.at, type=one.type, event=json.loads(one.body)) for one in entries]
     more = entries[-1].seq if len(entries) == limit else None
     return JobTranscript(job_id=str(flow_run.id), events=events, next_after=more)
@@ -83,18 +84,18 @@ async def read_transcript(
     responses={**EVENTS, **answers(400, 401, 404, 503)},
     response_class=StreamingResponse,
 )
-async def stream_events(job_id: str, door: TheDoor, last_event_id: LastEventId = None) -> Response:
+async def stream_events(job_id: str, host: HostDep, last_event_id: LastEventId = None) -> Response:
     """Every event of a job as server-sent events, until it is over.
 
     With `Last-Event-ID` those after it. The last one is `ended`; who has it already gets 204, so that a browser's
     EventSource does not come again.
     """
     after = _position(last_event_id)
-    run_id = (await look_up(door, job_id)).id
-    if after and await _is_last(door, run_id, after):
+    run_id = (await look_up(host, job_id)).id
+    if after and await _is_last(host, run_id, after):
         return Response(status_code=204)
     headers = {**_HEADERS, "x-flow-run-id": str(run_id)}
-    return StreamingResponse(_events(door, run_id, after), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(host, run_id, after), media_type="text/event-stream", headers=headers)
 
 
 def _position(last_event_id: str | None) -> int:
@@ -105,14 +106,14 @@ def _position(last_event_id: str | None) -> int:
     return int(last_event_id)
 
 
-async def _is_last(door: Door, run_id: UUID, seq: int) -> bool:
-    entries = await door.host.store.journal.read(run_id, seq - 1, 1)
+async def _is_last(host: Host, run_id: UUID, seq: int) -> bool:
+    entries = await host.store.journal.read(run_id, seq - 1, 1)
     return bool(entries) and entries[0].seq == seq and entries[0].type == _ENDED
 
 
-async def _events(door: Door, run_id: UUID, after: int) -> AsyncGenerator[bytes]:
+async def _events(host: Host, run_id: UUID, after: int) -> AsyncGenerator[bytes]:
     yield b": here it begins\n\n"
-    async with aclosing(door.host.store.journal.follow(run_id, after)) as entries:
+    async with aclosing(host.store.journal.follow(run_id, after)) as entries:
         coming = asyncio.ensure_future(anext(entries))
         was_over = False
         try:
@@ -125,10 +126,10 @@ async def _events(door: Door, run_id: UUID, after: int) -> AsyncGenerator[bytes]
                         return
                     coming = asyncio.ensure_future(anext(entries))
                 elif was_over:  # it was over a while ago, and nothing came since
-                    yield await _late_end(door, run_id)
+                    yield await _late_end(host, run_id)
                     return
                 else:
-                    was_over = await _is_over(door, run_id)
+                    was_over = await _is_over(host, run_id)
                     yield b": still at work\n\n"
         except StopAsyncIteration:
             return
@@ -137,17 +138,17 @@ async def _events(door: Door, run_id: UUID, after: int) -> AsyncGenerator[bytes]
             await asyncio.gather(coming, return_exceptions=True)
 
 
-async def _is_over(door: Door, run_id: UUID) -> bool:
+async def _is_over(host: Host, run_id: UUID) -> bool:
     try:
-        flow_run = await door.host.find_run(run_id)
+        flow_run = await host.find_run(run_id)
     except PrefectUnavailable:
         return False
     return flow_run is None or is_final(flow_run.state)
 
 
-async def _late_end(door: Door, run_id: UUID) -> bytes:
+async def _late_end(host: Host, run_id: UUID) -> bytes:
     """The last event of a run that nobody was there to write one for; it has no number, for it is kept nowhere."""
-    job = await find_job(door, str(run_id))
+    job = await find_job(host, str(run_id))
     status = "error" if job.status == "running" else job.status
     return _format(_ENDED, Ended(status=status, error=job.error or None, cost_usd=job.cost_usd).model_dump_json())
 

@@ -12,9 +12,9 @@ from uuid import UUID
 from starlette.requests import Request
 
 from api.http.authentication import bearer_token
-from api.http.dependencies import Door
 from api.http.errors import RETRY_SOON, ApiError, unavailable
 from api.jobs.request import JobRequest
+from deployments.host.host import Host
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 10.0
@@ -23,7 +23,7 @@ Submit = Callable[[str | None], Awaitable[UUID]]
 """Queues the job; a run that Prefect knows by the same key already is given instead of another one."""
 
 
-async def submit_once(door: Door, request: Request, asked: JobRequest, submit: Submit) -> UUID:
+async def submit_once(host: Host, request: Request, asked: JobRequest, submit: Submit) -> UUID:
     """The run that the request's key stands for, queued if there is none; without a key, always a new one.
 
     Raises ApiError 409 for a key that came with another body within a day.
@@ -35,19 +35,19 @@ async def submit_once(door: Door, request: Request, asked: JobRequest, submit: S
     body_hash = sha256(asked.model_dump_json().encode()).hexdigest()
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        claim = await door.host.store.idempotency.claim(scope, key, body_hash)
+        claim = await host.store.idempotency.claim(scope, key, body_hash)
         if claim.body_hash != body_hash:
             raise ApiError(409, "this Idempotency-Key was used with another body", code="idempotency_key_reused")
         if claim.run_id is not None:
             return claim.run_id
         if claim.fresh:
-            return await _submit(door, scope, key, body_hash, submit)
+            return await _submit(host, scope, key, body_hash, submit)
         await asyncio.sleep(_POLL_SECONDS)
     raise unavailable("another request with this Idempotency-Key is still being accepted", headers=RETRY_SOON)
 
 
-async def _submit(door: Door, scope: str, key: str, body_hash: str, submit: Submit) -> UUID:
-    idempotency = door.host.store.idempotency
+async def _submit(host: Host, scope: str, key: str, body_hash: str, submit: Submit) -> UUID:
+    idempotency = host.store.idempotency
     # Where Prefect did not answer in time it may have the run all the same: asked again, it finds it by this.
     prefect_key = sha256(f"{scope} {key} {body_hash} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
     try:

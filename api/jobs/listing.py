@@ -23,11 +23,12 @@ from prefect.client.schemas.sorting import FlowRunSort
 from pydantic import BaseModel, Field
 
 from agent.domain.result import Outcome
-from api.http.dependencies import Door, TheDoor
+from api.http.dependencies import HostDep
 from api.http.field_types import Moment
 from api.http.openapi import answers
 from api.jobs.models import flow_run_url
 from api.jobs.status import JobStatus, job_status
+from deployments.host.host import Host
 from deployments.prefect_client.calls import calling_prefect
 
 MAX_OFFSET = 2**31 - 1
@@ -84,20 +85,20 @@ class JobPage(BaseModel):
 
 
 @router.get("/jobs", responses=answers(401, 503))
-async def list_jobs(door: TheDoor, wanted: Annotated[JobFilter, Query()]) -> JobPage:
+async def list_jobs(host: HostDep, wanted: Annotated[JobFilter, Query()]) -> JobPage:
     """The newest first; follow `next` until it is null, a page in between may be empty."""
     wanted = wanted.model_copy(update={"until": wanted.until or datetime.now(UTC)})
-    runs = await _read(door, wanted)
-    summaries = await door.host.store.outcomes.load_many([run.id for run in runs])
+    runs = await _read(host, wanted)
+    summaries = await host.store.outcomes.load_many([run.id for run in runs])
     jobs = [_describe(run, summaries.get(run.id)) for run in runs]
     chosen = [job for job in jobs if wanted.status in (None, job.status) and wanted.agent in (None, job.agent)]
     return JobPage(jobs=chosen, next=_next(wanted) if len(runs) == wanted.limit else None)
 
 
-async def _read(door: Door, wanted: JobFilter) -> list[FlowRun]:
-    ids = [flow_id for flow_id in (await door.host.flow_id(), await door.host.triage_flow_id()) if flow_id]
+async def _read(host: Host, wanted: JobFilter) -> list[FlowRun]:
+    ids = [flow_id for flow_id in (await host.flow_id(), await host.triage_flow_id()) if flow_id]
     async with calling_prefect():
-        return await door.host.prefect.read_flow_runs(
+        return await host.prefect.read_flow_runs(
             flow_filter=FlowFilter(id=FlowFilterId(any_=ids)),
             flow_run_filter=FlowRunFilter(
                 state=_state(wanted.status),

@@ -11,14 +11,16 @@ from fastapi import APIRouter, Query, Request, Response
 from prefect.client.schemas.objects import FlowRun
 from pydantic import BaseModel
 
-from api.http.dependencies import Door, TheDoor
+from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
 from api.http.openapi import answers
+from api.jobs.admission import AdmissionDep
 from api.jobs.idempotency import submit_once
 from api.jobs.models import Job, describe_job, flow_run_url
 from api.jobs.request import JobRequest, check_maxima, check_workspace
 from api.jobs.status import is_final
+from deployments.host.host import Host
 from deployments.host.run_metadata import TRIGGER
 from store.errors import InputMissing
 from tasks.agent_run.stored_input import StoredInput
@@ -42,61 +44,63 @@ class Accepted(BaseModel):
 
 
 @router.post("/execute", status_code=202, responses=answers(401, 409, 413, 429, 503))
-async def execute(asked: JobRequest, door: TheDoor, request: Request, response: Response) -> Accepted:
+async def execute(
+    asked: JobRequest, host: HostDep, admission: AdmissionDep, request: Request, response: Response
+) -> Accepted:
     """Queue a run of an agent; `GET /jobs/{job_id}` tells what becomes of it.
 
     With an `Idempotency-Key` the same request gives the same job, for a day.
     """
-    check_maxima(asked, door.host.runtime.settings)
-    check_workspace(asked, door.host.runtime.settings)
+    check_maxima(asked, host.runtime.settings)
+    check_workspace(asked, host.runtime.settings)
 
     async def submit(key: str | None) -> UUID:
         tags = [TAG, *asked.tags]
-        async with door.admission.admit():
-            return await door.host.submit(
+        async with admission.admit():
+            return await host.submit(
                 asked.agent_request(), tags=tags, priority=asked.priority, run_at=asked.run_at, key=key
             )
 
-    run_id = await submit_once(door, request, asked, submit)
+    run_id = await submit_once(host, request, asked, submit)
     response.headers["x-flow-run-id"] = str(run_id)
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
 
 
 @router.get("/jobs/{job_id}", responses=answers(401, 404, 503), response_model_exclude_unset=True)
-async def read_job(job_id: str, door: TheDoor, response: Response, wait: Wait = 0) -> Job:
+async def read_job(job_id: str, host: HostDep, response: Response, wait: Wait = 0) -> Job:
     """What is known of a job; once its `status` is not `running` any more, all of it."""
-    job = await wait_for_job(door, job_id, wait)
+    job = await wait_for_job(host, job_id, wait)
     response.headers["x-flow-run-id"] = job.job_id
     return job
 
 
-async def find_job(door: Door, job_id: str) -> Job:
+async def find_job(host: Host, job_id: str) -> Job:
     """The job of that id, as it is now; raises ApiError 404."""
-    flow_run = await look_up(door, job_id)
+    flow_run = await look_up(host, job_id)
     # Read in this order: an outcome is kept before its run's state becomes final.
-    outcome = await door.host.find_outcome(flow_run.id) if is_final(flow_run.state) else None
-    return describe_job(flow_run, await whole_request(door, flow_run.parameters), outcome)
+    outcome = await host.find_outcome(flow_run.id) if is_final(flow_run.state) else None
+    return describe_job(flow_run, await whole_request(host, flow_run.parameters), outcome)
 
 
-async def wait_for_job(door: Door, job_id: str, seconds: float) -> Job:
+async def wait_for_job(host: Host, job_id: str, seconds: float) -> Job:
     """The job once it is over, or after `seconds`; raises ApiError 404."""
     deadline = time.monotonic() + seconds
     pause_seconds = _FIRST_LOOK_SECONDS
-    while (left := deadline - time.monotonic()) > 0 and not is_final((await look_up(door, job_id)).state):
+    while (left := deadline - time.monotonic()) > 0 and not is_final((await look_up(host, job_id)).state):
         await asyncio.sleep(min(pause_seconds, left))
         pause_seconds = min(pause_seconds * 1.3, _LOOK_SECONDS)
-    return await find_job(door, job_id)
+    return await find_job(host, job_id)
 
 
-async def look_up(door: Door, job_id: str) -> FlowRun:
+async def look_up(host: Host, job_id: str) -> FlowRun:
     """The flow run that the job is; raises ApiError 404."""
-    flow_run = await door.host.find_run(_uuid(job_id))
+    flow_run = await host.find_run(_uuid(job_id))
     if flow_run is None:
         raise _not_found()
     return flow_run
 
 
-async def whole_request(door: Door, parameters: dict[str, Any]) -> dict[str, Any]:
+async def whole_request(host: Host, parameters: dict[str, Any]) -> dict[str, Any]:
     """The run's parameter, with a prompt that was too large for Prefect put back."""
     request = parameters.get("request")
     if not isinstance(request, dict):
@@ -105,7 +109,7 @@ async def whole_request(door: Door, parameters: dict[str, Any]) -> dict[str, Any
     if input_id is None:
         return request
     try:
-        kept = StoredInput.model_validate_json(await door.host.store.inputs.load(str(input_id)))
+        kept = StoredInput.model_validate_json(await host.store.inputs.load(str(input_id)))
     except InputMissing:
         return request
     return {**request, "prompt": kept.content} if isinstance(kept.content, str) else request

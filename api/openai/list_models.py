@@ -8,8 +8,8 @@ from typing import Literal
 from fastapi import APIRouter
 
 from agent.domain.values import Frozen
-from api.http.dependencies import TheDoor
 from api.http.openapi import OpenAIErrorBody, answers
+from api.openai.model_catalog import ModelCatalogDep
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -33,14 +33,14 @@ class ModelList(Frozen):
 
 
 @router.get("/models", responses=answers(401, model=OpenAIErrorBody))
-async def list_models(door: TheDoor) -> ModelList:
+async def list_models(catalog: ModelCatalogDep) -> ModelList:
     """What can be asked for: models, and `AGENT` or `AGENT/MODEL` where OPENAI_COMPAT_AGENTS exposes agents."""
-    return ModelList(data=[Model(id=name) for name in door.catalogue.ids])
+    return ModelList(data=[Model(id=name) for name in catalog.ids])
 
 
 # an id may have slashes in it, and clients do not agree on whether to write them as %2F
 @router.get("/models/{model:path}", responses=answers(401, 404, model=OpenAIErrorBody))
-async def read_model(model: str, door: TheDoor) -> Model:
+async def read_model(model: str, catalog: ModelCatalogDep) -> Model:
     """One of them."""
-    door.catalogue.check(model)
+    catalog.check(model)
     return Model(id=model)

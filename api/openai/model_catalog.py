@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from fastapi import Depends, Request
+
 from agent.claude.process_spec import ProcessSpec
 from agent.domain.request import AgentRequest
 from agent.domain.values import Frozen
@@ -60,6 +64,13 @@ class ModelCatalog:
             extra={"supported": self.ids},
         )
 
+
+def _model_catalog(request: Request) -> ModelCatalog:
+    catalog: ModelCatalog = request.app.state.model_catalog
+    return catalog
+
+
+ModelCatalogDep = Annotated[ModelCatalog, Depends(_model_catalog)]
 
 JOB_MOLD = ProcessSpec.of(AgentRequest(prompt="any", agent="any"))
 """A job with the limits that hold for whoever names none."""

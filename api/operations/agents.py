@@ -11,7 +11,7 @@ from agent.domain.errors import WorkspaceError
 from agent.settings import DEFAULT_WORKSPACE
 from agent.system.text import shorten_cause
 from agent.workspaces.agent_definitions import AgentDefinition
-from api.http.dependencies import TheDoor
+from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.openapi import answers
 
@@ -30,12 +30,12 @@ class AgentList(BaseModel):
 
 @router.get("/agents", responses=answers(401, 404, 503))
 async def list_agents(
-    door: TheDoor,
+    host: HostDep,
     workspace: Annotated[str, Query(description="The name of a configured workspace.")] = DEFAULT_WORKSPACE,
     ref: Annotated[str | None, Query(description="A branch, tag or commit instead of its own.")] = None,
 ) -> AgentList:
     """The agents under `.claude/agents` of a workspace; those of AGENT_CONFIG_TEMPLATE are not among them."""
-    workspaces = door.host.runtime.workspaces
+    workspaces = host.runtime.workspaces
     try:
         snapshot = await workspaces.sync(workspace, ref, allow_stale=True)
         agents = await workspaces.agents(snapshot)

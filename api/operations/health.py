@@ -11,7 +11,8 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from api.http.dependencies import Door, TheDoor
+from api.http.dependencies import HostDep
+from deployments.host.host import Host
 from deployments.prefect_client.calls import calling_prefect
 
 PATIENCE_SECONDS = 2.5
@@ -64,24 +65,22 @@ class Readiness(BaseModel):
 
 
 @router.get("/health", response_model_exclude_none=True)
-async def health(door: TheDoor) -> Health:
+async def health(host: HostDep) -> Health:
     """Answer at once, from memory, and never with an error for load: a dispatcher asks every two minutes."""
-    slots = door.host.runtime.slots
-    capacity = Capacity(
-        agents=slots.capacity, free=slots.free, waiting=slots.waiting, parked=door.host.runtime.warm.parked
-    )
-    paused = sorted(door.host.switch.paused) or None
-    hold = door.host.hold
+    slots = host.runtime.slots
+    capacity = Capacity(agents=slots.capacity, free=slots.free, waiting=slots.waiting, parked=host.runtime.warm.parked)
+    paused = sorted(host.switch.paused) or None
+    hold = host.hold
     held = Held(until=until, reason=hold.reason) if (until := hold.until) else None
-    sandbox: Literal["none"] | None = None if door.host.runtime.enclosure.sandbox.bubblewrap else "none"
-    disk: Literal["low"] | None = "low" if door.host.disk.is_low else None
-    return Health(busy=door.host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused, disk=disk)
+    sandbox: Literal["none"] | None = None if host.runtime.enclosure.sandbox.bubblewrap else "none"
+    disk: Literal["low"] | None = "low" if host.disk.is_low else None
+    return Health(busy=host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused, disk=disk)
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})
-async def ready(door: TheDoor, response: Response) -> Readiness:
+async def ready(host: HostDep, response: Response) -> Readiness:
     """Whether Prefect's API and the store answer, asked now, within 3 s."""
-    asked = await asyncio.gather(_ask_prefect(door), _ask_store(door), return_exceptions=True)
+    asked = await asyncio.gather(_ask_prefect(host), _ask_store(host), return_exceptions=True)
     away = {part: error for part, error in zip(PARTS, asked, strict=True) if isinstance(error, Exception)}
     if not away:
         return Readiness(status="ready")
@@ -92,11 +91,11 @@ async def ready(door: TheDoor, response: Response) -> Readiness:
     return Readiness(status="not ready", detail=f"no answer from {' and '.join(away)}; the service's log has more")
 
 
-async def _ask_prefect(door: Door) -> None:
+async def _ask_prefect(host: Host) -> None:
     async with calling_prefect(PATIENCE_SECONDS):
-        (await door.host.prefect.hello()).raise_for_status()
+        (await host.prefect.hello()).raise_for_status()
 
 
-async def _ask_store(door: Door) -> None:
+async def _ask_store(host: Host) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        await door.host.store.outcomes.load(UUID(int=0))
+        await host.store.outcomes.load(UUID(int=0))

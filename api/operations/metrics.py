@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from api.http.dependencies import TheDoor
+from api.http.dependencies import HostDep
 from api.http.openapi import Document, answers
 
 router = APIRouter(tags=["health"])
@@ -15,6 +15,6 @@ TEXT: Document = {"description": "The metrics.", "content": {"text/plain": {"sch
 
 
 @router.get("/metrics", response_class=Response, responses={200: TEXT, **answers(401)})
-async def metrics(door: TheDoor) -> Response:
+async def metrics(host: HostDep) -> Response:
     """Counters, gauges and histograms of this host, in Prometheus' text format; METRICS_OPEN leaves out the token."""
-    return Response(await door.host.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(await host.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

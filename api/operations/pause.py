@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, StrictBool
 
-from api.http.dependencies import TheDoor
+from api.http.dependencies import HostDep
 from api.http.json_body import JsonRoute
 from api.http.openapi import answers
 
@@ -26,18 +26,18 @@ class Switched(BaseModel):
 
 
 @router.post("/pause", responses=answers(401, 413, 503))
-async def pause(door: TheDoor, asked: Pausing | None = None) -> Switched:
+async def pause(host: HostDep, asked: Pausing | None = None) -> Switched:
     """Start no agent any more, on any host, whoever asks, until `POST /resume`; jobs may still be queued."""
-    switch = door.host.switch
+    switch = host.switch
     await switch.pause()
     cancelled = 0
     if asked is not None and asked.cancel:
-        cancelled = await switch.cancel_runs() + door.host.cancel_inline()
+        cancelled = await switch.cancel_runs() + host.cancel_inline()
     return Switched(paused=sorted(switch.paused), cancelled=cancelled)
 
 
 @router.post("/resume", responses=answers(401, 503))
-async def resume(door: TheDoor) -> Switched:
+async def resume(host: HostDep) -> Switched:
     """Start agents again; of what each schedule has missed meanwhile, one run is made up for."""
-    await door.host.switch.resume()
-    return Switched(paused=sorted(door.host.switch.paused))
+    await host.switch.resume()
+    return Switched(paused=sorted(host.switch.paused))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field, StrictBool
 
 from agent.system.text import shorten_cause
-from api.http.dependencies import TheDoor
+from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
 from api.http.openapi import answers
@@ -30,20 +30,20 @@ class TriageStart(BaseModel):
 
 
 @router.post("/triage/{name}", status_code=202, responses=answers(401, 404, 413, 503))
-async def run_triage(name: str, door: TheDoor, response: Response, asked: TriageStart | None = None) -> Accepted:
+async def run_triage(name: str, host: HostDep, response: Response, asked: TriageStart | None = None) -> Accepted:
     """Start a triage of the register now; its report is `structured` in `GET /jobs/{job_id}`."""
     async with _explained():
         again = asked is not None and asked.again
-        run_id = await start_triage(door.host, name, again=again, tags=[f"{TRIGGER}api"])
+        run_id = await start_triage(host, name, again=again, tags=[f"{TRIGGER}api"])
     response.headers["x-flow-run-id"] = str(run_id)
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
 
 
 @router.post("/triage/{name}/plan", responses=answers(401, 404, 413, 503))
-async def dry_run(name: str, door: TheDoor, asked: TriageStart | None = None) -> TriageReport:
+async def dry_run(name: str, host: HostDep, asked: TriageStart | None = None) -> TriageReport:
     """What a run would do now, and what it may cost at most; no agent is started, nothing is remembered."""
     async with _explained():
-        return await plan_triage(door.host, name, again=asked is not None and asked.again)
+        return await plan_triage(host, name, again=asked is not None and asked.again)
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from agent.domain.events import Event
 from agent.domain.result import Outcome
 from api.http.errors import unavailable
-from api.jobs.status import is_final
 from api.runs.presence import Presence
 from api.runs.transcript import RunTranscript
 from deployments.host.host import Host
@@ -62,7 +61,7 @@ class FollowedRun:
             outcome = await self.host.find_outcome(run_id)
             if outcome is not None:
                 return outcome
-            if flow_run is None or is_final(flow_run.state):
+            if flow_run is None or (flow_run.state is not None and flow_run.state.is_final()):
                 break
             await asyncio.sleep(interval)
             interval = min(interval * _GROWTH, _LATEST_SECONDS)

@@ -9,7 +9,6 @@ from uuid import UUID
 from agent.claude.turn import Content
 from agent.domain.request import AgentRequest
 from agent.domain.result import Outcome
-from api.openai.remote_images import with_images
 from api.runs.transcript import RunTranscript
 from deployments.host.host import Host
 
@@ -24,21 +23,19 @@ class LocalRun:
 
     host: Host
     request: AgentRequest
-    content: Content | None
+    content: Callable[[], Awaitable[Content | None]]
     tags: Sequence[str]
     wait_seconds: float
-    max_image_bytes: int
 
     async def run(
         self, transcript: RunTranscript, started: Callable[[UUID], Awaitable[None]] = no_more_to_do
     ) -> Outcome:
         """Have it run; cancelled, it ends the run. Raises what `Host.inline` and `started` do."""
-        content = await with_images(self.content, self.max_image_bytes)
         async with self.host.inline(
             self.request,
             tags=[*self.tags],
             wait_seconds=self.wait_seconds,
-            content=content,
+            content=await self.content(),
             sink=transcript.hear,
         ) as run:
             await started(run.run_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from starlette.requests import Request
 
 from api.http.authentication import bearer_token
-from api.openai.run_limits import HEADERS
 
 _ANSWER_ONLY = ("stream", "stream_options", "include_reasoning")
 """Members that change how an answer is told, and not what is done for it."""
@@ -31,17 +31,17 @@ class RequestIdentity:
     bytes: str
 
 
-async def identify(request: Request) -> RequestIdentity:
-    """The identity of a request whose body is a JSON object."""
+async def identify(request: Request, significant_headers: Collection[str] = ()) -> RequestIdentity:
+    """Return the identity of a request whose body is a JSON object; two with other `significant_headers` are two."""
     key = request.headers.get("idempotency-key", "").strip() or None
     retry_count = _count(request.headers.get("x-stainless-retry-count"))
-    levers = {name: request.headers.getlist(name) for name in HEADERS}
+    headers = {name: request.headers.getlist(name) for name in significant_headers}
     return RequestIdentity(
         scope=f"chat {sha256(bearer_token(request.scope)).hexdigest()}",
         key=key,
-        meaning=_digest(levers, _meaning(await request.json())) if key is not None else "",
+        meaning=_digest(headers, _meaning(await request.json())) if key is not None else "",
         retry_count=retry_count,
-        bytes=_digest(levers, await request.body()) if retry_count is not None else "",
+        bytes=_digest(headers, await request.body()) if retry_count is not None else "",
     )
 
 
@@ -50,8 +50,8 @@ def _meaning(body: dict[str, Any]) -> bytes:
     return json.dumps(meaning, sort_keys=True).encode()
 
 
-def _digest(levers: dict[str, list[str]], content: bytes) -> str:
-    return sha256(json.dumps(levers).encode() + content).hexdigest()
+def _digest(headers: dict[str, list[str]], content: bytes) -> str:
+    return sha256(json.dumps(headers).encode() + content).hexdigest()
 
 
 def _count(header: str | None) -> int | None:

@@ -7,7 +7,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
 
 from agent.domain.errors import AgentError
 from agent.domain.result import Outcome
@@ -159,6 +161,14 @@ class SharedRuns:
             attempts.remove(call)
             if not attempts:
                 del self._counted[identity.scope, identity.bytes]
+
+
+def _shared_runs(request: Request) -> SharedRuns:
+    shared_runs: SharedRuns = request.app.state.shared_runs
+    return shared_runs
+
+
+SharedRunsDep = Annotated[SharedRuns, Depends(_shared_runs)]
 
 
 def key_reused() -> ApiError:
