@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # What Python compiles is kept, whatever the shell says: each process of the service would compile it anew.
 export PYTHONDONTWRITEBYTECODE :=
-NODE_CLIENTS := tests/clients/node
+NODE_CLIENTS := tests/service/clients/node
 
 .PHONY: install demo test pytest test-long chaos lint constraints clean bench clients attack scale-test docs newcomer
 
@@ -27,9 +27,9 @@ $(BIN)/python:
 	touch .venv/.runs $@
 
 # It wants older versions than the rest.
-.venv/.instructor: tests/clients/programs/requirements.txt | $(BIN)/python
+.venv/.instructor: tests/service/clients/programs/requirements.txt | $(BIN)/python
 	$(PYTHON) -m venv .venv/instructor
-	.venv/instructor/bin/python $(PIP_INSTALL) --no-compile -r tests/clients/programs/requirements.txt
+	.venv/instructor/bin/python $(PIP_INSTALL) --no-compile -r tests/service/clients/programs/requirements.txt
 	touch $@
 
 demo: .venv/.runs
@@ -70,7 +70,7 @@ bench: install
 
 clients: install .venv/.instructor
 	if command -v npm > /dev/null; then npm ci --prefix $(NODE_CLIENTS) --ignore-scripts --no-audit --no-fund; fi
-	$(BIN)/pytest -n0 -m "" tests/clients --thorough --clients-table docs/clients.md $(ARGS)
+	$(BIN)/pytest -n0 -m "" tests/service/clients --thorough --clients-table docs/clients.md $(ARGS)
 
 # docs/http-api.md, from the service's own OpenAPI document.
 docs: .venv/.runs
@@ -91,7 +91,7 @@ constraints:
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --output-file constraints.txt pyproject.toml
 	echo instructor | $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url --no-header \
-		--no-annotate --output-file tests/clients/programs/requirements.txt -
+		--no-annotate --output-file tests/service/clients/programs/requirements.txt -
 
 clean:
 	rm -rf .venv build dist $(NODE_CLIENTS)/node_modules

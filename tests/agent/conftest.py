@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from far_end import provider as provider
-from far_end import proxy as proxy
 from pydantic import SecretStr
 
 from agent.claude.arguments import build_argv

@@ -11,7 +11,7 @@ import yaml
 from observed_names import ALERTS, DASHBOARD, FOLDER, dashboard_queries, rules
 from promtool import needs_promtool, promtool
 
-OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
+OPERATING = Path(__file__).parents[3] / "docs" / "operating.md"
 
 
 @needs_promtool

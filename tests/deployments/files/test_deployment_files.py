@@ -22,7 +22,7 @@ from api.settings import ApiSettings
 from deployments.settings import HostSettings
 from store.settings import StoreSettings
 
-FILES = Path(__file__).parents[2] / "deployments"
+FILES = Path(__file__).parents[3] / "deployments"
 COMPOSE = FILES / "docker" / "compose.yaml"
 MANIFESTS = sorted(set((FILES / "kubernetes").glob("*.yaml")) - {FILES / "kubernetes" / "kustomization.yaml"})
 UNITS = sorted((FILES / "systemd").glob("*.service"))

@@ -29,8 +29,9 @@ GROUPS = {
 }
 """By the fixture that is shared; the first that a test has counts."""
 
-CALLERS = ("api", "clients", "docs", "flows", "fundamentals")
-"""Tests of these directories have a service of their own: one worker would be alone with all of them at the end."""
+TESTS = Path(__file__).parents[1]
+CALLERS = ("api", "docs", "fundamentals", "service/clients", "service/test_agent_run.py")
+"""Tests of these have a service of their own: one worker would be alone with all of them at the end."""
 
 FOR_CALLERS = "service for callers"
 ORDER = [*dict.fromkeys(["service", FOR_CALLERS, *GROUPS.values()])]
@@ -60,7 +61,11 @@ def _group(item: pytest.Item) -> str | None:
         module = getattr(item, "module", None)
         return "service" if "stage" in getattr(module, "NEEDS", ()) else f"attacks: {getattr(module, 'CLASS', '')}"
     group = next((group for fixture, group in GROUPS.items() if fixture in fixtures), None)
-    return FOR_CALLERS if group == "service" and item.path.parent.name in CALLERS else group
+    return FOR_CALLERS if group == "service" and _is_below(item.path, CALLERS) else group
+
+
+def _is_below(path: Path, places: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(TESTS / place) for place in places)
 
 
 @pytest.hookimpl(wrapper=True)

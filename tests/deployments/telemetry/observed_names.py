@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-FOLDER = Path(__file__).parents[2] / "deployments" / "observability"
+FOLDER = Path(__file__).parents[3] / "deployments" / "observability"
 ALERTS = FOLDER / "alerts.yml"
 DASHBOARD = FOLDER / "dashboard.json"
 

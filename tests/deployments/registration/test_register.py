@@ -6,7 +6,7 @@ import pytest
 
 from deployments.registration.register import RegisterError, find_register, read_register
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 POOL = "work_pool: {name: agents}"
 

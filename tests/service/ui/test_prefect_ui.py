@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not Path(PROGRAM).exists(), reason="needs the program chromium"),
 ]
-PICTURES = Path(__file__).parents[2] / "docs" / "images"
+PICTURES = Path(__file__).parents[3] / "docs" / "images"
 """With DOCS_PICTURES set, what is seen is kept there."""
 
 
