@@ -22,7 +22,7 @@ $(BIN)/python:
 # Python's own needs half of its time. Much of it is only imported in part, so nothing is compiled ahead.
 .venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python $(PIP_INSTALL) 'pip>=25'
-	tr '\n' '\0' < constraints.txt | xargs -0 -P 2 -n 101 $(BIN)/python $(PIP_INSTALL) --no-compile --no-deps
+	tr '\n' '\0' < constraints.txt | xargs -0 -P 2 -n $$(($$(wc -l < constraints.txt) / 2 + 1)) $(BIN)/python $(PIP_INSTALL) --no-compile --no-deps
 	$(BIN)/python $(PIP_INSTALL) --no-compile --no-deps -e .
 	touch .venv/.runs $@
 
@@ -39,6 +39,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Types are checked while the first tests run: that is one process alone.
 test:

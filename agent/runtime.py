@@ -1,4 +1,4 @@
-"""All that a host needs to run agents: capacity, workspaces, and a way to start the CLI."""
+"""The agent runtime of one host: slots, workspaces, the warm pool, and the launch of the CLI."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from agent.redaction.known_values import known_secrets
 from agent.redaction.redactor import Redactor
 from agent.redaction.run_output import redact_report
 from agent.sandbox.disk_limit import DiskLimiter
-from agent.sandbox.run_directory import RunDirectory
+from agent.sandbox.run_directory import RunDirectory, RunFiles
 from agent.sandbox.sandbox import Sandbox
 from agent.settings import AgentSettings
 from agent.system.files import remove
@@ -38,44 +38,44 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A started process and the agent that it is; `introduced`: it has heard all but the prompt."""
+class StartedProcess:
+    """A process that waits for its prompt, and its agent. `initialized`: it has received all but the prompt."""
 
     process: AgentProcess
     private: RunDirectory
     agent: str
-    introduced: bool
+    initialized: bool
 
 
 class Runtime:
-    """One a host; everything it writes lies under the state directory.
+    """Runs agents; one per host, made by it at start. All files are under the state directory.
 
-    Without a `provider` agents get the credential itself; `secrets` are taken out of all that they say.
+    Without a `provider` agents get the credential itself; `secrets` are redacted in all their output.
     """
 
     def __init__(self, settings: AgentSettings, provider: Provider | None = None, secrets: Iterable[str] = ()) -> None:
         self.settings = settings
         self._redactor = Redactor([*secrets, *known_secrets(settings, os.environ)])
-        self.slots = Slots(settings.agent_capacity or default_capacity(), settings.state_dir / "slots")
+        released = asyncio.Event()
+        capacity = settings.agent_capacity or default_capacity()
+        self.slots = Slots(capacity, settings.state_dir / "slots", on_released=released.set)
         self.workspaces = Workspaces(settings)
-        self.enclosure = Sandbox(settings)
+        self.sandbox = Sandbox(settings)
         self._disk = DiskLimiter(settings.agent_disk_mb, settings.kept_work_max_bytes)
-        self._launcher = Launcher(settings, self.enclosure, provider)
-        self.warm = WarmPool(settings, self.slots, self.workspaces, self._launcher)
+        self._launcher = Launcher(settings, self.sandbox, provider)
+        self.warm = WarmPool(settings, self.slots, self.workspaces, self._launcher, released)
 
     async def open(self) -> None:
-        """End what an earlier host on this state directory left behind; the log says what holds agents here."""
-        left = await self.enclosure.open()
-        self._tell_what_holds()
-        if left:
-            _log.warning("processes of an earlier host could not be ended: %s", left)
+        """End processes that an earlier host on this state directory left, and log how agents are isolated."""
+        await self.sandbox.open()
+        self._log_isolation()
 
-    def private(self, run_id: str) -> RunDirectory:
-        """The private directory of a run, whether it is there or not."""
+    def run_directory(self, run_id: str) -> RunDirectory:
+        """Return the private directory of a run, which may not exist."""
         return RunDirectory(directory=self.settings.state_dir / "runs" / run_id)
 
     async def clear(self, spared: Collection[str]) -> None:
-        """Remove the private directories that an earlier host left behind, but for those of the `spared` runs."""
+        """Remove the private directories that an earlier host left, except those of the `spared` runs."""
         await asyncio.to_thread(self._clear, spared)
 
     def _clear(self, spared: Collection[str]) -> None:
@@ -85,38 +85,43 @@ class Runtime:
                 with contextlib.suppress(OSError):
                     remove(directory)
 
-    def _tell_what_holds(self) -> None:
-        sandbox, groups = self.enclosure.sandbox, self.enclosure.cgroups
-        if sandbox.bubblewrap is None:
-            _log.warning("agents live without cells, and can read and do what this user can: %s", sandbox.reason)
+    def _log_isolation(self) -> None:
+        probe, groups = self.sandbox.probe, self.sandbox.cgroups
+        if probe.bubblewrap is None:
+            why = f"{probe.reason}; {probe.remedy}" if probe.remedy else probe.reason
+            _log.warning("agents run without a sandbox, with all rights of this user: %s", why)
         elif groups.version is None:
-            _log.warning("nothing bounds the sum of what an agent's processes take: %s", groups.reason)
+            _log.warning(
+                "limits hold for each process of an agent, not for all of them together: %s; "
+                "systemd gives a control group with Delegate=yes",
+                groups.reason,
+            )
         if os.geteuid() == 0:
-            _log.warning("running as root; an ordinary user of its own is better, see docs/security.md")
+            _log.warning("running as root; use a separate ordinary user, see docs/security.md")
 
-    def check_bounds(self, request: AgentRequest) -> None:
-        """Raises RequestRefused for a budget or a time limit past the operator's maximum."""
+    def check_limits(self, request: AgentRequest) -> None:
+        """Raise RequestRefused for a budget or a time limit past the operator's maximum."""
         if request.max_budget_usd > self.settings.max_budget_usd_limit:
             raise RequestRefused(f"max_budget_usd must be at most {self.settings.max_budget_usd_limit:g}")
         if request.timeout_seconds > self.settings.max_timeout_seconds_limit:
             raise RequestRefused(f"timeout_seconds must be at most {self.settings.max_timeout_seconds_limit}")
 
     async def prepare(self, slot: Slot, request: AgentRequest, run_id: str, *, allow_stale: bool) -> Checkout:
-        """The slot's checkout at the newest commit of what the request names; raises WorkspaceError."""
+        """Return the slot's checkout at the newest commit of the request's ref; raises WorkspaceError."""
         snapshot = await self.workspaces.sync(request.workspace, request.ref, allow_stale=allow_stale)
         identity = Identity(agent=request.agent, run_id=run_id)
-        path = await self.warm.prepare(slot, request, snapshot, identity)
+        path = await self.warm.take_checkout(slot, request, snapshot, identity)
         return Checkout(path=path, snapshot=snapshot, read_paths=tuple(self.workspaces.read_paths(snapshot)))
 
     async def collect(self, slot: Slot, checkout: Checkout, run_id: str) -> WorkspaceReport:
-        """What the agent changed, told without secrets, its unpushed work kept as it is; raises WorkspaceError."""
-        given_back = await self._disk.free_disk_space(run_id, checkout.path)
+        """Return what the agent changed, redacted; its unpushed work is kept unredacted. Raises WorkspaceError."""
+        freed = await self._disk.free_disk_space(run_id, checkout.path)
         report = await self.workspaces.collect(slot.directory, checkout.snapshot, run_id)
-        report = report.model_copy(update={"notes": [*report.notes, *given_back]})
+        report = report.model_copy(update={"notes": [*report.notes, *freed]})
         return await asyncio.to_thread(redact_report, self._redactor, report)
 
     @asynccontextmanager
-    async def opened(
+    async def start_process(
         self,
         run_id: str,
         request: AgentRequest,
@@ -125,60 +130,49 @@ class Runtime:
         *,
         session_id: str | None = None,
         is_kept: Callable[[], bool] | None = None,
-    ) -> AsyncIterator[Opened]:
-        """A process that waits for its prompt; at the end nothing of it is left, files or processes.
+    ) -> AsyncIterator[StartedProcess]:
+        """Give a process that waits for its prompt; at the end its processes and files are removed.
 
-        With a `session_id` it goes on with what the run's private directory has of that session; that directory
-        stays if `is_kept` says so at the end. A run that might be kept has a process of its own making.
-
-        Raises NotConfigured, RequestRefused or SpawnFailed.
+        With a `session_id` it resumes that session from the run's private directory, which stays if `is_kept()` is
+        true at the end. Raises NotConfigured, RequestRefused or SpawnFailed.
         """
-        self.check_bounds(request)
+        self.check_limits(request)
         agent = agent_name(request.agent, checkout.path)
+        # a warm process has its files elsewhere than in the run's directory, where a resumed run looks for them
         if session_id is None and is_kept is None:
-            parked = await self.warm.lend(slot, request, checkout, agent, run_id)
-            if parked is not None:
+            warm = await self.warm.take_process(slot, request, checkout, agent, run_id)
+            if warm is not None:
                 try:
-                    yield Opened(parked.launched.process, parked.launched.private, agent, introduced=True)
+                    yield StartedProcess(warm.launched.process, warm.launched.private, agent, initialized=True)
                 finally:
-                    await parked.close()
+                    await warm.close()
                 return
-        async with self._launcher.launched(
+        async with self._launcher.launch(
             run_id,
-            partial(build_argv, mold=ProcessSpec.of(request), agent=agent, session_id=session_id),
+            partial(build_argv, spec=ProcessSpec.of(request), agent=agent, session_id=session_id),
             checkout,
-            self.private(run_id).directory,
+            self.run_directory(run_id).directory,
             max_budget_usd=request.max_budget_usd,
             is_kept=is_kept or never,
         ) as launched:
-            yield Opened(launched.process, launched.private, agent, introduced=False)
+            yield StartedProcess(launched.process, launched.private, agent, initialized=False)
 
     @asynccontextmanager
-    async def conversing(
-        self, run_id: str, opened: Opened, request: AgentRequest, checkout: Checkout, sink: Sink
+    async def start_turn(
+        self, run_id: str, started: StartedProcess, request: AgentRequest, checkout: Checkout, sink: Sink
     ) -> AsyncIterator[Turn]:
-        """A conversation with an opened process, in which the agent's words go to `sink`."""
-        conversation = Turn(
-            opened.process,
+        """Give the turn of a started process, whose events go to `sink`; its use of the disk is watched meanwhile."""
+        turn = Turn(
+            started.process,
             request,
-            opened.agent,
+            started.agent,
             self.settings.agent_stall_seconds,
             sink,
             self._redactor,
-            introduced=opened.introduced,
+            initialized=started.initialized,
         )
-        disk = self._disk.watch(run_id, checkout.path, opened.private, opened.process.pid, conversation.overdraw)
-        with self.warm.demand.met(ProcessSpec.of(request)):
+        files = RunFiles(run_id, checkout, started.private)
+        disk = self._disk.watch(files, started.process.pid, turn.end_for_disk)
+        with self.warm.demand.record(ProcessSpec.of(request)):
             async with disk:
-                yield conversation
-
-    @asynccontextmanager
-    async def converse(
-        self, run_id: str, request: AgentRequest, slot: Slot, checkout: Checkout, sink: Sink
-    ) -> AsyncIterator[Turn]:
-        """A conversation with a process of its own; raises what `opened` does."""
-        async with (
-            self.opened(run_id, request, slot, checkout) as opened,
-            self.conversing(run_id, opened, request, checkout, sink) as conversation,
-        ):
-            yield conversation
+                yield turn

@@ -1,4 +1,4 @@
-"""What the runtime can be told; the edge reads it from the environment and passes it down."""
+"""Settings of the runtime (AGENT_*, WORKSPACE_*, ANTHROPIC_*), read at the edge and passed down."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ DEFAULT_WORKSPACE = "default"
 
 
 def default_state_dir() -> Path:
-    """The user's state directory, as the XDG base directory specification names it."""
+    """Return the service's directory under the user's state directory (XDG base directory specification)."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "claude-agent-service"
 
 
 def read_list(value: object) -> object:
-    """A list as people write it in an environment variable: `A,B C`, or as JSON."""
+    """Parse a list in an environment variable: `A,B C`, or JSON."""
     if not isinstance(value, str):
         return value
     return json.loads(value) if value.lstrip().startswith("[") else value.replace(",", " ").split()
 
 
 def read_json(value: object) -> object:
-    """A JSON object in an environment variable."""
+    """Parse a JSON object in an environment variable."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -51,13 +51,13 @@ class WorkspaceConfig(Frozen):
         default=False, description="Agents' own git gets the credential helper too, so that they can push."
     )
     post_checkout: list[str] = Field(
-        default=[], description="A command to run in each checkout made ready, outside the cell, in words."
+        default=[], description="A command, as a list of words, to run in each new checkout, outside the sandbox."
     )
-    post_checkout_timeout_seconds: float = Field(default=60.0, gt=0, description="How long that may take.")
+    post_checkout_timeout_seconds: float = Field(default=60.0, gt=0, description="The time limit of that command.")
     keep: list[str] = Field(
         default=[], description="Patterns, as in .gitignore, of untracked files that stay from run to run."
     )
-    strict: bool = Field(default=False, description="A remote that is away fails the run.")
+    strict: bool = Field(default=False, description="A remote that cannot be fetched fails the run.")
 
 
 class AgentSettings(Frozen):
@@ -65,7 +65,7 @@ class AgentSettings(Frozen):
 
     @property
     def provider_socket(self) -> Path | None:
-        """Where agents without a network find the way to the model."""
+        """The socket of the provider proxy, for agents that have no network."""
         return self.state_dir / "provider.sock" if self.agent_network != "open" else None
 
     state_dir: Path = Field(
@@ -75,34 +75,34 @@ class AgentSettings(Frozen):
         default=None, description="The claude binary; unset: the one in the pinned claude-agent-sdk wheel."
     )
     agent_capacity: int | None = Field(
-        default=None, ge=1, le=1000, description="Agents at once on this host; unset: sized to the machine."
+        default=None, ge=1, le=1000, description="The most agents at once on this host; unset: sized to the machine."
     )
     agent_warm: int | None = Field(
         default=None,
         ge=0,
         le=1000,
-        description="Processes of the CLI that are kept ready at most; unset: sized to the machine; 0: none.",
+        description="The most CLI processes that are started ahead; unset: sized to the machine; 0: none.",
     )
     agent_warm_minutes: float = Field(
-        default=10.0, gt=0, description="How long after its last run an agent has a process kept ready for it."
+        default=10.0, gt=0, description="Minutes after its last run for which an agent has a process started ahead."
     )
     agent_sandbox: Literal["auto", "bwrap", "off"] = Field(
         default="auto", description="auto: bubblewrap where it works; bwrap: refuse to run without it."
     )
     agent_network: Literal["open", "allow", "none"] = Field(
         default="open",
-        description="none: agents have no route to anywhere, this machine included, but for their model calls; "
-        "allow: and, by a proxy, to what AGENT_EGRESS_ALLOW lists. Both need bubblewrap.",
+        description="none: agents reach nothing, this machine included, but the model; "
+        "allow: they also reach what AGENT_EGRESS_ALLOW lists, by a proxy. Both need bubblewrap.",
     )
     agent_egress_allow: Names = Field(
         default=[],
-        description="What agents reach with AGENT_NETWORK=allow: `example.com`, `*.example.com:8443`, `*`; where "
-        "an address is not public, the address as well: `10.1.2.3:443`, `10.0.0.0/8`. No port: 80 and 443.",
+        description="Destinations with AGENT_NETWORK=allow: `example.com`, `*.example.com:8443`, `*`; if the address "
+        "is not public, the address as well: `10.1.2.3:443`, `10.0.0.0/8`. No port: 80 and 443.",
     )
     agent_repo_code: Literal["trusted", "on", "off"] = Field(
         default="trusted",
-        description="Hooks, MCP servers and key helpers of a checkout run: trusted: where a run starts from its "
-        "workspace's own ref; on: always; off: never.",
+        description="If hooks, MCP servers and key helpers of a checkout run: trusted: in runs that start from "
+        "their workspace's own ref; on: always; off: never.",
     )
     agent_env_allow: Names = Field(
         default=[], description="Variables of the service's environment that agents get, by name."
@@ -112,34 +112,39 @@ class AgentSettings(Frozen):
     agent_memory_mb: int | None = Field(
         default=4096,
         ge=256,
-        description="In a cell: memory of an agent with all its processes, in megabytes; of each process, where there "
-        "is no control group.",
+        description="In a sandbox: memory of an agent with all its processes, in megabytes; of each process, where "
+        "there is no control group.",
     )
     agent_processes: int | None = Field(
         default=2048,
         ge=64,
-        description="In a cell: an agent's processes and threads; for root only where there is a control group.",
+        description="In a sandbox: an agent's processes and threads; for root only where there is a control group.",
     )
     agent_open_files: int | None = Field(
-        default=8192, ge=128, description="In a cell: open files of each process of an agent."
+        default=8192, ge=128, description="In a sandbox: open files of each process of an agent."
     )
     agent_file_mb: int | None = Field(
-        default=4096, ge=1, description="In a cell: the largest file that an agent can write, in megabytes."
+        default=4096, ge=1, description="In a sandbox: the largest file that an agent can write, in megabytes."
     )
     agent_disk_mb: int | None = Field(
         default=20_480,
         ge=64,
-        description="What an agent's checkout, home and temporary files may take of the disk together, in megabytes; "
+        description="The most disk space of an agent's checkout, home and temporary files together, in megabytes; "
         "a run that takes more is ended.",
     )
     agent_config_template: Path | None = Field(
         default=None, description="A CLI config directory that each run starts from (agents, settings, MCP)."
     )
     agent_stall_seconds: int = Field(
-        default=1800, ge=1, description="A run that says nothing for so long, outside a tool call, is ended."
+        default=1800,
+        ge=1,
+        description="A run that prints nothing for so many seconds, outside a tool call, is ended.",
     )
     agent_model_retries: int = Field(
-        default=4, ge=0, le=10, description="How often the CLI tries a model call again: 4 take about 9 s."
+        default=4,
+        ge=0,
+        le=10,
+        description="How often the CLI repeats a failed model call: 4 times take about 9 s.",
     )
     max_budget_usd_limit: float = Field(
         default=1000.0, gt=0, description="The largest budget a request may ask for, in US dollars."
@@ -152,20 +157,22 @@ class AgentSettings(Frozen):
         description="The git checkout, bare repository or URL that agents work from; unset: /workspace/infra "
         "if it exists, else one under STATE_DIR.",
     )
-    fetch_debounce_seconds: float = Field(default=15.0, ge=0, description="How fresh is fresh enough for a workspace.")
+    fetch_debounce_seconds: float = Field(
+        default=15.0, ge=0, description="A workspace that was fetched so many seconds ago is fresh enough."
+    )
     workspaces: Annotated[dict[Name, WorkspaceConfig], BeforeValidator(read_json)] = Field(
         default={}, description="Further workspaces by name, as JSON; `default` adds to WORKSPACE_DIR."
     )
     workspace_strict: bool = Field(
-        default=False, description="A remote that is away fails the run, in every workspace."
+        default=False, description="A remote that cannot be fetched fails the run, in every workspace."
     )
     fetch_timeout_seconds: float = Field(
-        default=10.0, gt=0, description="How long a remote may say nothing during a fetch."
+        default=10.0, gt=0, description="The most seconds without data from a remote during a fetch."
     )
     clone_timeout_seconds: float = Field(
-        default=900.0, gt=0, description="The longest fetch, the first one of a repository included."
+        default=900.0, gt=0, description="The time limit of a fetch, the first one of a repository included."
     )
-    checkout_timeout_seconds: float = Field(default=120.0, gt=0, description="The longest git call on this machine.")
+    checkout_timeout_seconds: float = Field(default=120.0, gt=0, description="The time limit of a local git command.")
     git_env_allow: Names = Field(
         default=[
             *("HOME", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -176,16 +183,16 @@ class AgentSettings(Frozen):
     git_config_file: Path | None = Field(
         default=None, description="A git config of yours for the service's own fetches (helpers, insteadOf)."
     )
-    git_author_name: str = Field(default="Claude Agent", description="Who agents' commits are by.")
-    git_author_email: str = Field(default="agent@localhost", description="The address on agents' commits.")
+    git_author_name: str = Field(default="Claude Agent", description="The author of agents' commits.")
+    git_author_email: str = Field(default="agent@localhost", description="The author's address on agents' commits.")
     kept_work_days: float = Field(
-        default=30.0, gt=0, description="How long refs/agent-runs keep what agents did not push."
+        default=30.0, gt=0, description="Days for which refs/agent-runs keep commits that agents did not push."
     )
     kept_work_max_bytes: int = Field(
         default=1_073_741_824, ge=1, description="The most that one run's unpushed work may add to a mirror."
     )
     diff_max_bytes: int = Field(
-        default=65_536, ge=0, description="How much of a run's diff is shown; the rest is in git."
+        default=65_536, ge=0, description="The most bytes of a run's diff that are shown; the rest is in git."
     )
     anthropic_api_key: SecretStr | None = Field(
         default=None, description="For the agents' model calls, and nothing else."
@@ -194,7 +201,7 @@ class AgentSettings(Frozen):
         default=None, description="The other kind of credential for the agents' model calls."
     )
     anthropic_base_url: str | None = Field(
-        default=None, description="Where the model is served; unset: the provider's own address."
+        default=None, description="The URL of the model's API; unset: the provider's own."
     )
 
     @property

@@ -1,4 +1,4 @@
-"""The HTTP door: its routes, and what every request passes on its way to them."""
+"""The ASGI application: routes and middleware."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from deployments.host.host import Host
 
 
 def create_app(host: Host, settings: ApiSettings) -> FastAPI:
-    """The API in front of an open `host`."""
-    # a missing content type was good enough for JSON when the first callers were written
+    """Return the application of an open `host`."""
+    # today's callers may send JSON without a content type
     app = FastAPI(title="Claude Agent Service", version=_version(), redoc_url=None, strict_content_type=False)
     bodies = ErrorBodies(legacy=settings.legacy_error_bodies)
     app.state.host = host
@@ -38,7 +38,7 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     app.state.admission = Admission(host)
     app.state.shared_runs = SharedRuns(settings.caller_grace_seconds)
     app.state.model_catalog = ModelCatalog(settings)
-    for room in (
+    for module in (
         health,
         agents,
         metrics,
@@ -52,15 +52,15 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
         switch,
         register,
     ):
-        app.include_router(room.router)
+        app.include_router(module.router)
     document(app, host.runtime.settings)
     bodies.install(app)
-    _guard(app, settings, bodies)
+    _add_middleware(app, settings, bodies)
     return app
 
 
-def _guard(app: FastAPI, settings: ApiSettings, bodies: ErrorBodies) -> None:
-    """Put the middleware around the routes; what is added last is met first."""
+def _add_middleware(app: FastAPI, settings: ApiSettings, bodies: ErrorBodies) -> None:
+    """Add the middleware; what is added last is passed first."""
     open_paths = OPEN_PATHS | {"/metrics"} if settings.metrics_open else OPEN_PATHS
     app.add_middleware(BodyLimit, max_bytes=settings.max_request_bytes, bodies=bodies)
     app.add_middleware(Authentication, token=settings.api_bearer_token, bodies=bodies, open_paths=open_paths)

@@ -1,4 +1,4 @@
-"""The HTTP API as a page for people: `python -m api.reference` writes docs/http-api.md."""
+"""`python -m api.reference`: writes docs/http-api.md from the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from prefect.client.orchestration import PrefectClient
 
 from agent.settings import AgentSettings
 from api.app import create_app
@@ -19,16 +21,16 @@ PAGE = Path(__file__).parents[1] / "docs" / "http-api.md"
 
 _HEAD = """# HTTP API
 
-Made by `make docs` from the service's own OpenAPI document; the service has it at `/openapi.json`, and a page
-to try it out at `/docs`. Routes want `Authorization: Bearer TOKEN` with `API_BEARER_TOKEN`, unless they are open.
-What they mean together is told in [jobs.md](jobs.md), [openai.md](openai.md) and [triage.md](triage.md).
+Written by `make docs` from the service's OpenAPI document. The service serves the document at `/openapi.json` and a
+page to try the routes at `/docs`. A route needs `Authorization: Bearer TOKEN` with `API_BEARER_TOKEN`, unless it is
+marked as open. [jobs.md](jobs.md), [openai.md](openai.md) and [triage.md](triage.md) explain how to use them.
 """
 
 Document = dict[str, Any]
 
 
 def render_reference(document: Document) -> str:
-    """The page: each route with what it takes and what it answers, in the order of the document."""
+    """Return the page: each route with its parameters and its responses, in the order of the document."""
     routes = [
         _route(document, method.upper(), path, operation)
         for path, operations in document["paths"].items()
@@ -38,9 +40,9 @@ def render_reference(document: Document) -> str:
 
 
 def _route(document: Document, method: str, path: str, operation: Document) -> str:
-    told = " ".join(operation.get("description", "").split())
+    text = " ".join(operation.get("description", "").split())
     opened = "" if "security" in operation else " *Open: no token.*"
-    parts = [f"## `{method} {path}`", f"{told}{opened}".strip()]
+    parts = [f"## `{method} {path}`", f"{text}{opened}".strip()]
     if rows := [_parameter(document, one) for one in operation.get("parameters", [])]:
         parts.append(_table("parameter", rows))
     content = operation.get("requestBody", {}).get("content", {})
@@ -66,14 +68,14 @@ def _members(document: Document, schema: Document) -> str:
 
 
 def _answer(document: Document, answer: Document) -> str:
-    """What comes: the members of the body where it is one of ours that says them, else its meaning."""
+    """Return the members of a response body, or its description."""
     schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
     members = [f"`{name}`" for name in _resolved(document, schema).get("properties", {})]
-    told = "" if answer["description"] == "Successful Response" else answer["description"]
+    text = "" if answer["description"] == "Successful Response" else answer["description"]
     if members and set(members) != {"`detail`"} and "error" not in _resolved(document, schema)["properties"]:
-        told = f"{told} {', '.join(members)}".strip()
+        text = f"{text} {', '.join(members)}".strip()
     kinds = " or ".join(f"`{kind}`" for kind in answer.get("content", {}) if kind != "application/json")
-    return " ".join(part for part in (told, f"({kinds})" if kinds else "") if part) or "JSON"
+    return " ".join(part for part in (text, f"({kinds})" if kinds else "") if part) or "JSON"
 
 
 def _table(first: str, rows: list[list[str]]) -> str:
@@ -93,7 +95,7 @@ def _resolved(document: Document, schema: Document) -> Document:
 
 
 def _kind(document: Document, schema: Document) -> str:
-    """The type of a value, in few words."""
+    """Return the type of a value in a few words."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_kind(document, one) for one in schema["anyOf"]))
     schema = _resolved(document, schema)
@@ -110,14 +112,15 @@ def _default(schema: Document) -> str:
 
 
 def describe_app() -> Document:
-    """The OpenAPI document of a service with all settings at their defaults."""
+    """Return the OpenAPI document of a service with default settings."""
     with tempfile.TemporaryDirectory() as scratch:
         return asyncio.run(_describe(AgentSettings(state_dir=Path(scratch))))
 
 
 async def _describe(settings: AgentSettings) -> Document:
     async with open_store(default_database_url(settings.state_dir)) as store:
-        return create_app(Host(settings, HostSettings(), store), ApiSettings()).openapi()
+        prefect = PrefectClient("http://127.0.0.1:1/api")  # never called
+        return create_app(Host(settings, HostSettings(), store, prefect), ApiSettings()).openapi()
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ from agent.domain.errors import NotConfigured
 from agent.redaction.known_values import known_secrets
 from agent.settings import AgentSettings
 from api.app import create_app
-from api.openai.model_catalog import JOB_MOLD, chat_mold
+from api.openai.model_catalog import JOB_PROCESS_SPEC, chat_process_spec
 from api.settings import ApiSettings
-from deployments.host.host import Host
+from deployments.host.host import Host, open_host
 from deployments.maintenance.retention import Retention
 from deployments.maintenance.state_cleanup import StateCleanup
 from deployments.prefect_client.calls import PrefectUnavailable
@@ -40,6 +40,7 @@ from deployments.standalone.prefect_server import PortInUse, listen
 from deployments.standalone.wait_notice import opening, waiting_for
 from deployments.telemetry.logs import configure_logs
 from deployments.triage.handler import TriageHandler
+from deployments.worker.resumption import Resumptions
 from deployments.worker.run_handlers import AgentRunHandler
 from deployments.worker.settlement import Settlement
 from deployments.worker.worker import AgentHostWorker
@@ -113,37 +114,43 @@ class HostProcess:
         register = read_register(find_register(Path.cwd()))
         async with (
             opening(self._open_store(), "host", "its store") as store,
-            opening(Host(self._agent_settings, self._settings, store), "host", "an earlier one's rest to end") as host,
+            opening(
+                open_host(self._agent_settings, self._settings, store), "host", "an earlier one's rest to end"
+            ) as host,
         ):
             with waiting_for("host", "Prefect to take the register"):
-                async with store.turns.turn(BOOTSTRAP):
+                async with store.locks.acquire(BOOTSTRAP):
                     await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
                     await apply_register(host.prefect, register, self._settings.lost_after)
-            host.runtime.warm.expect(hot=chat_mold(self._api_settings), spare=JOB_MOLD)
+            resumptions = Resumptions(host)
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
-                Settlement(host).watching(),
-                host.switch.watching(),
-                host.cancelling.watching(),
-                self._upkeep(host).going_on(),
-                AgentHostWorker(AgentRunHandler(host)).working(self._hurry),
+                Settlement(host, resumptions).watching(),
+                host.holds.pause.watching(),
+                host.cancellations.watching(),
+                self._retention(host).repeating(),
+                AgentHostWorker(AgentRunHandler(host, resumptions)).working(self._hurry),
                 AgentHostWorker(TriageHandler(host)).working(self._hurry),
-                host.runtime.warm.filling(has_room=lambda: not host.disk.is_low),
+                host.runtime.warm.filling(
+                    always=[chat_process_spec(self._api_settings)],
+                    spare=JOB_PROCESS_SPEC,
+                    has_room=lambda: not host.holds.disk.is_low,
+                ),
                 self._api(host),
             ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"
                 spare_the_loop()
-                print(f"host ready: {address} ({host.runtime.slots.capacity} agents at once)", flush=True)
+                print(f"host ready: {address} ({host.capacity().slots} agents at once)", flush=True)
                 await self._stop.wait()
 
-    def _upkeep(self, host: Host) -> Retention:
+    def _retention(self, host: Host) -> Retention:
         return Retention(
             workspaces=host.runtime.workspaces,
             store=host.store,
             settings=self._store_settings,
             run_retention_days=self._settings.run_retention_days,
-            leftovers=StateCleanup(host.runtime.workspaces, host.in_flight, host.runtime.slots.capacity),
-            is_disk_low=lambda: host.disk.is_low,
+            cleanup=StateCleanup(host.runtime.workspaces, host.records, host.runtime.slots.capacity),
+            is_disk_low=lambda: host.holds.disk.is_low,
         )
 
     def _open_store(self) -> AbstractAsyncContextManager[Store]:

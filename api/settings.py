@@ -1,4 +1,4 @@
-"""What the HTTP door can be told."""
+"""Settings of the HTTP API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.settings import Names, read_list
 
 
 class ApiSettings(Frozen):
-    """Each field is an environment variable of the same name in capitals."""
+    """The settings of the API; each field is an environment variable of the same name in capitals."""
 
     api_host: str = Field(default="127.0.0.1", description="The address to listen on; a container sets 0.0.0.0.")
     api_port: int = Field(default=8080, ge=0, le=65_535, description="The port to listen on.")

@@ -1,15 +1,13 @@
+"""The work pools and queues of the service."""
+
 from __future__ import annotations
 
 from typing import Literal
 
 AGENTS, TRIAGE = "agents", "triage"
 
-
-WORK_POOL = AGENTS
-
-
 POOLS = (AGENTS, TRIAGE)
-"""The work pools, first the one that agents wait in, then the one for triages."""
+"""The pool that agent runs wait in, then the one for triages."""
 
 Priority = Literal["high", "default", "low"]
 QUEUES: dict[Priority, int] = {"high": 1, "default": 2, "low": 3}

@@ -1,4 +1,4 @@
-"""One agent, once."""
+"""Flow: run one agent once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.agent_run.git_sync import git_sync
 from tasks.agent_run.invoke_agent import invoke_agent
 from tasks.agent_run.outcome import CANCELLED, conclude, conclude_failure, put_off
 from tasks.agent_run.publish import publish
-from tasks.agent_run.resumption import part
+from tasks.agent_run.resumption import suspend
 from tasks.agent_run.stored_input import restore_input
 
 
@@ -36,7 +36,7 @@ async def agent_run(request: AgentRequest) -> AgentResult | State[AgentResult]:
         await publish(request, conclude_failure(request, failure))
         raise
     except asyncio.CancelledError as cancelled:
-        if later := part():
+        if later := suspend():
             return later
         await publish(request, conclude_failure(request, cancelled))
         return Cancelling(message=CANCELLED)

@@ -1,4 +1,4 @@
-"""Many items, each given to an agent once."""
+"""Flow: give each new item of a source to an agent, once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.triage.report_triage import report_triage
 
 @flow(name="triage", flow_run_name="triage of {request.name}", persist_result=False)
 async def triage(request: TriageRequest) -> TriageReport | State[TriageReport]:
-    """List what came in, leave out what is handled, have an agent handle each of the rest, and report."""
+    """List the items, leave out the handled ones, have an agent handle each of the rest, and report."""
     try:
         with current_triage().cancellation.heeded():
             listing = await list_items(request)

@@ -1,7 +1,7 @@
-"""What can go wrong with the store.
+"""StoreError, StoreUnavailable, InputMissing.
 
 StoreError
-├── StoreUnavailable    the database did not take, or give, what it was asked
+├── StoreUnavailable    the database did not answer or refused
 └── InputMissing        no input of that id: never saved, deleted, or trimmed
 """
 
@@ -9,18 +9,20 @@ from __future__ import annotations
 
 
 class StoreError(Exception):
-    """Anything the store reports; `retryable` says if the same call may succeed later by itself."""
+    """An error of the store. `retryable`: the same call may succeed later; `remedy`: what the operator can do."""
 
     retryable = False
+    remedy: str | None = None
 
 
 class StoreUnavailable(StoreError):
-    """The database did not take, or give, what it was asked; nothing was half done."""
+    """The database did not answer or refused; no transaction was left half done."""
 
-    def __init__(self, reason: str, *, retryable: bool = True) -> None:
+    def __init__(self, reason: str, remedy: str | None = None, *, retryable: bool = True) -> None:
         self.reason = reason
+        self.remedy = remedy
         self.retryable = retryable
-        super().__init__(reason)
+        super().__init__(f"{reason}; {remedy}" if remedy else reason)
 
 
 class InputMissing(StoreError, LookupError):

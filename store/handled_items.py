@@ -1,4 +1,4 @@
-"""Which items were handled: the same item, unchanged, is given out once among all processes."""
+"""Handled triage items: an unchanged item is handed out once across processes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from store.database.schema import handled
 Status = Literal["claimed", "done", "failed"]
 
 Answer = Literal["mine", "done", "elsewhere", "set aside", "tried"]
-"""What a claimer is told: it is yours, it is done, another has it, it failed too often, you tried it already."""
+"""The answer to a claim: claimed, already done, claimed by another triage, failed too often, tried by this triage."""
 
-AT_ONCE = 500
+IDS_PER_QUERY = 500  # below SQLite's limit of 999 variables in older builds
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimTerms:
-    """On which terms an item is given out; `again` gives out what is done or set aside as well."""
+    """The terms of a claim; with `again`, items that are done or failed too often are handed out as well."""
 
     max_attempts: int = 3
     again: bool = False
@@ -34,7 +34,7 @@ class ClaimTerms:
 
 @dataclass(frozen=True, slots=True)
 class ItemAttempt:
-    """What is known of one item; `claim_id` names one attempt at it, `run_id` the agent's run, once there is one."""
+    """The last attempt at one item; `claim_id` identifies the attempt, `run_id` the agent's run once it has started."""
 
     fingerprint: str
     status: Status
@@ -48,24 +48,24 @@ class ItemAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ItemClaim:
-    """The answer to a claimer, and what is known of the item since."""
+    """The answer to a claim, and the state of the item after it."""
 
     answer: Answer
     handling: ItemAttempt
 
 
-class Handled:
-    """Which items were handled, by the name of their source and a key of any length and content.
+class HandledItems:
+    """The handled items, by the name of their source and a key of any length and content; one per Store.
 
-    An owner, the triage run at work on an item, renews its claims while it lives. A claim that is not renewed within
-    the lease goes to whoever asks next, together with the agent's run that was started for it.
+    An owner, the triage run that handles an item, renews its claims while it runs. A claim that is not renewed within
+    the lease goes to the next triage that claims it, together with the agent's run that was started for it.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def claim(self, source: str, key: str, fingerprint: str, owner: UUID, terms: ClaimTerms) -> ItemClaim:
-        """Take the item, or learn why not."""
+        """Claim the item, or return why it is not handed out."""
         now = datetime.now(UTC)
         fresh = ItemAttempt(fingerprint, "claimed", 1, uuid4(), owner, None, now, None)
         item_id = _digest(source, key)
@@ -86,31 +86,31 @@ class Handled:
         return await self._database.write(work)
 
     async def find(self, source: str, keys: Sequence[str]) -> dict[str, ItemAttempt]:
-        """What is known of these items, without those that are new."""
+        """Return the last attempts at these items by key; new items are left out."""
         ids = {_digest(source, key): key for key in keys}
         found: dict[str, ItemAttempt] = {}
         query = select(handled.c.id, *_COLUMNS)
-        for start in range(0, len(ids), AT_ONCE):
-            some = list(ids)[start : start + AT_ONCE]
+        for start in range(0, len(ids), IDS_PER_QUERY):
+            some = list(ids)[start : start + IDS_PER_QUERY]
             rows = await self._database.rows(query.where(handled.c.id.in_(some)))
             found.update((ids[row.id], _handling(row)) for row in rows)
         return found
 
     async def begin(self, claim_id: UUID, run_id: UUID) -> None:
-        """Say which run the claim has led to."""
+        """Record the run that was started for the claim."""
         await self._change(claim_id, {"run_id": run_id})
 
     async def settle(
         self, claim_id: UUID, status: Literal["done", "failed"], error: str | None = None, *, counts: bool = True
     ) -> bool:
-        """Say how the attempt ended; False if that was known already. One that does not count is no attempt."""
+        """Record the end of the attempt. False if it was recorded before. Without `counts` it is not counted."""
         ending: dict[str, Any] = {"status": status, "error": error}
         if not counts:
             ending["attempts"] = handled.c.attempts - 1
         return await self._change(claim_id, ending)
 
     async def renew(self, owner: UUID) -> None:
-        """Say that the owner lives, and so do its claims."""
+        """Renew the claims of a triage that still runs."""
         statement = update(handled).where(handled.c.owner == owner, handled.c.status == "claimed")
         await self._database.change(statement.values(renewed_at=datetime.now(UTC)), durable=False)
 
@@ -120,7 +120,7 @@ class Handled:
 
 
 def judge(known: ItemAttempt | None, fingerprint: str, owner: UUID, terms: ClaimTerms, now: datetime) -> Answer:
-    """What `owner` would be told if it claimed the item now."""
+    """Return the answer that `owner` would get if it claimed the item now."""
     if known is None:
         return "mine"
     if known.status == "claimed":
@@ -138,10 +138,10 @@ def judge(known: ItemAttempt | None, fingerprint: str, owner: UUID, terms: Claim
 
 
 def _take(known: ItemAttempt, fresh: ItemAttempt, terms: ClaimTerms) -> ItemAttempt:
-    """The item as its new owner has it: an attempt under way is carried on, a failed one counts."""
+    """Return the item as its new owner has it: a running attempt is taken over, a failed one counts."""
     changed = known.fingerprint != fresh.fingerprint
     if known.status == "claimed" and not (changed and known.run_id is None):
-        # a run may be under way for it: its claim is carried on as it is, and a change is for the next time
+        # a run may be under way for it: its claim is taken over as it is, and the change is handled next time
         return replace(known, owner=fresh.owner, renewed_at=fresh.renewed_at)
     if changed or known.status != "failed" or known.attempts >= terms.max_attempts:
         return fresh

@@ -1,4 +1,4 @@
-"""Who was first with a key, among all processes."""
+"""Idempotency keys: the first claim wins across processes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from store.database.database import Database
 from store.database.retention import delete_older
 from store.database.schema import claims
 
-UNSETTLED = timedelta(minutes=2)
+UNSETTLED_LIFETIME = timedelta(minutes=2)
+"""A claim without a run is void after this: a start takes seconds, so its claimer has died."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyClaim:
-    """The claim that holds: the caller's own if `fresh`, else that of whoever came before."""
+    """The claim on a key: the caller's own if `fresh`, else the earlier one."""
 
     fresh: bool
     body_hash: str
@@ -27,17 +28,14 @@ class KeyClaim:
 
 
 class Idempotency:
-    """Who was first with a key, among all processes; a key may be of any length and content.
-
-    A claim that nobody settles lapses after two minutes: its claimer died between claiming and starting the run.
-    """
+    """The claims on idempotency keys, of any length and content; one per Store."""
 
     def __init__(self, database: Database, *, hours: float = 24) -> None:
         self._database = database
         self._lifetime = timedelta(hours=hours)
 
     async def claim(self, scope: str, key: str, body_hash: str, run_id: UUID | None = None) -> KeyClaim:
-        """Take the key, or learn who has it."""
+        """Claim the key, or return the claim that another request holds."""
         now = datetime.now(UTC)
         mine = {"body_hash": body_hash, "run_id": run_id, "claimed_at": now}
         insert = self._database.insert(claims)
@@ -45,30 +43,30 @@ class Idempotency:
             index_elements=[claims.c.id],
             set_={name: insert.excluded[name] for name in mine},
             where=(claims.c.claimed_at < now - self._lifetime)
-            | (claims.c.run_id.is_(None) & (claims.c.claimed_at < now - UNSETTLED)),
+            | (claims.c.run_id.is_(None) & (claims.c.claimed_at < now - UNSETTLED_LIFETIME)),
         )
         held = select(claims.c.body_hash, claims.c.run_id).where(claims.c.id == _digest(scope, key))
 
         async def work(connection: AsyncConnection) -> KeyClaim:
             fresh = (await connection.execute(take)).rowcount == 1
-            # the row is locked by now: nobody can release it in between
+            # the row is locked by now: no other request can release it in between
             row = (await connection.execute(held)).one()
             return KeyClaim(fresh, row.body_hash, row.run_id)
 
         return await self._database.write(work)
 
     async def settle(self, scope: str, key: str, run_id: UUID) -> bool:
-        """Say which run the key stands for; False if the claim has lapsed and another run has the key."""
+        """Record the run of the key. False if the claim has lapsed and another run has the key."""
         unsettled = claims.c.run_id.is_(None) | (claims.c.run_id == run_id)
         statement = update(claims).where(claims.c.id == _digest(scope, key), unsettled).values(run_id=run_id)
         return await self._database.change(statement) == 1
 
     async def release(self, scope: str, key: str) -> None:
-        """Give the key back: what it was claimed for did not come about."""
+        """Delete the claim, after a run that was not started."""
         await self._database.change(delete(claims).where(claims.c.id == _digest(scope, key)))
 
     async def trim(self) -> int:
-        """Delete the claims that have expired, and count them."""
+        """Delete the expired claims and return their number."""
         expired = datetime.now(UTC) - self._lifetime
         return await delete_older(self._database, claims.c.id, claims.c.claimed_at, expired)
 

@@ -1,4 +1,4 @@
-"""What runs were asked, at any size."""
+"""Requests of runs, of any size."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from store.errors import InputMissing
 
 
 class Inputs:
-    """What runs were asked, at any size."""
+    """The requests of runs in the database; one per Store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def save(self, body: str) -> str:
-        """Keep `body`, on disk when this returns, and give the id to load it by."""
+        """Save `body` and return its id; it is on disk when this returns."""
         input_id = uuid4().hex
         statement = insert(inputs).values(id=input_id, saved_at=datetime.now(UTC), body=body)
         await self._database.change(statement)
         return input_id
 
     async def load(self, input_id: str) -> str:
-        """The text saved under this id, or `InputMissing`."""
+        """Return the text saved under this id. Raises InputMissing."""
         query = select(inputs.c.body).where(inputs.c.id == input_id)
         rows = await self._database.rows(query)
         if not rows:
@@ -35,10 +35,10 @@ class Inputs:
         return str(rows[0].body)
 
     async def delete(self, input_id: str) -> None:
-        """Forget the text of this id, if it is still there."""
+        """Delete the text of this id, if there is one."""
         statement = delete(inputs).where(inputs.c.id == input_id)
         await self._database.change(statement)
 
     async def trim(self, older_than: datetime) -> int:
-        """Delete the inputs saved before `older_than`, and count them."""
+        """Delete the inputs saved before `older_than` and return their number."""
         return await delete_older(self._database, inputs.c.id, inputs.c.saved_at, older_than)

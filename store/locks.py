@@ -1,4 +1,4 @@
-"""One after the other, among all processes: what must not be done by two hosts at once."""
+"""Named locks across processes."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from filelock import AsyncFileLock
 from sqlalchemy import text
 
 from store.database.database import Database
-from store.database.failures import reported
+from store.database.failures import translate_errors
 
-WAIT_SECONDS = 120
+LOCK_WAIT_SECONDS = 120  # several times what a bootstrap takes on a slow machine
 
 
 class NamedLocks:
-    """Turns by name: on PostgreSQL among all hosts, on SQLite among those that share the file."""
+    """Locks by name: on PostgreSQL among all hosts, on SQLite among those that share the file. One object per Store."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @asynccontextmanager
-    async def turn(self, name: str) -> AsyncIterator[None]:
-        """Nobody else has this turn while it is open; who dies in it gives it back. Raises StoreUnavailable."""
+    async def acquire(self, name: str) -> AsyncIterator[None]:
+        """Hold the lock while this is open; a process that dies releases it. Raises StoreUnavailable."""
         if self._database.is_sqlite:
-            lock = AsyncFileLock(f"{self._database.url.database}.{name}.lock", timeout=WAIT_SECONDS)
-            with reported(self._database.url):
+            lock = AsyncFileLock(f"{self._database.url.database}.{name}.lock", timeout=LOCK_WAIT_SECONDS)
+            with translate_errors(self._database.url):
                 await lock.acquire()
             try:
                 yield
             finally:
                 await lock.release()
             return
-        async with self._database.held() as connection:
-            with reported(self._database.url):
-                await connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
+        async with self._database.hold_transaction() as connection:
+            with translate_errors(self._database.url):
+                await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'"))
                 await connection.execute(text("SET LOCAL statement_timeout = 0"))
                 await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({_number(name)})"))
@@ -43,5 +43,5 @@ class NamedLocks:
 
 
 def _number(name: str) -> int:
-    """The number that PostgreSQL knows the turn by; the same in every process."""
+    """Return the number of PostgreSQL's advisory lock; the same in every process."""
     return int.from_bytes(sha256(f"claude-agent-store {name}".encode()).digest()[:8], "big", signed=True)

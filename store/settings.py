@@ -1,4 +1,4 @@
-"""Where the store lies, and how long it remembers."""
+"""Settings of the store (DATABASE_URL, retention)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.engine import URL
 
 
 class StoreSettings(BaseModel):
-    """Where the store lies, and how long it remembers."""
+    """Address and retention of the store; read from the environment once at start."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,5 +31,5 @@ class StoreSettings(BaseModel):
 
 
 def default_database_url(state_dir: Path) -> str:
-    """The SQLite file that the store uses when no `database_url` is set."""
+    """Return the URL of the SQLite file that is used without `database_url`."""
     return URL.create("sqlite", database=str(state_dir / "store.sqlite3")).render_as_string()

@@ -1,4 +1,4 @@
-"""All of what Prefect cannot hold, behind one door."""
+"""The store: inputs, outcomes, journals, idempotency keys, handled items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anyio import CancelScope
 
 from store.database.database import Database
 from store.database.migration import migrate
-from store.handled_items import Handled
+from store.handled_items import HandledItems
 from store.idempotency import Idempotency
 from store.inputs import Inputs
 from store.journal.journal import Journal
@@ -21,7 +21,7 @@ from store.outcomes import Outcomes
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """How much was deleted, of each kind."""
+    """Number of deleted records of each kind, as `Store.trim` returns it."""
 
     events: int
     claims: int
@@ -31,14 +31,14 @@ class Trimmed:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What Prefect cannot hold in order, atomically, or at its size."""
+    """The records that Prefect cannot hold in order, atomically or at their size; made by `open_store`."""
 
     inputs: Inputs
     outcomes: Outcomes
     journal: Journal
     idempotency: Idempotency
-    handled: Handled
-    turns: NamedLocks
+    handled: HandledItems
+    locks: NamedLocks
 
     async def trim(self, older_than: datetime, *, records_older_than: datetime | None = None) -> Trimmed:
         """Delete journals idle since `older_than`, expired claims and, if asked, inputs and outcomes saved long ago."""
@@ -52,7 +52,7 @@ class Store:
 
 @asynccontextmanager
 async def open_store(database_url: str, *, idempotency_hours: float = 24) -> AsyncIterator[Store]:
-    """The store at this address, its tables made or upgraded; `StoreUnavailable` says why it cannot be."""
+    """Open the store at this address and create or upgrade its tables. Raises StoreUnavailable."""
     database = Database(database_url)
     try:
         await migrate(database)
@@ -63,7 +63,7 @@ async def open_store(database_url: str, *, idempotency_hours: float = 24) -> Asy
                 Outcomes(database),
                 journal,
                 Idempotency(database, hours=idempotency_hours),
-                Handled(database),
+                HandledItems(database),
                 NamedLocks(database),
             )
         finally:

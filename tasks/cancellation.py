@@ -1,4 +1,4 @@
-"""A run's cancellation: asked for at any moment, heeded where the run can be broken off."""
+"""The cancellation of a run: requested at any time, applied at safe points."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 
 class Cancellation:
-    """Breaks off what is done inside of `heeded`, and nothing else.
+    """The cancellation of one run. It belongs to the run's context and lives as long.
 
-    Prefect's engine takes a cancelled asyncio task for a crash, so only the flow's own work is cancelled; whoever asks
-    before or after it is remembered, and the flow ends as cancelled all the same.
+    A request before or after `heeded` is remembered; the flow asks `asked` and ends as cancelled.
     """
 
     def __init__(self) -> None:
@@ -20,7 +19,7 @@ class Cancellation:
         self._work: asyncio.Task[Any] | None = None
 
     def ask(self) -> None:
-        """Have the run end; to ask again changes nothing."""
+        """Request the cancellation. A second request changes nothing."""
         if self.asked:
             return
         self.asked = True
@@ -29,7 +28,8 @@ class Cancellation:
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """While this is open, a cancellation comes as CancelledError, once."""
+        """Let a cancellation raise CancelledError in the block, once."""
+        # only the flow's own work is cancelled: Prefect's engine takes a cancelled asyncio task for a crash
         self._work = asyncio.current_task()
         if self.asked and self._work is not None:
             self._work.cancel()

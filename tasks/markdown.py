@@ -1,3 +1,5 @@
+"""Escapes text for Markdown artifacts: quoted, inert, table cells."""
+
 from __future__ import annotations
 
 import re
@@ -11,22 +13,24 @@ FENCE = re.compile(r"\s*(```|~~~)")
 
 
 def quoted(text: str, language: str = "text") -> str:
-    """The text as a Markdown code block that it cannot end, links and pictures included as they are written."""
+    """Return the text as a code block that the text itself cannot end."""
     text = printable(text).strip("\n")
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def escaped(text: str) -> str:
-    """The text as plain words within Markdown, on one line: no markup in it has any effect."""
-    return MARKDOWN.sub(r"\\\1", printable(text, one_line=True))
+def escaped(text: str, limit: int | None = None) -> str:
+    """Return the text on one line, with every character escaped that Markdown gives a meaning, also in table cells.
+
+    Text past `limit` characters is cut first.
+    """
+    text = printable(text, one_line=True)
+    return MARKDOWN.sub(r"\\\1", text if limit is None else shorten(text, limit))
 
 
 def inert(text: str) -> str:
-    """The text as Markdown that may format, but neither links, nor loads, nor brings HTML.
-
-    Its code blocks are fenced anew, so that what is code and what is not is never the text's own say.
-    """
+    """Return the text as Markdown that may format, but cannot link, load pictures, or contain HTML."""
+    # code blocks are fenced anew: a fence of the text's own could hide where the code ends
     parts, code, in_code = [], "", False
     for line in printable(text).split("\n"):
         if FENCE.match(line):
@@ -37,12 +41,3 @@ def inert(text: str) -> str:
         else:
             parts.append(ACTIVE.sub(r"\\\1", line))
     return "\n".join([*parts, "", quoted(code)] if in_code else parts)
-
-
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
-_CELL_CHARACTERS = 300
-
-
-def plain(text: str) -> str:
-    """Text on one line that is nothing but text in Markdown."""
-    return _SPECIAL.sub(r"\\\1", shorten(text, _CELL_CHARACTERS)).replace("\\<", "&lt;").replace("\\&", "&amp;")

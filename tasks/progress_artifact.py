@@ -1,4 +1,4 @@
-"""Shows how far a long run is, as a progress artifact in Prefect."""
+"""Shows the progress of a long run as a Prefect artifact."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 
 from agent.domain.values import Frozen
 
+# most runs are over before that, and cost no call to Prefect
 AFTER_SECONDS = 30.0
 EVERY_SECONDS = 10.0
 _CALL_SECONDS = 5.0
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Progress(Frozen):
-    """How far it is: the bar, and the words below it."""
+    """The progress at one moment: the bar, and the text below it."""
 
     percent: float
     text: str
@@ -30,9 +31,9 @@ class Progress(Frozen):
 async def shown_live(
     look: Callable[[], Progress], after_seconds: float = AFTER_SECONDS, every_seconds: float = EVERY_SECONDS
 ) -> AsyncIterator[None]:
-    """While this is open, what `look` says is shown: from `after_seconds` on, and again where it has changed.
+    """Show the progress that `look` returns while the block runs: after `after_seconds`, then whenever it has changed.
 
-    It never makes the run fail or wait: a call that Prefect does not answer is given up, and the next one tells more.
+    It never makes the run fail or wait: a call that Prefect does not answer is given up.
     """
     live = _Live(look)
     task = asyncio.create_task(live.keep(after_seconds, every_seconds))
@@ -58,7 +59,7 @@ class _Live:
             pause = every_seconds
 
     def leave(self) -> None:
-        """Show the last of it, where something was shown, while the run goes on."""
+        """Show the last progress in the background, if any was shown before."""
         if self._artifact is not None:
             task = asyncio.create_task(self._show(self._look()))
             _last.add(task)
@@ -79,4 +80,4 @@ class _Live:
 
 
 _last: set[asyncio.Task[None]] = set()
-"""A task that nobody refers to may vanish."""
+"""Keeps references: asyncio may collect a task that has none."""

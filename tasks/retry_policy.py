@@ -1,4 +1,4 @@
-"""When a task may be tried again."""
+"""When a task is retried: only if its error says that it is retryable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import TaskRun
 
 
 async def is_retryable(_task: Task[..., Any], _task_run: TaskRun, state: State[Any]) -> bool:
-    """True for a failure that says of itself that doing it again is safe."""
+    """True if the task's error says that a retry is safe."""
     try:
         await state.aresult()
     except Exception as error:

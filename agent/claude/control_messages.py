@@ -1,7 +1,6 @@
-"""The command line of one CLI process, and what is said to it before the prompt.
+"""Control messages of the CLI's stream-json protocol.
 
-Flags and control requests as the pinned CLI has them: `claude --help`, and the wire format of `--input-format
-stream-json` that the official SDKs speak.
+The wire format of `--input-format stream-json`, as the official SDKs write it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ INTERRUPT = "interrupt"
 
 
 def initialize(request: AgentRequest) -> Message:
-    """The first thing said: instructions and the answer's schema, at any length."""
+    """Build the first message: instructions and the answer's schema, of any length."""
     body: Message = {"subtype": "initialize"}
     if request.instructions:
         body["appendSystemPrompt"] = request.instructions
@@ -28,12 +27,12 @@ def initialize(request: AgentRequest) -> Message:
 
 
 def knows_agent(response: Message, agent: str) -> bool:
-    """Whether the CLI, by what it answers to `initialize`, has that agent; an older one does not say."""
+    """True if the response to `initialize` lists that agent, or lists none, as older CLIs do."""
     return (known := known_agents(response)) is None or agent in known
 
 
 def known_agents(response: Message) -> list[str] | None:
-    """The agents that the CLI has, by what it answers to `initialize`."""
+    """Return the agents that the response to `initialize` lists; None if it lists none."""
     known = (response.get("response") or {}).get("agents")
     if not isinstance(known, list):
         return None
@@ -41,35 +40,35 @@ def known_agents(response: Message) -> list[str] | None:
 
 
 def context_usage() -> Message:
-    """Asks for an account of the context, for which the CLI makes itself ready as for a first call."""
+    """Build a request for an account of the context; to answer it the CLI loads all that a first call needs."""
     body = {"subtype": "get_context_usage", "summary": True}
     return {"type": "control_request", "request_id": "context", "request": body}
 
 
 def claim_session(cwd: Path) -> Message:
-    """Leads a spare to a directory; internal to the pinned CLI, which may refuse it."""
+    """Build the request that moves a spare to a directory; internal to the pinned CLI, which may refuse it."""
     body = {"subtype": "claim_session", "cwd": str(cwd), "permission_mode": "bypassPermissions"}
     return {"type": "control_request", "request_id": "claim", "request": body}
 
 
 def use_agent(agent: str) -> Message:
-    """Makes a claimed spare that agent; one that there is not is refused."""
+    """Build the request that makes a claimed spare that agent; the CLI refuses an unknown one."""
     body = {"subtype": "apply_flag_settings", "settings": {"agent": agent}}
     return {"type": "control_request", "request_id": "agent", "request": body}
 
 
 def use_model(model: str) -> Message:
-    """Chooses the model, over the one in the agent's own file."""
+    """Build the request that sets the model; it wins over the one in the agent's own file."""
     return {"type": "control_request", "request_id": "model", "request": {"subtype": "set_model", "model": model}}
 
 
 def interrupt() -> Message:
-    """Asks the CLI to stop where it is and give its result."""
+    """Build the request to stop the turn and print its result."""
     return {"type": "control_request", "request_id": INTERRUPT, "request": {"subtype": "interrupt"}}
 
 
 def user_message(content: str | list[Message]) -> Message:
-    """The prompt; `client_composed` keeps `@file` and `/command` in it plain text."""
+    """Build the prompt's message; `client_composed` keeps `@file` and `/command` in it plain text."""
     return {
         "type": "user",
         "message": {"role": "user", "content": content},

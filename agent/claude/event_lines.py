@@ -1,3 +1,5 @@
+"""One line of text for each event, for logs and terminals."""
+
 from __future__ import annotations
 
 import json
@@ -9,7 +11,7 @@ _LINE_CHARACTERS = 300
 
 
 def describe(event: Event) -> str | None:
-    """The event in one line for a person, or None for one that says nothing to a person."""
+    """Return the event as one line; None for an event that a person does not need, e.g. a delta."""
     match event:
         case Started():
             return f"● started on {event.model}"
@@ -30,7 +32,7 @@ def describe(event: Event) -> str | None:
 
 
 def _arguments(value: object) -> str:
-    """A tool's input: the one string in it, else all of it as JSON."""
+    """Return the string of a tool's input that names its object, else all of it as JSON."""
     if isinstance(value, Mapping):
         for key in ("command", "file_path", "pattern", "url", "query", "prompt", "description"):
             if isinstance(value.get(key), str):

@@ -1,4 +1,4 @@
-"""The CLI on this machine, and the credential for its model calls."""
+"""Finds the CLI on this machine."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from agent.settings import AgentSettings
 
 
 def find_cli(settings: AgentSettings) -> Path:
-    """The CLI to run; raises NotConfigured when it is missing or may not be executed."""
+    """Return the CLI's path; raises NotConfigured if it is missing or not executable."""
     path = settings.claude_cli or _bundled()
     if path is None or not path.is_file():
         raise NotConfigured(
-            f"no claude CLI at {path}; install claude-agent-sdk, or set CLAUDE_CLI to the binary's path"
+            f"no claude CLI at {path}", "install claude-agent-sdk, or set CLAUDE_CLI to the binary's path"
         )
     if not os.access(path, os.X_OK):
-        raise NotConfigured(f"{path} is not executable; run `chmod +x {path}`, or set CLAUDE_CLI to another one")
+        raise NotConfigured(f"{path} is not executable", f"run `chmod +x {path}`, or set CLAUDE_CLI to another one")
     return path
 
 
 def _bundled() -> Path | None:
-    """The binary in the wheel, found without importing the package, which takes 1.6 s."""
+    # to import the package takes 1.6 s
     spec = find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         return None

@@ -1,4 +1,4 @@
-"""Starts the CLI: its private directory, its right to call the model, its place, and the process in it."""
+"""Starts a CLI process: run directory, provider lease, sandbox, environment."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from agent.domain.checkout import Checkout
 from agent.domain.errors import NotConfigured
 from agent.provider.credential import find_credential
 from agent.provider.lease import Lease
-from agent.sandbox.run_directory import RunDirectory, private_directory
+from agent.sandbox.run_directory import RunDirectory, RunFiles, private_directory
 from agent.sandbox.sandbox import Sandbox
 from agent.settings import AgentSettings
 
 Arguments = Callable[[Path], list[str]]
-"""The command line, for a CLI at that path."""
+"""Builds the argument list for a CLI at that path."""
 
 
 def never() -> bool:
-    """Nothing is kept."""
+    """Return False: the run directory is removed at the end."""
     return False
 
 
 class Provider(Protocol):
-    """Who lends a run the right to call the model."""
+    """Gives a run the right to call the model; implemented by the provider proxy."""
 
     def lease(self, run_id: str, max_budget_usd: float | None = None) -> Lease:
-        """A token for one run, and where to use it."""
+        """Return a token for one run, and where to use it."""
 
 
 @dataclass(frozen=True)
 class Launched:
-    """A process of the CLI; `lease` is None where agents get the credential itself."""
+    """A CLI process that `launch` started; `lease` is None where agents get the credential itself."""
 
     process: AgentProcess
     private: RunDirectory
@@ -48,15 +48,15 @@ class Launched:
 
 
 class Launcher:
-    """Starts processes on one host; without a `provider` they get the credential itself."""
+    """Starts CLI processes; one per Runtime. Without a `provider` they get the credential itself."""
 
-    def __init__(self, settings: AgentSettings, enclosure: Sandbox, provider: Provider | None) -> None:
+    def __init__(self, settings: AgentSettings, sandbox: Sandbox, provider: Provider | None) -> None:
         self._settings = settings
-        self._enclosure = enclosure
+        self._sandbox = sandbox
         self._provider = provider
 
     @asynccontextmanager
-    async def launched(
+    async def launch(
         self,
         name: str,
         arguments: Arguments,
@@ -67,10 +67,10 @@ class Launcher:
         is_kept: Callable[[], bool] = never,
         is_spare: bool = False,
     ) -> AsyncIterator[Launched]:
-        """A process that waits for its prompt; at the end nothing of it is left, files or processes.
+        """Start a process that waits for its prompt; at the end its processes and files are removed.
 
-        Its `directory` stays if `is_kept` says so at the end. `name` is known to nobody else at this time. A spare
-        does not begin in the checkout. Raises NotConfigured or SpawnFailed.
+        Its `directory` stays if `is_kept()` is true at the end. `name` is unique among running processes. A spare
+        does not start in the checkout. Raises NotConfigured or SpawnFailed.
         """
         argv = arguments(find_cli(self._settings))
         async with private_directory(directory, self._settings.agent_config_template, is_kept) as private:
@@ -81,33 +81,36 @@ class Launcher:
                 environment = build_environment(
                     os.environ, settings.agent_env_allow, access, settings.agent_model_retries
                 )
-                place = self._enclosure.place(argv, environment, checkout, private, name, is_spare=is_spare)
+                run = RunFiles(name, checkout, private)
+                placement = self._sandbox.place(argv, environment, run, is_spare=is_spare)
                 process = await AgentProcess.start(
-                    place.argv, place.environment, place.directory, place.kill_run_processes()
+                    placement.argv, placement.environment, placement.directory, placement
                 )
                 try:
-                    # a process that waits is given its run later
+                    # the lease of a warm process gets its run later, and the log names that run
                     whose = partial(getattr, lease, "run_id", name)
-                    async with self._enclosure.way_out(process.pid, private, whose):
+                    async with self._sandbox.open_gateway(process.pid, run, whose):
                         yield Launched(process, private, lease)
                 finally:
                     await process.end()
 
     def trusts(self, checkout: Checkout) -> bool:
-        """Whether what the checkout brings along may run before the model has read a word."""
+        """True if hooks, MCP servers and key helpers of the checkout may run (AGENT_REPO_CODE)."""
         policy = self._settings.agent_repo_code
         return policy == "on" or (policy == "trusted" and checkout.snapshot.is_own_ref)
 
-    def seen_at(self, checkout: Checkout) -> Path:
-        """The checkout's path as its agent knows it."""
-        return self._enclosure.seen_at(checkout)
+    def path_in_sandbox(self, checkout: Checkout) -> Path:
+        """Return the checkout's path as the processes of its run see it."""
+        return self._sandbox.path_in_sandbox(checkout)
 
     @contextmanager
     def _access(self, name: str, max_budget_usd: float | None) -> Iterator[tuple[dict[str, str], Lease | None]]:
-        """The variables by which the CLI reaches the model, worthless once this is over."""
+        """Give the variables by which the CLI reaches the model; a lease in them ends with this."""
         if self._provider is None:
             if (network := self._settings.agent_network) != "open":
-                raise NotConfigured(f"AGENT_NETWORK={network} leaves no way to the model but the provider's proxy")
+                raise NotConfigured(
+                    f"AGENT_NETWORK={network} needs the provider proxy for model calls, and this runtime has none"
+                )
             variable, value = find_credential(self._settings)
             base_url = self._settings.anthropic_base_url
             yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}, None

@@ -1,4 +1,4 @@
-"""One process of the CLI: started, spoken with, and ended for certain."""
+"""One CLI process: start it, write to it, read its lines, end it with its process group."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.errors import SpawnFailed
-from agent.sandbox.process_sweep import Sweep
+from agent.sandbox.sandbox import Placement
 from agent.system.concurrency import run_to_completion
 
 TAIL_BYTES = 65_536
-"""How much of stderr is kept: its end."""
+"""So much of the end of stderr is kept: enough for a stack trace."""
 
 LINE_BYTES = 256 * 1024 * 1024
-"""Far past any result the CLI can give; it bounds what a broken one can make us hold."""
+"""The longest line of stdout. Far past any result of the CLI; it bounds the memory that a broken one can take."""
 
 _CHUNK_BYTES = 262_144
-_TERM_SECONDS = 2.0
-_KILL_SECONDS = 5.0
-_DRAIN_SECONDS = 0.5
+_TERM_SECONDS = 2.0  # the CLI ends its tools and exits within 0.2 to 1.6 s of a SIGTERM
+_KILL_SECONDS = 5.0  # SIGKILL acts at once, unless the process is in uninterruptible I/O
+_DRAIN_SECONDS = 0.5  # the pipe holds at most 64 KiB more
 
 
 class AgentProcess:
-    """A running CLI, in a session of its own.
+    """A running CLI in its own process group, made by `start` and ended by `end`.
 
     Its stderr is drained from the start, so that no amount of it can block the process.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, exit: asyncio.Event, sweep: Sweep | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, exited: asyncio.Event, placement: Placement | None) -> None:
         self._process = process
-        self._exit = exit
-        self._sweep = sweep
+        self._exited = exited
+        self._placement = placement
         self._pending = bytearray()
         self._stderr = bytearray()
         self._drain = asyncio.create_task(self._drain_stderr())
 
     @classmethod
     async def start(
-        cls, argv: list[str], environment: dict[str, str], directory: Path, sweep: Sweep | None = None
+        cls, argv: list[str], environment: dict[str, str], directory: Path, placement: Placement | None = None
     ) -> AgentProcess:
-        """Start `argv`; raises SpawnFailed when the system does not let us."""
+        """Start `argv`; raises SpawnFailed if the system refuses."""
         loop = asyncio.get_running_loop()
         try:
             transport, protocol = await loop.subprocess_exec(
@@ -58,21 +58,21 @@ class AgentProcess:
         except OSError as error:
             reason = error.strerror or error
             raise SpawnFailed(f"cannot start {argv[0]}: {reason}; is CLAUDE_CLI an executable file?") from error
-        return cls(asyncio.subprocess.Process(transport, protocol, loop), protocol.exit, sweep)
+        return cls(asyncio.subprocess.Process(transport, protocol, loop), protocol.exited, placement)
 
     @property
     def pid(self) -> int:
-        """The process id, which is its process group's as well."""
+        """The process id, which is also its process group's."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """How the process ended, a signal as a negative number; None while it runs."""
+        """The exit status, a signal as a negative number; None while it runs."""
         return self._process.returncode
 
     @property
     def stderr(self) -> str:
-        """The end of what it printed on stderr so far."""
+        """The end of its stderr so far."""
         return self._stderr.decode(errors="replace")
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -82,15 +82,15 @@ class AgentProcess:
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             await self._process.stdin.drain()
 
-    def hang_up(self) -> None:
+    def close_stdin(self) -> None:
         """Close its stdin: an idle CLI exits upon it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
 
     async def lines(self) -> AsyncIterator[str]:
-        """Each line of stdout, however long, until it is closed."""
+        """Yield each line of stdout until it is closed or a line is longer than LINE_BYTES."""
         assert self._process.stdout is not None
-        pending = self._pending  # kept between calls: whoever stops listening may be followed by another
+        pending = self._pending  # kept between calls: a later reader goes on where an earlier one stopped
         searched = 0
         while True:
             while (end := pending.find(b"\n", searched)) >= 0:
@@ -109,44 +109,53 @@ class AgentProcess:
             yield line
 
     async def wait(self, seconds: float) -> int | None:
-        """The exit code, or None if it still runs after `seconds`."""
+        """Return the exit status, or None if it still runs after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._exit.wait()
+                await self._exited.wait()
         return self.exit_code
 
     async def exited(self) -> None:
-        """Return once the process has ended, however long it takes."""
-        await self._exit.wait()
+        """Return once the process has ended; has no time limit."""
+        await self._exited.wait()
 
     def kill(self) -> None:
-        """Stop it at once, without a word; to `end` it is still to be done."""
+        """Send SIGKILL to the process group. The caller must still call `end`."""
         self._signal(signal.SIGKILL)
 
     async def end(self) -> None:
-        """Make sure that nothing of it runs any more; bounded, and not stopped by cancellation."""
+        """End the process and its group within about 8 s; cancellation does not interrupt it.
+
+        The time between SIGTERM and SIGKILL exists only without a sandbox: bubblewrap takes all down on SIGTERM.
+        """
         await run_to_completion(self._end())
 
     async def _end(self) -> None:
         try:
             if self.exit_code is None:
-                self._signal(signal.SIGTERM)
+                self._terminate()
                 await self.wait(_TERM_SECONDS)
-            # Also after an orderly exit: what it left in its group goes with it.
+            # also after an orderly exit: processes that it left in its group go with it
             self._signal(signal.SIGKILL)
             await self.wait(_KILL_SECONDS)
-            if self._sweep is not None:
-                await self._sweep(self.pid)
+            if self._placement is not None:
+                await self._placement.kill_remaining(self.pid)
             await asyncio.wait({self._drain}, timeout=_DRAIN_SECONDS)
         finally:
             await self._close_pipes()
+
+    def _terminate(self) -> None:
+        if self._placement is not None:
+            self._placement.terminate(self.pid)
+        else:
+            self._signal(signal.SIGTERM)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
     async def _close_pipes(self) -> None:
-        """Close our ends: a grandchild that lives on may hold the others open for ever."""
+        # a grandchild that lives on may hold the other ends open for ever; asyncio has no public way to close ours
         transport: asyncio.SubprocessTransport = self._process._transport  # type: ignore[attr-defined]
         transport.close()
         self._drain.cancel()
@@ -161,12 +170,12 @@ class AgentProcess:
 
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
-    """Tells the end of a process when it comes: `Process.wait` may wait for whoever holds the pipes open."""
+    """Sets `exited` when the process ends: `Process.wait` also waits for grandchildren that hold its pipes open."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(limit=_CHUNK_BYTES, loop=loop)
-        self.exit = asyncio.Event()
+        self.exited = asyncio.Event()
 
     def process_exited(self) -> None:
         super().process_exited()
-        self.exit.set()
+        self.exited.set()

@@ -1,4 +1,4 @@
-"""What a process of the CLI is made for and cannot be told otherwise once it has started."""
+"""The properties of a CLI process that are fixed at start; matches running processes to requests."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from agent.domain.request import AgentRequest, Effort
 from agent.domain.values import Frozen
 from agent.settings import DEFAULT_WORKSPACE
 
-ANY = "*"
-"""In the place of the agent of a spare."""
+ANY_AGENT = "*"
+"""The agent of a spare's spec."""
 
 
 class ProcessSpec(Frozen):
-    """The part of a request that is on the command line, or in the files that the CLI reads as it starts."""
+    """The parts of a request that are arguments of the CLI, or decide which files it reads at start."""
 
     agent: str
     max_budget_usd: float
@@ -23,19 +23,20 @@ class ProcessSpec(Frozen):
 
     @classmethod
     def of(cls, request: AgentRequest) -> ProcessSpec:
-        """What a process for `request` has to be made for."""
+        """Return the spec of a process for `request`."""
         return cls(**{name: getattr(request, name) for name in cls.model_fields})
 
-    def for_any(self) -> ProcessSpec:
-        """What a spare has to be made for, so that it can become this one."""
-        return self.model_copy(update={"agent": ANY, "model": None, "ref": None})
+    def as_spare(self) -> ProcessSpec:
+        """Return the spec of a spare that can become this one."""
+        return self.model_copy(update={"agent": ANY_AGENT, "model": None, "ref": None})
 
-    def suits(self, wanted: ProcessSpec) -> bool:
-        """Whether a process made for this one can still be told to be for `wanted`: the model can be changed."""
-        if self.model is not None and wanted.model is None:  # there is no way to say: whatever the agent's file names
+    def matches(self, wanted: ProcessSpec) -> bool:
+        """True if a process of this spec can serve `wanted`; its model can still be changed."""
+        # no message sets the model back to the one in the agent's file
+        if self.model is not None and wanted.model is None:
             return False
         return self == wanted.model_copy(update={"model": self.model})
 
-    def suits_any_agent(self, wanted: ProcessSpec) -> bool:
-        """Whether a spare made like this one can be claimed for `wanted`: it is told agent, model and ref then."""
-        return self.for_any() == wanted.for_any()
+    def matches_as_spare(self, wanted: ProcessSpec) -> bool:
+        """True if a spare of this spec can serve `wanted`; agent, model and ref are set by the claim."""
+        return self.as_spare() == wanted.as_spare()

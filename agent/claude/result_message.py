@@ -1,4 +1,4 @@
-"""Judges what came out of a process: a good ending, or which kind of bad one."""
+"""Turns the CLI's result message and exit into an AgentResult or the error that fits."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from agent.domain.result import AgentResult, Invocation, Usage
 from agent.system.text import shorten_cause
 
 OVERLOADED = frozenset({500, 502, 503, 504, 529})
-"""The provider's answers that mean: not you, not now."""
+"""Statuses of the provider that may be gone at the next attempt, whatever the request."""
 
 Message = dict[str, Any]
 
 
 def read_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
-    """The result of a run that ended well; raises the EndedBadly that fits otherwise, with the result in it."""
+    """Return the result of a run that succeeded; raises the EndedBadly that fits otherwise, with the result in it."""
     message = (parse_line(invocation.result_line) if invocation.result_line is not None else None) or {}
     result = _read(message, invocation)
     error = _what_is_wrong(request, message, invocation)
@@ -27,7 +27,7 @@ def read_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
 
 
 def raise_if_overloaded(request: AgentRequest, invocation: Invocation) -> None:
-    """Raises AgentOverloaded, and nothing else: for whoever can try again."""
+    """Raise AgentOverloaded if the run can be tried again; other endings are for `read_result`."""
     try:
         read_result(request, invocation)
     except AgentOverloaded:
@@ -44,7 +44,7 @@ def _kind(message: Message, invocation: Invocation) -> type[EndedBadly]:
 
 
 def _is_overload(message: Message) -> bool:
-    """Whether the provider was away or overloaded; a connection that failed has no status."""
+    """True if the provider was unreachable or overloaded; a connection that failed has no status."""
     status = message.get("api_error_status")
     return status is None or status in OVERLOADED
 
@@ -71,7 +71,7 @@ def _what_is_wrong(request: AgentRequest, message: Message, invocation: Invocati
 
 
 def _without_result(invocation: Invocation) -> str | None:
-    """An older CLI or a wrapper that prints its answer as plain text did well all the same."""
+    # an older CLI, or a wrapper, prints its answer as plain text
     if invocation.exit_code != 0:
         return invocation.stderr.strip() or invocation.printed.strip() or f"exit {invocation.exit_code}"
     return None if invocation.printed.strip() else "the agent printed nothing"
@@ -111,7 +111,7 @@ def _text(message: Message, invocation: Invocation) -> str | None:
 
 
 def _usage(message: Message) -> Usage:
-    """The tokens of all calls: `modelUsage` has the last one of a run out of budget, and those of subagents."""
+    # `usage` omits subagents and the last call of a run that is out of budget; `modelUsage` has them
     models = message.get("modelUsage")
     if not isinstance(models, dict):
         return Usage()

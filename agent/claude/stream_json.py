@@ -1,4 +1,4 @@
-"""What the CLI prints, line by line, turned into events."""
+"""Parses the CLI's stream-json output into events."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from agent.domain.result import Usage
 Message = dict[str, Any]
 
 SYNTHETIC = "<synthetic>"
-"""The model's name in messages that the CLI made up itself, to report an error."""
+"""The model's name in messages that the CLI writes itself, to report an error."""
 
-_HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 TOOL_RESULT_LIMIT = 16_384
-"""Characters of a tool's result that an event carries; the transcript has all of it."""
+"""The most characters of a tool's result in an event; the CLI's own transcript has all of it."""
 
 
 def parse_line(line: str) -> Message | None:
-    """The message on a line, or None for a line that is no message."""
+    """Return the message on a line, or None for a line that is no message."""
     try:
         message = json.loads(line)
-        if _HALF_A_PAIR.search(line):
+        if _LONE_SURROGATE.search(line):
             message = _without_surrogates(message)
     except (ValueError, RecursionError):
         return None
@@ -43,7 +43,7 @@ def parse_line(line: str) -> Message | None:
 
 
 def _without_surrogates(value: Any) -> Any:
-    """Half a pair of surrogates is valid in JSON's escapes, and in nothing that it is to be written to."""
+    # valid in JSON's escapes, but not in UTF-8, and so in no database, log or response
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -55,7 +55,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def read_events(message: Message) -> list[Event]:
-    """The events that a message stands for; most stand for none."""
+    """Return the events of a message; most have none."""
     match message:
         case {"type": "system", "subtype": "init"}:
             agents = [str(name) for name in message.get("agents") or []]
@@ -106,7 +106,7 @@ def _usage(counts: Message) -> Usage:
 
 
 def _assistant_block(block: Message, own: bool) -> list[Event]:
-    """A block's events; what a subagent says is its caller's business, what it does is everybody's."""
+    # text of a subagent is for the agent that called it; its tool calls are part of the run
     match block:
         case {"type": "text", "text": str(text)} if own:
             return [Said(text=text)]
@@ -128,7 +128,7 @@ def _tool_result(block: Message) -> list[Event]:
 
 
 def _plain(content: object) -> str:
-    """A tool's result as text: it comes as a string or as a list of blocks."""
+    """Return a tool's result as text; it is a string or a list of blocks."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):

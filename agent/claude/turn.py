@@ -1,4 +1,4 @@
-"""One prompt given to one process, and all that is said until it is over."""
+"""One turn: sends a prompt to a process and follows it to the end: time limits, cancellation, suspension."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.claude import control_messages as command
+from agent.claude import control_messages as control
 from agent.claude.process import AgentProcess
 from agent.claude.stream_json import parse_line, read_events
 from agent.domain.errors import AgentUnknown
@@ -29,9 +29,9 @@ _PRINTED_CHARACTERS = 65_536
 
 
 class Turn:
-    """Drives a started process through one run; `invocation` tells what came of it, whenever asked.
+    """Drives a started process through one run, made by `Runtime.start_turn`; `invocation` has the output so far.
 
-    One that is `introduced` has heard all but the prompt.
+    An `initialized` process has received all but the prompt.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class Turn:
         sink: Sink,
         redactor: Redactor | None = None,
         *,
-        introduced: bool = False,
+        initialized: bool = False,
     ) -> None:
-        self._introduced = introduced
+        self._initialized = initialized
         self._redactor = redactor or Redactor()
         self._process = process
         self._request = request
         self._agent = agent
         self._stall_seconds = stall_seconds
         self._sink = sink
-        self._censor = OutputRedactor(self._redactor)
+        self._output = OutputRedactor(self._redactor)
         self._final: Invocation | None = None
         self._on_result: Callable[[Invocation], None] = lambda invocation: None
         self._started_at = datetime.now(UTC)
@@ -62,17 +62,17 @@ class Turn:
         self._open_tools: set[str] = set()
         self._result_line: str | None = None
         self._printed = ""
-        self._silence = asyncio.timeout(None)
+        self._stall = asyncio.timeout(None)
 
-    async def hold(
+    async def run(
         self, content: Content, on_result: Callable[[Invocation], None] = lambda invocation: None
     ) -> Invocation:
-        """Say `content`, listen to the end, and leave nothing running.
+        """Send `content`, read the output to its end, and leave no process.
 
-        `on_result` is told a result of ordinary size at once, as it will be if the process then exits as it should.
+        `on_result` is called with a result of ordinary size at once, as it will be if the process exits with 0.
 
-        Raises AgentUnknown before anything is said when the CLI does not know the agent. A run that is past its
-        time or falls silent is ended and told by `Invocation.ending`; a cancellation ends it likewise and flies on.
+        Raises AgentUnknown before the prompt is sent if the CLI does not know the agent. A run past its time limit,
+        or silent for too long, is ended and `Invocation.ending` says so; so is a cancelled one, which raises on.
         """
         self._on_result = on_result
         try:
@@ -87,11 +87,11 @@ class Turn:
 
     @property
     def invocation(self) -> Invocation:
-        """What came of it so far, without secrets."""
+        """The output so far, redacted."""
         return self._final or redact_invocation(self._redactor, self._so_far())
 
-    def overdraw(self) -> None:
-        """End the run at once, without asking the CLI: it takes more of the disk with every moment."""
+    def end_for_disk(self) -> None:
+        """End the run at once, without asking the CLI, which would go on to fill the disk."""
         self._ending = "disk"
         self._process.kill()
 
@@ -112,44 +112,44 @@ class Turn:
     async def _within_limits(self, content: Content) -> None:
         limit = asyncio.timeout(self._request.timeout_seconds)
         try:
-            async with limit, self._silence:
-                self._heard()
+            async with limit, self._stall:
+                self._restart_stall_timer()
                 await self._process.send(
-                    command.user_message(content) if self._introduced else command.initialize(self._request)
+                    control.user_message(content) if self._initialized else control.initialize(self._request)
                 )
                 await self._until_over(content)
         except TimeoutError:
-            if not (limit.expired() or self._silence.expired()):
+            if not (limit.expired() or self._stall.expired()):
                 raise
             await self._stop("timeout" if limit.expired() else "stalled")
 
     async def _until_over(self, content: Content) -> None:
-        """Listen until the result, the end of stdout, or the process's exit, whichever lets us go first."""
-        listening = asyncio.create_task(self._listen(content))
+        """Return at the result, the end of stdout or the process's exit, whichever is first."""
+        reading = asyncio.create_task(self._read(content))
         exited = asyncio.create_task(self._process.exited())
         try:
-            await asyncio.wait({listening, exited}, return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():  # something that outlives the CLI may hold its stdout open
-                await asyncio.wait({listening}, timeout=_LEFTOVER_SECONDS)
-            if listening.done():
-                listening.result()
-                self._process.hang_up()
+            await asyncio.wait({reading, exited}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():  # something that outlives the CLI may hold its stdout open
+                await asyncio.wait({reading}, timeout=_LEFTOVER_SECONDS)
+            if reading.done():
+                reading.result()
+                self._process.close_stdin()
                 await self._process.wait(_EXIT_SECONDS)
         finally:
-            for task in (listening, exited):
+            for task in (reading, exited):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def _listen(self, content: Content) -> None:
+    async def _read(self, content: Content) -> None:
         async for line in self._process.lines():
-            self._heard()
+            self._restart_stall_timer()
             match message := parse_line(line):
                 case None:
                     self._printed = f"{self._printed}{line}\n"[-_PRINTED_CHARACTERS:]
-                case {"type": "control_response", "response": {"request_id": command.INITIALIZE} as response}:
+                case {"type": "control_response", "response": {"request_id": control.INITIALIZE} as response}:
                     self._check_agent(response)
-                    await self._process.send(command.user_message(content))
+                    await self._process.send(control.user_message(content))
                 case {"type": "result"}:
                     self._result_line = line
                     if len(line) <= _LARGE_CHARACTERS:
@@ -157,20 +157,20 @@ class Turn:
                         self._on_result(redact_invocation(self._redactor, so_far))
                     return
                 case _:
-                    await self._tell(read_events(message), len(line))
+                    await self._emit(read_events(message), len(line))
 
     def _check_agent(self, response: dict[str, Any]) -> None:
-        """An agent that the CLI does not know would be ignored without a word: refuse it ourselves."""
-        if not command.knows_agent(response, self._agent):
-            raise AgentUnknown(self._agent, command.known_agents(response) or [])
+        # with stream-json input the CLI ignores an agent that it does not know, and answers without it
+        if not control.knows_agent(response, self._agent):
+            raise AgentUnknown(self._agent, control.known_agents(response) or [])
 
-    async def _tell(self, events: Sequence[Event], size: int) -> None:
+    async def _emit(self, events: Sequence[Event], size: int) -> None:
         self._note(events)
-        large = size > _LARGE_CHARACTERS  # to look through megabytes takes seconds, which the loop has not
-        passed = await asyncio.to_thread(self._censor.pass_on, events) if large else self._censor.pass_on(events)
+        large = size > _LARGE_CHARACTERS  # to redact megabytes takes seconds, which would block the event loop
+        passed = await asyncio.to_thread(self._output.pass_on, events) if large else self._output.pass_on(events)
         for event in passed:
             self._sink(event)
-        self._heard()
+        self._restart_stall_timer()
 
     def _note(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -185,19 +185,19 @@ class Turn:
                 case Said() | TextDelta():
                     self._acted = True
 
-    def _heard(self) -> None:
-        """Start the measure of silence anew; a tool at work is not silence."""
-        if self._silence.expired():
+    def _restart_stall_timer(self) -> None:
+        # a running tool prints nothing, and is not a stall
+        if self._stall.expired():
             return
-        silent_until = None if self._open_tools else asyncio.get_running_loop().time() + self._stall_seconds
-        self._silence.reschedule(silent_until)
+        stalled_at = None if self._open_tools else asyncio.get_running_loop().time() + self._stall_seconds
+        self._stall.reschedule(stalled_at)
 
     async def _stop(self, ending: Ending) -> None:
-        """Ask the CLI to end by itself, which gives us the cost so far; `AgentProcess.end` does the rest."""
+        # an interrupted CLI prints a result with the cost so far; `AgentProcess.end` follows
         self._ending = ending
         if self._result_line is not None or self._process.exit_code is not None:
             return
-        await self._process.send(command.interrupt())
+        await self._process.send(control.interrupt())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_INTERRUPT_SECONDS):
                 async for line in self._process.lines():

@@ -1,4 +1,4 @@
-"""What a run is given in git: the commit it starts on, and the name it commits under."""
+"""Snapshot, Identity, Checkout, Resumption: the git state that a run starts from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.domain.values import Frozen
 
 
 def refuse_control_characters(text: str) -> str:
-    """A value for one line of a config file or of a commit message."""
+    """Return text that is safe as one line of a config file or commit message; raises ValueError."""
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise ValueError("must be one line without control characters")
     return text
@@ -25,22 +25,22 @@ Line = Annotated[str, AfterValidator(refuse_control_characters)]
 
 
 class Snapshot(Frozen):
-    """A commit of a workspace that a slot can be made ready at."""
+    """A commit of a workspace, as a sync found it; checkouts are made of it."""
 
     workspace: str
-    ref: str = Field(description="As asked for, or the workspace's own branch.")
+    ref: str = Field(description="As requested, or the workspace's own branch.")
     commit: str
     branch: str | None = Field(default=None, description="The branch that ref names; None: a tag or a commit.")
-    is_own_ref: bool = Field(default=True, description="It is the workspace's own ref, not another of a request's.")
+    is_own_ref: bool = Field(default=True, description="The ref is the workspace's own, not one that a request named.")
     stale: bool = False
     stale_reason: str | None = None
     fetched_at: datetime
     mirror: Path
-    remote_path: Path | None = Field(default=None, description="Where the remote lies, if it is on this machine.")
+    remote_path: Path | None = Field(default=None, description="The remote's path, if it is on this machine.")
 
 
 class Identity(Frozen):
-    """Who an agent's commits are by, and which run they say they come from."""
+    """The author of an agent's commits, and the trailers that name its run."""
 
     name: Line | None = Field(default=None, description="None: GIT_AUTHOR_NAME of the settings.")
     email: Line | None = Field(default=None, description="None: GIT_AUTHOR_EMAIL of the settings.")
@@ -56,15 +56,17 @@ class Identity(Frozen):
 
 
 class Checkout(Frozen):
-    """A slot's working tree, ready for one run."""
+    """The working tree of a slot, made for one run."""
 
     path: Path
     snapshot: Snapshot
-    read_paths: tuple[Path, ...] = Field(default=(), description="What else must be readable for it to work.")
+    read_paths: tuple[Path, ...] = Field(
+        default=(), description="Other paths that git reads, e.g. the mirror's objects."
+    )
 
 
 class Resumption(Frozen):
-    """What a run goes on with that was broken off: its files, and its session in its private directory."""
+    """The files and the CLI session of a suspended run; an earlier host left them, the next one continues with them."""
 
     checkout: Checkout
     session_id: str

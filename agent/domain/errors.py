@@ -1,17 +1,17 @@
-"""What can go wrong in the runtime.
+"""The error tree of the runtime.
 
     AgentError
     ├── RequestRefused      the request asks for more than this service allows
     ├── NotConfigured       the operator has to set something first
     ├── AgentUnknown        no agent of that name in the workspace
-    ├── AgentBusy           no slot came free in time
+    ├── AgentBusy           no slot became free in time
     ├── AgentPaused         an operator has paused all agents
     ├── DiskFull            there is too little room under the state directory
     ├── SpawnFailed         the CLI could not be started
-    ├── WorkspaceError      git did not give us a checkout
+    ├── WorkspaceError      git could not make a checkout
     ├── AgentOverloaded     the provider was overloaded before the agent did anything
-    ├── AgentFailed         the agent ran and ended badly
-    └── AgentTimedOut       the agent ran past its time, or fell silent
+    ├── AgentFailed         the agent ran and failed
+    └── AgentTimedOut       the agent ran past its time limit, or printed nothing for too long
 
 The message is one line for the caller; facts are attributes.
 """
@@ -22,9 +22,17 @@ from agent.domain.result import AgentResult
 
 
 class AgentError(Exception):
-    """Anything the runtime reports; `retryable` says if doing it again is safe and may help."""
+    """An error of the runtime: `problem` says what failed, `remedy` what to do; the message is both.
+
+    `retryable` is True if doing it again is safe and may help.
+    """
 
     retryable = False
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
 
 
 class RequestRefused(AgentError):
@@ -32,7 +40,7 @@ class RequestRefused(AgentError):
 
 
 class NotConfigured(AgentError):
-    """The operator has to set something first; the message says what."""
+    """The operator has to set something first; the message names it."""
 
 
 class AgentUnknown(AgentError):
@@ -46,7 +54,7 @@ class AgentUnknown(AgentError):
 
 
 class AgentBusy(AgentError):
-    """No slot came free in time."""
+    """No slot became free in time."""
 
     def __init__(self, message: str = "agent is busy") -> None:
         super().__init__(message)
@@ -56,7 +64,7 @@ class AgentPaused(AgentError):
     """An operator has paused all agents."""
 
     def __init__(self) -> None:
-        super().__init__("agents are paused by the operator; `agent-service resume` ends it")
+        super().__init__("agents are paused by the operator", "`agent-service resume` ends it")
 
 
 class DiskFull(AgentError):
@@ -67,25 +75,25 @@ class DiskFull(AgentError):
 
 
 class SpawnFailed(AgentError):
-    """The CLI could not be started; nothing has run."""
+    """The CLI could not be started; no agent has run."""
 
     retryable = True
 
 
 class WorkspaceError(AgentError):
-    """Git did not give us a checkout."""
+    """Git could not make a checkout."""
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    def __init__(self, problem: str, remedy: str = "", *, retryable: bool = False) -> None:
         self.retryable = retryable
-        super().__init__(message)
+        super().__init__(problem, remedy)
 
 
 class EndedBadly(AgentError):
-    """The agent ran; `result` holds what it gave all the same."""
+    """The agent ran and did not succeed; `result` has its output, cost and usage."""
 
     def __init__(self, result: AgentResult) -> None:
         self.result = result
-        super().__init__(result.error or "the agent ended badly")
+        super().__init__(result.error or "the agent failed")
 
 
 class AgentOverloaded(EndedBadly):
@@ -95,11 +103,11 @@ class AgentOverloaded(EndedBadly):
 
 
 class AgentFailed(EndedBadly):
-    """The agent ran and ended badly."""
+    """The agent ran and failed."""
 
 
 class AgentTimedOut(EndedBadly, TimeoutError):
-    """The agent ran past its time, or fell silent.
+    """The agent ran past its time limit, or printed nothing for too long.
 
     A TimeoutError as well: Prefect gives such a run the state TimedOut.
     """

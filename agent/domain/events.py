@@ -1,4 +1,4 @@
-"""What happens in a run while it runs, and the way up to whoever wants to know."""
+"""The events of a run and the sink that receives them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.domain.values import Frozen
 
 
 class Started(Frozen):
-    """The CLI took the prompt."""
+    """The CLI has accepted the prompt."""
 
     type: Literal["started"] = "started"
     session_id: str
@@ -23,14 +23,14 @@ class Started(Frozen):
 
 
 class TextDelta(Frozen):
-    """Some more of the text that is being said; the whole of it comes as `Said`."""
+    """A piece of the agent's text; the whole block follows as `Said`."""
 
     type: Literal["text_delta"] = "text_delta"
     text: str
 
 
 class ThinkingDelta(Frozen):
-    """Some more of what the model thinks; the whole of it comes as `Thought`."""
+    """A piece of the model's thinking; the whole block follows as `Thought`."""
 
     type: Literal["thinking_delta"] = "thinking_delta"
     text: str
@@ -60,7 +60,7 @@ class ToolCalled(Frozen):
 
 
 class ToolReturned(Frozen):
-    """A tool gave its result back."""
+    """A tool returned its result."""
 
     type: Literal["tool_returned"] = "tool_returned"
     id: str
@@ -69,7 +69,7 @@ class ToolReturned(Frozen):
 
 
 class ModelRetried(Frozen):
-    """The provider refused a call, and the CLI waits to make it again."""
+    """The provider refused a call, and the CLI waits before it tries again."""
 
     type: Literal["model_retried"] = "model_retried"
     attempt: int
@@ -79,7 +79,7 @@ class ModelRetried(Frozen):
 
 
 class ModelAnswered(Frozen):
-    """The model has answered one call, and what that took."""
+    """The model has answered one call; `usage` has its tokens."""
 
     type: Literal["model_answered"] = "model_answered"
     usage: Usage
@@ -87,7 +87,7 @@ class ModelAnswered(Frozen):
 
 
 class Warned(Frozen):
-    """The service tells the reader something about this run."""
+    """A warning of the service about this run."""
 
     type: Literal["warned"] = "warned"
     text: str
@@ -125,7 +125,7 @@ _sinks: ContextVar[tuple[Sink, ...]] = ContextVar("sinks", default=())
 
 @contextmanager
 def bound(sink: Sink) -> Iterator[None]:
-    """While this is open, `sink` gets every event of the runs started in here."""
+    """Pass every event of the runs started in here to `sink` while this is open."""
     token = _sinks.set((*_sinks.get(), sink))
     try:
         yield
@@ -134,6 +134,6 @@ def bound(sink: Sink) -> Iterator[None]:
 
 
 def emit(event: Event) -> None:
-    """Hand `event` to every sink that is bound."""
+    """Pass `event` to every sink that is bound."""
     for sink in _sinks.get():
         sink(event)

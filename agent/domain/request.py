@@ -1,3 +1,5 @@
+"""AgentRequest: what a caller asks of an agent."""
+
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
@@ -13,14 +15,14 @@ OnCrash = Literal["fail", "resume"]
 
 
 def refuse_blank(text: str) -> str:
-    """Text with something to read in it: the CLI refuses a blank prompt."""
+    """Return text that is not blank, for the CLI refuses a blank prompt; raises ValueError."""
     if not text.strip():
         raise ValueError("must not be blank; say what the agent is to do")
     return text
 
 
 class AgentRequest(Frozen):
-    """One thing asked of one agent; the only parameter of the flow `agent_run`."""
+    """One prompt for one agent, with its limits; the only parameter of the flow `agent_run`."""
 
     prompt: Annotated[Text, AfterValidator(refuse_blank)] = Field(
         title="Prompt",
@@ -67,7 +69,7 @@ class AgentRequest(Frozen):
     on_crash: OnCrash = Field(
         default="fail",
         title="After a crash",
-        description="What becomes of the run when its host dies or stops: it fails, or the agent carries on.",
+        description="What happens to the run when its host dies or stops: it fails, or the agent resumes.",
     )
     strict_workspace: bool = Field(
         default=False, title="Strict workspace", description="A remote that is away fails the run."

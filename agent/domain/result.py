@@ -1,4 +1,4 @@
-"""The domain's words: what a caller asks of an agent, and what the agent gave back."""
+"""AgentResult, Outcome and their parts: what a run returned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 from agent.domain.values import Frozen
 
 Ending = Literal["exit", "timeout", "stalled", "cancelled", "disk"]
-"""Why the agent's process is no longer there: by itself, or who ended it."""
+"""Why the agent's process ended: `exit` is its own end, the others are ours."""
 
 
 class Usage(Frozen):
@@ -23,7 +23,7 @@ class Usage(Frozen):
 
     @property
     def prompt_tokens(self) -> int:
-        """Everything the model read, cached or not."""
+        """All tokens that the model read, cached or not."""
         return self.input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
 
 
@@ -36,7 +36,7 @@ class Commit(Frozen):
 
 
 class WorkspaceReport(Frozen):
-    """The state a run started from in git, and what the agent changed there."""
+    """The commit that a run started from, and what the agent changed in git."""
 
     name: str
     ref: str
@@ -53,12 +53,12 @@ class WorkspaceReport(Frozen):
 
 
 class Invocation(Frozen):
-    """What came out of one process of the CLI, not yet judged."""
+    """The raw output of one CLI process, before `read_result`."""
 
     started_at: datetime
     finished_at: datetime
     ending: Ending
-    acted: bool = Field(description="The model said something or called a tool: not safe to do again.")
+    acted: bool = Field(description="The model said something or called a tool: not safe to repeat.")
     exit_code: int | None
     session_id: str | None = None
     model: str | None = None
@@ -68,7 +68,7 @@ class Invocation(Frozen):
 
 
 class AgentResult(Frozen):
-    """How a run ended and what it gave; the return value of the flow `agent_run`."""
+    """The end of a run and its answer; the return value of the flow `agent_run`."""
 
     started_at: datetime
     finished_at: datetime
@@ -83,17 +83,17 @@ class AgentResult(Frozen):
     turns: int | None = None
     session_id: str | None = None
     model: str | None = None
-    error: str | None = Field(default=None, description="In one line, why this is not a good ending.")
+    error: str | None = Field(default=None, description="One line: why the run failed; None for a success.")
     workspace: WorkspaceReport | None = None
 
     @property
     def duration_seconds(self) -> float:
-        """From the agent's start to its end."""
+        """Seconds from the agent's start to its end."""
         return (self.finished_at - self.started_at).total_seconds()
 
 
 class Outcome(Frozen):
-    """What there is to say of a run once it is over: the agent's result, or why there is none."""
+    """The stored end of a run: the agent's result, or why there is none."""
 
     result: AgentResult | None = None
     error: str | None = None

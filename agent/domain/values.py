@@ -1,3 +1,5 @@
+"""Base model and constrained strings shared by the domain models."""
+
 from __future__ import annotations
 
 import unicodedata
@@ -7,14 +9,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def refuse_nul(text: str) -> str:
-    """Text that databases and processes can hold: no NUL in it."""
+    """Return text without NUL, which databases and argument lists cannot hold; raises ValueError."""
     if "\0" in text:
         raise ValueError("must not contain a NUL character; remove it and send the request again")
     return text
 
 
 def refuse_unsafe_name(name: str) -> str:
-    """A name or path that nothing takes for an option, a way out of its folder, or a second line."""
+    """Return a name that cannot be read as an option, a parent folder or a second line; raises ValueError."""
     if not name.strip():
         raise ValueError("must not be blank")
     if name.startswith("-"):
@@ -31,6 +33,6 @@ Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(refuse
 
 
 class Frozen(BaseModel):
-    """A value: built once, read by many."""
+    """Base of immutable values."""
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""The two ways we run git: on this machine alone, and towards a remote."""
+"""The environment of git subprocesses: local commands, and commands that talk to a remote."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ GLOBAL_CONFIG = (
 
 @dataclass(frozen=True)
 class GitEnvironment:
-    """What git is told by our settings and, for remotes, by the service's own environment."""
+    """The environments that git is run with on one host, built from the settings and the service's own environment."""
 
     settings: AgentSettings
     environ: Mapping[str, str]
 
     def allowed(self) -> dict[str, str]:
-        """What of the service's own environment goes to fetches and to post-checkout commands."""
+        """Return the variables of the service's environment that fetches and post-checkout commands may have."""
         names = ("PATH", *self.settings.git_env_allow)
         return {name: self.environ[name] for name in names if name in self.environ}
 
     def local(self) -> Git:
-        """Git for work on this machine: no home, no credentials, no remote."""
+        """Return git for work on this machine: no home, no credentials, no remote."""
         path = self.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
         variables = {**ENVIRONMENT, "PATH": path, "GIT_CONFIG_GLOBAL": str(self._config("local", ""))}
         return Git(variables, TimeLimit(self.settings.checkout_timeout_seconds), find_git(path))
 
     def network(self, credential_helper: str | None) -> Git:
-        """Git for a remote, with what the operator allows it of credentials."""
+        """Return git for a remote, with the credentials that the operator allows it."""
         own = self.settings.git_config_file
         include = f'[include]\n\tpath = "{own}"\n' if own else ""
         variables = {
@@ -47,7 +47,9 @@ class GitEnvironment:
             "GIT_ALLOW_PROTOCOL": PROTOCOLS,
             "GIT_CONFIG_GLOBAL": str(self._config("network", include)),
         }
-        return self.local().given(variables, {"credential.helper": credential_helper} if credential_helper else {})
+        return self.local().with_environment(
+            variables, {"credential.helper": credential_helper} if credential_helper else {}
+        )
 
     def _config(self, name: str, more: str) -> Path:
         path = self.settings.state_dir / "git" / f"{name}.gitconfig"

@@ -1,4 +1,4 @@
-"""Runs git so that nothing of a repository runs with it.
+"""Runs git with hooks, filters and configuration of the repository disabled.
 
 Every call has a built environment, no system or user config, no hooks, filters, fsmonitor, aliases, prompts or
 lazy fetches; it ends in bounded time, and its whole process group with it.
@@ -58,6 +58,15 @@ ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "file",
 }
 
+# The author of the service's own commits, such as those of kept work.
+SERVICE_IDENTITY = {
+    "GIT_AUTHOR_NAME": "agent-service",
+    "GIT_AUTHOR_EMAIL": "agent-service@localhost",
+    "GIT_COMMITTER_NAME": "agent-service",
+    "GIT_COMMITTER_EMAIL": "agent-service@localhost",
+}
+
+# What git prints, in lower case, and what the operator can do about it.
 HINTS = (
     ("no space left", "free some space under STATE_DIR"),
     ("disk quota exceeded", "free some space under STATE_DIR"),
@@ -73,55 +82,56 @@ HINTS = (
 
 
 class GitError(WorkspaceError):
-    """A git command that failed: which one, how, and what to try."""
+    """A git command that failed, with its exit status, the end of its stderr and what to try."""
 
     def __init__(self, command: str, exit_status: int | None, stderr: str, *, retryable: bool = False) -> None:
         self.command = command
         self.exit_status = exit_status
         self.stderr_tail = mask_url_credentials(stderr)
-        super().__init__(_sentence(command, exit_status, self.stderr_tail), retryable=retryable)
+        remedy = next((hint for sign, hint in HINTS if sign in self.stderr_tail.lower()), "")
+        super().__init__(_sentence(command, exit_status, self.stderr_tail), remedy, retryable=retryable)
 
 
 class GitTimedOut(GitError):
-    """A git command that was ended for taking too long."""
+    """A git command that was killed at its time limit; `exit_status` is None."""
 
 
 @dataclass(frozen=True)
 class Git:
-    """Git in one place: a git directory, perhaps with a working tree and an index elsewhere."""
+    """A git executable with its environment: a git directory, and a working tree and an index if it needs them."""
 
     environment: Mapping[str, str]
-    bound: TimeLimit
+    time_limit: TimeLimit
     executable: str = "git"
     config: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, git_dir: Path, work_tree: Path | None = None, index: Path | None = None) -> Git:
-        """The same git in that place."""
+        """Return this git for that git directory, working tree and index."""
         places = {"GIT_DIR": git_dir, "GIT_WORK_TREE": work_tree, "GIT_INDEX_FILE": index}
-        return self.given({name: str(path) for name, path in places.items() if path is not None})
+        return self.with_environment({name: str(path) for name, path in places.items() if path is not None})
 
-    def given(self, variables: Mapping[str, str], config: Mapping[str, str] | None = None) -> Git:
-        """The same git with more environment, and more config."""
+    def with_environment(self, variables: Mapping[str, str], config: Mapping[str, str] | None = None) -> Git:
+        """Return this git with more environment variables and more config."""
         return replace(
             self,
             environment={**self.environment, **variables},
             config={**self.config, **(config or {})},
         )
 
-    def within(self, bound: TimeLimit) -> Git:
-        """The same git with another bound on its time."""
-        return replace(self, bound=bound)
+    def with_time_limit(self, limit: TimeLimit) -> Git:
+        """Return this git with another time limit."""
+        return replace(self, time_limit=limit)
 
     async def text(self, *arguments: str) -> str:
-        """What the command prints, without the last newline; raises GitError."""
+        """Return what the command prints, without the last newline. Raises GitError."""
         return (await self.run(*arguments)).decode(errors="replace").removesuffix("\n")
 
     async def run(self, *arguments: str, stdin: bytes = b"", limit: int | None = None) -> bytes:
-        """What the command prints on stdout; past `limit` bytes it is ended and those are it. Raises GitError."""
+        """Return the stdout, at most `limit` bytes: the command is killed at the limit. Raises GitError."""
         directory = Path(self.environment.get("GIT_WORK_TREE", "/"))
         argv = (self.executable, *arguments)
         try:
-            return await Command(argv, self._whole_environment(), directory, self.bound).run(stdin, limit)
+            return await Command(argv, self._whole_environment(), directory, self.time_limit).run(stdin, limit)
         except CommandFailed as failure:
             kind = GitTimedOut if failure.exit_status is None else GitError
             raise kind(f"git {arguments[0]}", failure.exit_status, failure.stderr, retryable=True) from None
@@ -136,15 +146,15 @@ class Git:
 
 
 def find_git(path: str) -> str:
-    """The git binary on that PATH; raises NotConfigured."""
+    """Return the path of the git binary on that PATH. Raises NotConfigured."""
     found = shutil.which("git", path=path)
     if found is None:
-        raise NotConfigured("git is not installed; install it (2.39 or later), or put it on PATH")
+        raise NotConfigured("git is not installed", "install it (2.39 or later), or put it on PATH")
     return found
 
 
 def refuse_option(value: str, what: str) -> str:
-    """The value, unless git could take it for an option, or for a command to run."""
+    """Return the value; raises WorkspaceError if git could take it for an option or for a command to run."""
     if not value or value.startswith("-"):
         raise WorkspaceError(f"{what} {mask_url_credentials(value)!r} refused: it must not be empty or begin with '-'")
     if re.match(r"[A-Za-z0-9]+::", value):
@@ -159,13 +169,4 @@ def _sentence(command: str, exit_status: int | None, stderr: str) -> str:
     telling = [line for line in said if line.startswith(("fatal:", "error:", "ssh:"))] or said
     reason = " ".join((telling[0] if telling else "it said nothing").split())[:300]
     how = "timed out" if exit_status is None else f"failed ({exit_status})"
-    hint = next((hint for sign, hint in HINTS if sign in stderr.lower()), "")
-    return f"{command} {how}: {reason}" + (f"; {hint}" if hint else "")
-
-
-KEEPER = {
-    "GIT_AUTHOR_NAME": "agent-service",
-    "GIT_AUTHOR_EMAIL": "agent-service@localhost",
-    "GIT_COMMITTER_NAME": "agent-service",
-    "GIT_COMMITTER_EMAIL": "agent-service@localhost",
-}
+    return f"{command} {how}: {reason}"

@@ -1,4 +1,4 @@
-"""Writes a git directory from nothing, so that nothing of an earlier one can act in it."""
+"""Writes the .git directory of a checkout from scratch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PLAIN = re.compile(r"[\w.@/:+*-]+", re.ASCII)
 HOOK_NAME = "hooks/prepare-commit-msg"
 HOOK = """\
 #!/bin/sh
-# Says in each commit which run made it.
+# Adds the run's id to each commit message.
 exec git interpret-trailers --in-place --if-exists addIfDifferent {trailers} "$1"
 """
 
 
 @dataclass(frozen=True)
 class GitDir:
-    """What a new git directory says."""
+    """The content of a git directory that is about to be written."""
 
     head: str
     alternates: Path
@@ -34,12 +34,12 @@ class GitDir:
     refs: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
-        """Make `path` such a directory, whatever was there before."""
+        """Write it to `path` and remove everything that was there before."""
         remove(path)
         for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"):
             (path / name).mkdir(parents=True, exist_ok=True)
         _put(path / "objects/info/alternates", f"{self.alternates}\n")
-        _put(path / "config", render(self.config))
+        _put(path / "config", render_config(self.config))
         _put(path / "packed-refs", self.packed_refs)
         if self.shallow:
             (path / "shallow").write_bytes(self.shallow)
@@ -52,12 +52,12 @@ class GitDir:
         _put(path / "HEAD", f"{self.head}\n")
 
     def rewrite_identity(self, checkout: Path) -> None:
-        """Say in a checkout's git directory that it is now somebody else's; raises OSError if that is no directory."""
-        write_below(checkout, ".git/config", render(self.config))
+        """Write the config and hook of another run into the checkout. Raises OSError if `.git` is no directory."""
+        write_below(checkout, ".git/config", render_config(self.config))
         write_below(checkout, f".git/{HOOK_NAME}", self.hook(), mode=0o755)
 
     def hook(self) -> str:
-        """The hook that adds the trailers to a commit message."""
+        """Return the hook script that adds the trailers to a commit message."""
         options = " ".join(f"--trailer {shlex.quote(f'{name}: {value}')}" for name, value in self.trailers.items())
         return HOOK.format(trailers=options)
 
@@ -70,13 +70,13 @@ CORE: dict[str, str] = {
 }
 
 
-def render(config: Mapping[str, Mapping[str, str]]) -> str:
-    """The sections as a git config file."""
+def render_config(config: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the sections as the text of a git config file."""
     lines = []
     for section, values in config.items():
         lines.append(f"[{section}]")
         for key, value in values.items():
-            lines.append(f"\t{key} = {value if PLAIN.fullmatch(value) else quoted(value)}")
+            lines.append(f"\t{key} = {value if PLAIN.fullmatch(value) else quote_config_value(value)}")
     return "\n".join((*lines, ""))
 
 
@@ -84,8 +84,8 @@ def _put(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def quoted(value: str) -> str:
-    """The value between quotes, as a git config file wants it; raises ValueError for more than one line."""
+def quote_config_value(value: str) -> str:
+    """Return the value quoted for a git config file. Raises ValueError for more than one line."""
     if any(character in value for character in "\n\r\0"):
         raise ValueError("a value in a git config must be one line")
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,4 +1,4 @@
-"""The refs of a mirror, as its last fetch left them."""
+"""Reads the refs of a mirror as the last fetch left them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cached_property
 from agent.domain.errors import WorkspaceError
 
 HEAD = "refs/agent/HEAD"
-ASKED = "refs/asked/"
+REQUESTED = "refs/asked/"
 FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/$|\.lock(/|$)|(^|/)\.|\.$")
 SHA = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a ref names: a commit, and the branch if it is one."""
+    """The commit that a ref names, and the branch if the ref is one."""
 
     commit: str
     branch: str | None = None
@@ -25,7 +25,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Refs:
-    """Names and what they point to; tags are peeled to their commits in `peeled`."""
+    """The refs of a mirror: object names by ref name, and in `peeled` the commits of annotated tags."""
 
     names: Mapping[str, str]
     peeled: Mapping[str, str]
@@ -33,24 +33,24 @@ class Refs:
 
     @cached_property
     def branches(self) -> dict[str, str]:
-        """Commits by the name of the branch."""
+        """Return the commits by branch name."""
         return self._under("refs/heads/")
 
     @cached_property
     def tags(self) -> dict[str, str]:
-        """Objects by the name of the tag."""
+        """Return the objects by tag name."""
         return self._under("refs/tags/")
 
     def find(self, ref: str) -> Target | None:
-        """What `ref` names, as git would read it: a full name, a branch, a tag."""
-        for name in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}", f"{ASKED}{ref}"):
+        """Return the target of `ref`, read as git reads it: a full name, a branch, a tag; None if there is none."""
+        for name in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}", f"{REQUESTED}{ref}"):
             if name.startswith("refs/") and name in self.names:
                 branch = name.removeprefix("refs/heads/") if name.startswith("refs/heads/") else None
                 return Target(self.peeled.get(name, self.names[name]), branch)
         return None
 
     def packed(self) -> str:
-        """The refs that a clone has of its remote, in the format of the file packed-refs."""
+        """Return the refs that a clone has of its remote, in the format of the file packed-refs."""
         lines = ["# pack-refs with: sorted "]
         lines += [f"{sha} refs/remotes/origin/{name}" for name, sha in self.branches.items()]
         lines += [f"{sha} refs/tags/{name}" for name, sha in self.tags.items()]
@@ -61,7 +61,7 @@ class Refs:
 
 
 def read_mirror_refs(listing: str) -> Refs:
-    """The refs in a listing that `LISTING` asks for, the default branch in its first line."""
+    """Parse the output of `LISTING`, with the default branch in its first line."""
     default, _, rest = listing.partition("\n")
     names, peeled = {}, {}
     # a ref may hold signs that str.splitlines takes for the end of a line
@@ -73,7 +73,14 @@ def read_mirror_refs(listing: str) -> Refs:
     return Refs(names, peeled, default or None)
 
 
-LISTING = ("for-each-ref", "--format=%(objectname) %(refname) %(*objectname)", "refs/heads", "refs/tags", HEAD, ASKED)
+LISTING = (
+    "for-each-ref",
+    "--format=%(objectname) %(refname) %(*objectname)",
+    "refs/heads",
+    "refs/tags",
+    HEAD,
+    REQUESTED,
+)
 
 
 def default_branch(refs: Refs, before: str | None) -> str | None:
@@ -86,13 +93,13 @@ def default_branch(refs: Refs, before: str | None) -> str | None:
     return candidates[0] if candidates else None
 
 
-def is_unusual(ref: str) -> bool:
-    """Whether it is one that a mirror does not follow by itself."""
+def is_not_mirrored(ref: str) -> bool:
+    """True if a mirror fetches the ref only when a run asks for it."""
     return ref.startswith("refs/") and not ref.startswith(("refs/heads/", "refs/tags/"))
 
 
 def check_ref(ref: str) -> str:
-    """The ref, if git allows such a name and nothing takes it for an option or an expression."""
+    """Return the ref; raises WorkspaceError if git refuses such a name or could read an option or expression in it."""
     if ref.startswith("-") or FORBIDDEN.search(ref) or not ref:
         raise WorkspaceError(f"ref {ref!r} refused: name a branch, a tag or a commit")
     return ref

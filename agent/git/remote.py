@@ -1,4 +1,4 @@
-"""Where a workspace comes from: a URL, a bare repository, or a checkout and its origin."""
+"""The remote of a workspace: a URL, a bare repository, or a local checkout and its origin."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ SCP_LIKE = re.compile(r"[^/]+:(?!//)")
 
 @dataclass(frozen=True)
 class Remote:
-    """A repository to fetch from, and the branch that its checkout is on."""
+    """A repository to fetch from, and the branch that the operator's checkout of it is on."""
 
     url: str
     branch: str | None = None
 
     @property
     def path(self) -> Path | None:
-        """Where it lies, if it is on this machine."""
+        """Return its path if it is on this machine, else None."""
         return Path(self.url) if self.url.startswith("/") else None
 
     @property
     def is_bare(self) -> bool:
-        """Whether it is a repository on this machine, with no working tree."""
+        """True if it is a bare repository on this machine."""
         return self.path is not None and is_git_directory(self.path)
 
     @property
     def key(self) -> str:
-        """A name for it among files; it gives no credential away."""
+        """Return a file name for it without any credential."""
         stem = re.sub(r"[^\w.-]+", "-", mask_url_credentials(self.url).rstrip("/").split("/")[-1].removesuffix(".git"))
         return f"{stem.strip('.-')[:40] or 'repository'}-{sha256(self.url.encode()).hexdigest()[:12]}"
 
 
 async def find_remote(git: Git, source: str) -> Remote:
-    """The remote that `source` stands for; its config is read as data. Raises WorkspaceError."""
+    """Return the remote that `source` stands for; its config is read as data. Raises WorkspaceError."""
     refuse_option(source, "remote")
     place = Path(source).expanduser()
     if "://" in source or (SCP_LIKE.match(source) and not place.exists()):
         return Remote(source.removeprefix("file://"))
     place = place.absolute()
     if not place.is_dir():
-        raise WorkspaceError(f"workspace {source}: there is no such directory; clone it there, or set a URL")
+        raise WorkspaceError(f"workspace {source}: there is no such directory", "clone it there, or set a URL")
     if not (place / ".git").exists():
         if is_git_directory(place):
             return Remote(str(place))
@@ -56,7 +56,7 @@ async def find_remote(git: Git, source: str) -> Remote:
 
 
 def is_git_directory(place: Path) -> bool:
-    """Whether git would take it for a repository without a working tree."""
+    """True if git takes the directory for a repository without a working tree."""
     return (place / "HEAD").is_file() and (place / "objects").is_dir() and (place / "refs").is_dir()
 
 
@@ -86,7 +86,7 @@ def _chosen(remotes: list[str], tracked: str | None) -> str:
 
 
 async def _read_config(git: Git, path: Path) -> dict[str, str]:
-    """The first value of each remote's and branch's key; includes are not followed."""
+    """Return the first value of each key of a remote or a branch; includes are not followed."""
     if not path.is_file():
         return {}
     listing = await git.text("config", "--file", str(path), "--no-includes", "--null", "--list")
@@ -107,7 +107,7 @@ def _git_dir(checkout: Path) -> Path:
 
 
 def _linked(file: Path, base: Path) -> Path | None:
-    """The directory that a `.git` file or a `commondir` file names."""
+    """Return the directory that a `.git` file or a `commondir` file names; None without such a file."""
     if not file.is_file():
         return None
     return base / file.read_text(errors="replace")[:4096].strip().removeprefix("gitdir:").strip()
@@ -124,4 +124,4 @@ def _absolute(url: str, checkout: Path) -> str:
 
 
 def _refuse(place: Path) -> NoReturn:
-    raise WorkspaceError(f"workspace {place}: not a git repository; run `git init` and commit there, or set another")
+    raise WorkspaceError(f"workspace {place}: not a git repository", "run `git init` and commit there, or set another")

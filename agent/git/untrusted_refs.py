@@ -1,4 +1,4 @@
-"""Reads which commits an agent's `.git` names, as data, following no link."""
+"""Reads the commits named in a .git directory that an agent could write, without running git in it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from agent.system.openat import read_inside
 SHA = re.compile(rb"[0-9a-f]{40}")
 
 
-MOST_REFS = 10_000
+MAX_REFS = 10_000
 OBJECT = re.compile(r"[0-9a-f]{38}|pack-[0-9a-f]{40}\.(?:pack|idx)")
 OBJECT_DIRECTORY = re.compile(r"[0-9a-f]{2}|pack")
 
 
 @dataclass(frozen=True)
 class UntrustedRefs:
-    """The commit that HEAD is on, the branch it is on, and what else has a name."""
+    """The commits that a git directory names: HEAD, its branch, and all others by name."""
 
     head: str | None = None
     branch: str | None = None
@@ -30,12 +30,12 @@ class UntrustedRefs:
 
     @property
     def all(self) -> list[str]:
-        """Every commit named, HEAD first, each once."""
+        """Return every commit named, HEAD first, each once."""
         return list(dict.fromkeys([*([self.head] if self.head else []), *self.others.values()]))
 
 
 def read_untrusted_refs(git_dir: Path) -> UntrustedRefs:
-    """What the git directory names; empty if it is none."""
+    """Return the commits that the git directory names; empty if it is no git directory."""
     try:
         root = os.open(git_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -51,8 +51,8 @@ def read_untrusted_refs(git_dir: Path) -> UntrustedRefs:
         os.close(root)
 
 
-def read_refs(git_dir: Path) -> dict[str, str]:
-    """The refs of a git directory that git itself may no longer be able to read."""
+def read_ref_files(git_dir: Path) -> dict[str, str]:
+    """Return the refs of a git directory that git itself may no longer be able to read."""
     try:
         root = os.open(git_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
@@ -105,7 +105,7 @@ def _loose(root: int) -> Iterator[tuple[str, str]]:
     for parent, _, files, _ in _walk(root, "refs"):
         for name in files:
             count += 1
-            if count > MOST_REFS:
+            if count > MAX_REFS:
                 return
             path = f"{parent}/{name}"
             if (sha := _sha(read_inside(root, path, 41))) and _is_printable(path):
@@ -114,7 +114,7 @@ def _loose(root: int) -> Iterator[tuple[str, str]]:
 
 def _packed(content: bytes) -> dict[str, str]:
     refs = {}
-    for line in content.splitlines()[: 100 * MOST_REFS]:
+    for line in content.splitlines()[: 100 * MAX_REFS]:
         sha, _, name = line.partition(b" ")
         text = name.decode(errors="replace")
         if SHA.fullmatch(sha) and _is_printable(text):
@@ -131,7 +131,7 @@ def _head(content: bytes, refs: dict[str, str]) -> tuple[str | None, str | None]
 
 
 def _reflog(content: bytes) -> list[str]:
-    lines = [line.split(b" ", 2) for line in content.splitlines()[-MOST_REFS:]]
+    lines = [line.split(b" ", 2) for line in content.splitlines()[-MAX_REFS:]]
     return [line[1].decode() for line in lines if len(line) > 1 and SHA.fullmatch(line[1])]
 
 

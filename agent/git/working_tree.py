@@ -1,4 +1,4 @@
-"""Looks at a working tree with git's eyes, and at its files without following a link."""
+"""Status of a working tree, read without following links."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from agent.domain.errors import WorkspaceError
 from agent.git.git import Git
 
-# How an index writes the mode 160000: without it there is no submodule, and no need to ask git.
+# The mode 160000 in an index file; without these bytes there is no submodule and git need not be run
 GITLINK_MODE = b"\x00\x00\xe0\x00"
 
-DEEPEST = 128
-"""Levels of directories in a tree; git takes minutes to clean 800 of them, and nobody works in so many."""
+MAX_DEPTH = 128
+"""Levels of directories in a tree. Git takes minutes to clean 800 of them; real trees have fewer than 30."""
 
 
 async def changed_paths(git: Git, keep: Sequence[str] = ()) -> list[str]:
-    """Files that differ from the index in content or mode, are gone, or are new and neither ignored nor to `keep`.
+    """List the paths that differ from the index, are gone, or are new and neither ignored nor to `keep`.
 
     A repository inside the tree is one path that ends with a slash.
     """
@@ -29,7 +29,7 @@ async def changed_paths(git: Git, keep: Sequence[str] = ()) -> list[str]:
 
 
 async def gitlinks(git: Git, index: Path) -> dict[str, str]:
-    """Where submodules belong, and the commits that belong there."""
+    """Return the submodules of the index: path and recorded commit."""
     if GITLINK_MODE not in await asyncio.to_thread(index.read_bytes):
         return {}
     listing = await git.run("ls-files", "--stage", "-z")
@@ -37,17 +37,18 @@ async def gitlinks(git: Git, index: Path) -> dict[str, str]:
     return {os.fsdecode(path): facts.split(b" ")[1].decode() for facts, path in entries}
 
 
-def sweep(root: Path) -> list[str]:
-    """Remove what git neither sees nor can read past: pipes, sockets, devices; the repositories inside the tree.
+def clear_special_files(root: Path) -> list[str]:
+    """Remove pipes, sockets and devices, and return the paths of the repositories inside the tree.
 
-    A reader that waits at such a pipe would wait for ever. Raises WorkspaceError for a tree deeper than DEEPEST.
+    Git ignores such files, and a reader of a pipe would never return. Raises WorkspaceError for a tree deeper than
+    MAX_DEPTH.
     """
     repositories: list[str] = []
     waiting = [(str(root), 0)]
     while waiting:
         directory, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise WorkspaceError(f"there are more than {DEEPEST} directories within each other")
+        if depth > MAX_DEPTH:
+            raise WorkspaceError(f"there are more than {MAX_DEPTH} directories within each other")
         for entry in _entries(directory):
             if entry.name == ".git":
                 if directory == str(root):
@@ -71,13 +72,13 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 
 
 def exists_without_links(root: Path, path: str) -> bool:
-    """Whether a file or link is there, reached through directories alone."""
+    """True if a file or link is at `path` and no directory above it is a link."""
     parents = Path(path).parents
-    return is_plain(root / path) and not any((root / parent).is_symlink() for parent in parents)
+    return is_file_or_link(root / path) and not any((root / parent).is_symlink() for parent in parents)
 
 
-def signature(path: Path) -> tuple[int, ...] | None:
-    """What changes whenever the file does: its size, times and inode; None if it is not there."""
+def file_signature(path: Path) -> tuple[int, ...] | None:
+    """Return size, times, inode and mode, one of which changes with the file; None if there is no file."""
     try:
         found = path.lstat()
     except OSError:
@@ -85,8 +86,8 @@ def signature(path: Path) -> tuple[int, ...] | None:
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_mode)
 
 
-def is_plain(path: Path) -> bool:
-    """Whether that is a file or a link."""
+def is_file_or_link(path: Path) -> bool:
+    """True if there is a file or a link."""
     try:
         mode = path.lstat().st_mode
     except OSError:

@@ -1,3 +1,5 @@
+"""When a mirror was last fetched, and how the last attempt failed."""
+
 from __future__ import annotations
 
 from pydantic import Field
@@ -6,8 +8,8 @@ from agent.domain.values import Frozen
 from agent.git.git import GitError
 
 
-class Attempts(Frozen):
-    """The last attempt to fetch, and the last that went well; seconds since the epoch, when they began."""
+class FetchState(Frozen):
+    """The last fetch of a mirror and the last successful one, in seconds since the epoch; one file per mirror."""
 
     tried_at: float = 0.0
     good_at: float = 0.0
@@ -17,12 +19,12 @@ class Attempts(Frozen):
     doubted: bool = Field(default=False, description="A run could not read what it needed.")
 
     def failure(self) -> GitError:
-        """The last attempt's failure, once more."""
+        """Return the error of the last attempt again."""
         return GitError("git fetch", self.exit_status, self.error or "", retryable=self.retryable)
 
-    def after(self, error: GitError, began: float) -> Attempts:
-        """The same after an attempt that failed."""
-        return Attempts(
+    def after(self, error: GitError, began: float) -> FetchState:
+        """Return the state after an attempt that failed."""
+        return FetchState(
             tried_at=began,
             good_at=self.good_at,
             error=error.stderr_tail or str(error),

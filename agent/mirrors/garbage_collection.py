@@ -1,7 +1,7 @@
-"""Gives back the space of objects that nothing needs any more, and only of those.
+"""Repacks a mirror and prunes objects that no ref, slot or kept run needs.
 
-Git itself knows the mirror's refs. What it cannot know is which commits slots were given, and which commits the
-remote has taken back lately: those are held by refs of their own while it works.
+Git knows the mirror's refs. It does not know the commits that slots have checked out, and the commits that the
+remote dropped lately: temporary refs protect those while it prunes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ MANY_PACKS = 50
 HELD = "refs/held/"
 
 
-async def collect_garbage(mirror: Mirror, given: Callable[[], set[str]], *, dropped: bool) -> bool:
-    """Repack the mirror if that is worth it; whether it was. Meanwhile nobody fetches."""
+async def collect_garbage(mirror: Mirror, checked_out: Callable[[], set[str]], *, dropped: bool) -> bool:
+    """Repack the mirror if that pays, while fetches wait. True if it was repacked."""
     limit = time.time() - GRACE_DAYS * 86_400
     matured = any(since < limit for since in mirror.lost.since().values())
     if not (dropped or matured or len(list((mirror.objects / "pack").glob("*.pack"))) > MANY_PACKS):
         return False
     async with mirror.locked("fetch"), mirror.locked("keep"):
         mirror.lost.forget(limit)
-        git = mirror.git.within(TimeLimit(mirror.limits.fetch_seconds))
-        held = await _there(git, {*mirror.lost.since(), *given()})
+        git = mirror.git.with_time_limit(TimeLimit(mirror.limits.fetch_seconds))
+        held = await _there(git, {*mirror.lost.since(), *checked_out()})
         await _update_refs(git, (f"update {HELD}{sha} {sha}" for sha in held))
         try:
             await git.run("repack", "--quiet", "--cruft", "-d", "-l", f"--cruft-expiration={EXPIRED}")

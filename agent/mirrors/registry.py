@@ -1,4 +1,4 @@
-"""Finds the mirror of each workspace, and of each snapshot that was taken of one."""
+"""Maps workspaces and snapshots to mirrors."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from agent.git.environment import GitEnvironment
 from agent.git.git import GitError
 from agent.git.remote import Remote, find_remote
 from agent.mirrors.mirror import FetchLimits, Mirror
-from agent.mirrors.starter_repository import make_starter
+from agent.mirrors.starter_repository import create_starter_repository
 from agent.settings import DEFAULT_WORKSPACE, AgentSettings, WorkspaceConfig
 from agent.system.files import write
 
-USUAL_PLACE = Path("/workspace/infra")
+DEFAULT_CHECKOUT = Path("/workspace/infra")
 
 
 class Mirrors:
-    """All mirrors under the state directory; workspaces with the same remote share one."""
+    """The mirrors under one state directory, one object per host; workspaces with the same remote share a mirror."""
 
     def __init__(self, settings: AgentSettings, environment: GitEnvironment) -> None:
         self.settings = settings
@@ -32,21 +32,21 @@ class Mirrors:
         self._urls: dict[Path, str] = {}
 
     def names(self) -> list[str]:
-        """The workspaces that there are, the default one first."""
+        """Return the names of the workspaces, the default one first."""
         return self.settings.workspace_names
 
     def config(self, name: str) -> WorkspaceConfig:
-        """What is set for that workspace; raises WorkspaceError, with the list, for one that there is not."""
+        """Return the settings of that workspace. Raises WorkspaceError, with the names, for an unknown one."""
         if name not in self.names():
             raise WorkspaceError(f"workspace {name!r} not found; there are: {', '.join(self.names())}")
         return self.settings.workspaces.get(name, WorkspaceConfig())
 
     def keep(self, snapshot: Snapshot) -> list[str]:
-        """What stays from run to run in a checkout of that snapshot."""
+        """Return the patterns of files that stay from run to run in a checkout of that snapshot."""
         return self.settings.workspaces.get(snapshot.workspace, WorkspaceConfig()).keep
 
     async def of(self, name: str) -> Mirror:
-        """The mirror of that workspace; raises WorkspaceError."""
+        """Return the mirror of that workspace. Raises WorkspaceError."""
         config = self.config(name)
         found_at, remote = self._remotes.get(name, (0.0, None))
         if remote is None or time.monotonic() - found_at > self.settings.fetch_debounce_seconds:
@@ -55,28 +55,28 @@ class Mirrors:
         return self._open(remote, config)
 
     async def of_snapshot(self, snapshot: Snapshot) -> Mirror:
-        """The mirror that the snapshot was taken from, whatever the settings say by now."""
+        """Return the mirror that the snapshot was taken from, even if the settings have changed since."""
         config = self.settings.workspaces.get(snapshot.workspace, WorkspaceConfig())
         return self._open(Remote(await self._url(snapshot.mirror)), config)
 
     async def all(self) -> list[Mirror]:
-        """Every mirror that there is, those of workspaces no longer set included."""
+        """Return every mirror, also those of workspaces that are no longer set."""
         mirrors = []
         for path in sorted(self.directory.glob("*.git")):
-            # one that is broken is built anew by the next fetch, and must not hide the others till then
+            # the next fetch rebuilds a broken one; until then it must not hide the others
             with suppress(GitError):
                 mirrors.append(self._open(Remote(await self._url(path)), WorkspaceConfig()))
         return mirrors
 
     async def _url(self, mirror: Path) -> str:
-        """What the mirror mirrors; its name is made of that, so it never changes."""
+        """Return the mirror's URL; the mirror's name is made from it, so it never changes."""
         if mirror not in self._urls:
             git = self._environment.local()
             self._urls[mirror] = await git.text("config", "--file", str(mirror / "config"), "remote.origin.url")
         return self._urls[mirror]
 
     async def _find_remote(self, name: str, config: WorkspaceConfig) -> Remote:
-        """The workspace's remote; while its directory is away, e.g. not mounted, what it was before."""
+        """Return the workspace's remote; while its directory is missing, e.g. not mounted, the remote it had before."""
         source = await self._source(name, config)
         note = self.directory / f"{sha256(json.dumps([name, source]).encode()).hexdigest()[:12]}.remote"
         try:
@@ -104,12 +104,12 @@ class Mirrors:
         if config.remote is not None:
             return config.remote
         if name != DEFAULT_WORKSPACE:
-            raise WorkspaceError(f"workspace {name!r} has no remote; set it in WORKSPACES")
+            raise WorkspaceError(f"workspace {name!r} has no remote", "set it in WORKSPACES")
         if self.settings.workspace_dir is not None:
             return self.settings.workspace_dir
-        if USUAL_PLACE.is_dir():
-            return str(USUAL_PLACE)
-        return str(await make_starter(self._environment.local(), self.settings.state_dir / "workspace"))
+        if DEFAULT_CHECKOUT.is_dir():
+            return str(DEFAULT_CHECKOUT)
+        return str(await create_starter_repository(self._environment.local(), self.settings.state_dir / "workspace"))
 
 
 def _read_note(note: Path) -> Remote | None:

@@ -1,19 +1,20 @@
-"""Puts a mirror right that was left broken: locks of killed processes, half packs, lost or corrupt objects."""
+"""Repairs a damaged mirror: stale locks, partial packs, missing or corrupt objects."""
 
 from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.git.git import Git, GitError
 from agent.git.git_directory import GitDir
-from agent.git.untrusted_refs import read_refs
+from agent.git.untrusted_refs import read_ref_files
 from agent.system.files import remove
 
 KEPT_REFS = "refs/agent-runs/"
-# What git says when the trouble is at the other end, or on the way there.
-REMOTE_TROUBLE = (
+# What git prints when the remote or the way to it is at fault.
+REMOTE_FAILURES = (
     *("could not read from remote", "could not resolve", "unable to access", "connection", "authentication failed"),
     *("terminal prompts disabled", "repository not found", "does not appear to be a git repository", "the remote end"),
     *("early eof", "http request failed", "not allowed", "couldn't find remote ref", "no space left", "disk quota"),
@@ -21,7 +22,7 @@ REMOTE_TROUBLE = (
 
 
 def clear_locks(mirror: Path) -> bool:
-    """Remove lock files that nobody holds any more; whether there were any. Only while the mirror is locked."""
+    """Remove stale lock files; call it only while the mirror is locked. True if there were any."""
     stale = [path for path in mirror.rglob("*.lock") if KEPT_REFS not in path.as_posix()]
     for path in stale:
         remove(path)
@@ -29,31 +30,31 @@ def clear_locks(mirror: Path) -> bool:
 
 
 def clear_half_packs(mirror: Path) -> None:
-    """Remove what an interrupted fetch has begun to write. Only while the mirror is locked."""
+    """Remove the partial packs of an interrupted fetch; call it only while the mirror is locked."""
     for pattern in ("pack/tmp_*", "pack/.tmp-*", "??/tmp_obj_*", "tmp_objdir-*"):
         for path in (mirror / "objects").glob(pattern):
             remove(path)
 
 
-def is_remote_trouble(error: GitError) -> bool:
-    """Whether the failure is explained without anything being wrong with the mirror."""
+def is_remote_failure(error: GitError) -> bool:
+    """True if the remote or the way to it explains the failure, and not the mirror."""
     said = error.stderr_tail.lower()
-    return error.exit_status is None or any(sign in said for sign in REMOTE_TROUBLE)
+    return error.exit_status is None or any(sign in said for sign in REMOTE_FAILURES)
 
 
 async def is_sound(git: Git) -> bool:
-    """Whether everything that the mirror's refs lead to is there and is what it says."""
+    """True if every object that the mirror's refs reach is there and intact."""
     try:
         await git.run("fsck", "--full", "--no-dangling", "--no-progress")
     except GitError as error:
-        # it cannot tell in time: then there is no reason to throw a mirror away
+        # a check that runs out of time is no reason to throw a mirror away
         return error.exit_status is None
     return True
 
 
-async def carry_kept(git: Git, old: Path, new: Path) -> bool:
-    """Fetch the kept work of the old mirror into the new one, as far as it can be read; whether all of it was."""
-    refs = {name: sha for name, sha in read_refs(old).items() if name.startswith(KEPT_REFS)}
+async def copy_kept_work(git: Git, old: Path, new: Path) -> bool:
+    """Fetch the readable kept work of the old mirror into the new one. True if all of it was."""
+    refs = {name: sha for name, sha in read_ref_files(old).items() if name.startswith(KEPT_REFS)}
     view = new.with_name(f"{new.name}.view")
     try:
         lines = [f"{sha} {name}" for name, sha in refs.items()]
@@ -65,13 +66,20 @@ async def carry_kept(git: Git, old: Path, new: Path) -> bool:
 
 
 def retire(path: Path) -> Path:
-    """Move a broken mirror out of the way; cells that still read its objects go on reading them."""
+    """Rename a broken mirror; sandboxes that have its objects mounted go on reading them."""
     retired = path.with_name(f"{path.name}.broken-{int(time.time())}")
     remove(retired)
     path.rename(retired)
     # its age counts from now
     os.utime(retired)
     return retired
+
+
+def delete_retired(mirrors: Path, limit: datetime) -> None:
+    """Delete the broken mirrors that were renamed before that moment."""
+    for path in mirrors.glob("*.broken-*"):
+        if datetime.fromtimestamp(path.lstat().st_mtime, UTC) < limit:
+            remove(path)
 
 
 async def _carry(into: Git, old: Path, refspec: str) -> bool:

@@ -1,4 +1,4 @@
-"""What has been asked for lately, and how much of it at once."""
+"""Which process specs were requested recently, and how many warm processes to aim for."""
 
 from __future__ import annotations
 
@@ -12,103 +12,101 @@ from agent.claude.process_spec import ProcessSpec
 from agent.domain.errors import AgentUnknown
 from agent.domain.values import Frozen
 
-MOST = 64
-"""So many molds are remembered: callers choose them."""
+MAX_SPECS = 64
+"""The most specs that are remembered. Callers choose them, so there must be a bound."""
 
-OFTEN = 2
-"""Asked for so often, it will be asked for again."""
+FREQUENT_RUNS = 2
+"""A spec that was requested this often is expected again; a process for a single request would be wasted."""
 
-_REMEMBERED = 256
+_MAX_RECORDS = 256  # of one spec: enough to know its peak within the window
 
 
-def _few() -> deque[tuple[float, int]]:
-    return deque(maxlen=_REMEMBERED)
+def _records() -> deque[tuple[float, int]]:
+    return deque(maxlen=_MAX_RECORDS)
 
 
 @dataclass
 class _Use:
-    """When runs of a mold began, and how many were at work, as they began and ended."""
+    """The runs of one spec: when they began, and how many ran at once as they began and ended."""
 
-    at_work: int = 0
-    begun: deque[tuple[float, int]] = field(default_factory=_few)
-    peaks: deque[tuple[float, int]] = field(default_factory=_few)
+    running: int = 0
+    begun: deque[tuple[float, int]] = field(default_factory=_records)
+    peaks: deque[tuple[float, int]] = field(default_factory=_records)
 
 
 class Demand:
-    """Remembers for `window_seconds` which molds runs were of."""
+    """The specs of the runs of the last `window_seconds`; one per host, in memory."""
 
     def __init__(self, window_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._window_seconds = window_seconds
         self._clock = clock
         self._uses: OrderedDict[ProcessSpec, _Use] = OrderedDict()
-        self.standing: list[ProcessSpec] = []
-        """Wanted once each even if nobody has asked yet."""
 
     @contextmanager
-    def met(self, mold: ProcessSpec) -> Iterator[None]:
-        """A run of that mold is at work while this is open."""
-        use = self._uses.setdefault(mold, _Use())
-        self._uses.move_to_end(mold)
-        use.at_work += 1
+    def record(self, spec: ProcessSpec) -> Iterator[None]:
+        """Count a run of that spec as running while this is open."""
+        use = self._uses.setdefault(spec, _Use())
+        self._uses.move_to_end(spec)
+        use.running += 1
         use.begun.append((self._clock(), 1))
-        use.peaks.append((self._clock(), use.at_work))
-        if len(self._uses) > MOST:
+        use.peaks.append((self._clock(), use.running))
+        if len(self._uses) > MAX_SPECS:
             self._uses.popitem(last=False)
         try:
             yield
-        except AgentUnknown:  # nobody shall have the host make ready what there is not
-            self._uses.pop(mold, None)
+        except AgentUnknown:  # a misspelt agent must not make the host prepare processes for it
+            self._uses.pop(spec, None)
             raise
         finally:
-            use.at_work -= 1
-            use.peaks.append((self._clock(), use.at_work + 1))
+            use.running -= 1
+            use.peaks.append((self._clock(), use.running + 1))
 
-    def lately(self) -> list[ProcessSpec]:
-        """Each mold that was at work within the window, the newest first, and what is expected."""
+    def recent(self, always: Sequence[ProcessSpec] = ()) -> list[ProcessSpec]:
+        """Return each spec that ran within the window, the newest first, then those of `always`."""
         self._forget()
-        return [*reversed(self._uses), *(mold for mold in self.standing if mold not in self._uses)]
+        return [*reversed(self._uses), *(spec for spec in always if spec not in self._uses)]
 
-    def often(self) -> dict[ProcessSpec, int]:
-        """Those of them that were asked for more than once, or are expected, and how often at once at most."""
+    def frequent(self, always: Sequence[ProcessSpec] = ()) -> dict[ProcessSpec, int]:
+        """Return the specs of more than one run, and those of `always`, with the most that ran at once."""
         self._forget()
         found = {
-            mold: max([use.at_work, *(peak for _, peak in use.peaks)])
-            for mold, use in reversed(self._uses.items())
-            if len(use.begun) >= OFTEN or mold in self.standing
+            spec: max([use.running, *(peak for _, peak in use.peaks)])
+            for spec, use in reversed(self._uses.items())
+            if len(use.begun) >= FREQUENT_RUNS or spec in always
         }
-        return found | {mold: 1 for mold in self.standing if mold not in found}
+        return found | {spec: 1 for spec in always if spec not in found}
 
     def _forget(self) -> None:
         horizon = self._clock() - self._window_seconds
-        for mold, use in list(self._uses.items()):
-            for moments in (use.begun, use.peaks):
-                while moments and moments[0][0] < horizon:
-                    moments.popleft()
-            if not use.peaks and not use.at_work:
-                del self._uses[mold]
+        for spec, use in list(self._uses.items()):
+            for records in (use.begun, use.peaks):
+                while records and records[0][0] < horizon:
+                    records.popleft()
+            if not use.peaks and not use.running:
+                del self._uses[spec]
 
 
 class WarmTarget(Frozen):
-    """A process to have ready: a hot one for this mold alone, or a spare for any agent."""
+    """A process to keep ready: a hot one for this spec alone, or a spare that any agent can claim."""
 
-    mold: ProcessSpec
+    spec: ProcessSpec
     hot: bool
 
 
-def warm_targets(often: Mapping[ProcessSpec, int], spares: Sequence[ProcessSpec], most: int) -> list[WarmTarget]:
-    """At most so many, the most useful first: each mold once, the spares, then each as often as it ran at once.
+def warm_targets(frequent: Mapping[ProcessSpec, int], spares: Sequence[ProcessSpec], most: int) -> list[WarmTarget]:
+    """Return at most `most` targets, the most useful first: each spec once, the spares, then each spec's peak.
 
-    Half of them at most are spares, and half are each mold's first, where there is enough of both.
+    At most half of them are spares, and half are each spec's first, where there are enough of both.
     """
-    deepest = max(often.values(), default=0)
+    peak = max(frequent.values(), default=0)
     hot = [
-        WarmTarget(mold=mold, hot=True)
-        for depth in range(deepest)
-        for mold, at_once in often.items()
+        WarmTarget(spec=spec, hot=True)
+        for depth in range(peak)
+        for spec, at_once in frequent.items()
         if depth < at_once
     ]
-    for_any = [WarmTarget(mold=mold, hot=False) for mold in spares]
-    taken = for_any[: max(most // 2, most - len(hot))]
-    hot = hot[: max(0, most - len(taken))]
-    once = hot[: len(often)]
-    return [*once, *taken, *hot[len(once) :]]
+    any_agent = [WarmTarget(spec=spec, hot=False) for spec in spares]
+    chosen = any_agent[: max(most // 2, most - len(hot))]
+    hot = hot[: max(0, most - len(chosen))]
+    first = hot[: len(frequent)]
+    return [*first, *chosen, *hot[len(first) :]]

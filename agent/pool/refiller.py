@@ -1,4 +1,4 @@
-"""Makes free slots ready, one at a time, for what will probably be asked next."""
+"""Prepares free slots in the background, one at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -26,157 +27,194 @@ from agent.pool.warm_process import WarmProcess
 from agent.workspaces.agent_definitions import agent_name
 from agent.workspaces.workspaces import Workspaces
 
-MEMORY_EACH = 200 * 1024 * 1024
-"""What a parked process takes, and what its run will add soon."""
-
-SPARED_MEMORY = 1024 * 1024 * 1024
-OLDEST_SECONDS = 1800.0
-CALM_SECONDS = 0.05
-TICK_SECONDS = 5.0
-PAUSE_SECONDS = 60.0
+_MEMORY_PER_PROCESS = 200 * 1024 * 1024  # an idle CLI takes 170 MB, its run soon more
+_RESERVED_MEMORY = 1024 * 1024 * 1024  # stays free for runs: below it none is prepared
+_MAX_AGE_SECONDS = 1800.0  # a process holds files and memory open: a fresh one now and then
+_RETRY_SECONDS = 60.0  # a target that failed fails again at once, and each attempt costs a fetch or a start
+_CHECK_SECONDS = 5.0  # longest time until a change that nothing announces, e.g. free memory, is seen
+_SETTLE_SECONDS = 0.05  # a run that follows on the heels of another gets the slot first
 
 _log = logging.getLogger(__name__)
 
 
 def default_most() -> int:
-    """As many as a quarter of the machine's free memory holds."""
-    return int(psutil.virtual_memory().available / 4 / MEMORY_EACH)
+    """Return how many idle processes a quarter of the machine's free memory holds."""
+    return int(psutil.virtual_memory().available / 4 / _MEMORY_PER_PROCESS)
 
 
 class Refiller:
-    """Fills `berths` with at most `most` processes; those that wait for a slot come first."""
+    """Keeps at most `most` warm processes in free slots; made by the WarmPool for as long as it fills.
+
+    A process for each spec of `always` is kept although no run has asked for it, and one like `spare` for any agent.
+    Runs that wait for a slot come first, and nothing is added unless `has_room`. `slot_released` wakes it.
+    """
 
     def __init__(
         self,
-        berths: SlotStates,
+        states: SlotStates,
         demand: Demand,
         slots: Slots,
         workspaces: Workspaces,
         launcher: Launcher,
         directory: Path,
         most: int,
+        slot_released: asyncio.Event,
+        *,
+        always: Sequence[ProcessSpec] = (),
+        spare: ProcessSpec | None = None,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.spare: ProcessSpec | None = None
-        self.has_room: Callable[[], bool] = lambda: True
-        self._berths = berths
+        self._states = states
         self._demand = demand
         self._slots = slots
         self._workspaces = workspaces
         self._launcher = launcher
         self._directory = directory
         self._most = most
-        self._put_off: dict[WarmTarget, float] = {}
+        self._slot_released = slot_released
+        self._always = always
+        self._spare = spare
+        self._has_room = has_room
+        self._paused_until: dict[WarmTarget, float] = {}
         self._refreshed_at = 0.0
-        self._told = ""
-        self._changed = asyncio.Event()
-        slots.returned = self._changed.set
+        self._last_logged = ""
 
     async def fill(self) -> None:
-        """Go on until cancelled; what fails leaves the service without a process that it could have had."""
+        """Prepare slots until cancelled. A failure costs a warm process, never the service."""
         while self._most > 0:
-            self._changed.clear()
+            self._slot_released.clear()
             try:
                 await self._refresh()
-                self._let_go()
-                if await self._add_one():
+                self._discard_unwanted()
+                if await self._prepare_next():
                     continue
             except Exception as error:
-                self._tell(error)
-                await asyncio.sleep(PAUSE_SECONDS)
+                self._log_once(error)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self._changed.wait()
-            await asyncio.sleep(CALM_SECONDS)
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await self._slot_released.wait()
+            await asyncio.sleep(_SETTLE_SECONDS)
 
-    def _tell(self, error: Exception) -> None:
-        """Say once why there are none."""
-        if str(error) != self._told:
-            self._told = str(error)
+    def _log_once(self, error: Exception) -> None:
+        if str(error) != self._last_logged:
+            self._last_logged = str(error)
             expected = isinstance(error, AgentError)
-            _log.warning("no process is made ready for a while: %s", error, exc_info=not expected)
+            _log.warning("a warm process could not be prepared: %s", error, exc_info=not expected)
 
     async def _refresh(self) -> None:
-        """See what moved before it is too old for a run, so that no run has to."""
+        """Fetch the recently used workspaces before their debounce time ends, so that no run has to."""
         fresh_seconds = self._workspaces.settings.fetch_debounce_seconds
         if fresh_seconds <= 0 or time.monotonic() - self._refreshed_at < 0.5 * fresh_seconds:
             return
         self._refreshed_at = time.monotonic()
-        for workspace, ref in {(mold.workspace, mold.ref) for mold in self._demand.lately()}:
-            with contextlib.suppress(AgentError):  # the next run will say what is wrong
-                self._berths.note(workspace, ref, await self._workspaces.sync(workspace, ref, fresh=True))
+        for workspace, ref in {(spec.workspace, spec.ref) for spec in self._demand.recent(self._always)}:
+            with contextlib.suppress(AgentError):  # the next run of it reports the error
+                self._states.note_newest(workspace, ref, await self._workspaces.sync(workspace, ref, fresh=True))
 
-    def _wishes(self) -> list[WarmTarget]:
-        """Spares for what was asked for lately, and one for whoever asks for nothing special."""
-        kinds = [mold.for_any() for mold in self._demand.lately()] + ([self.spare.for_any()] if self.spare else [])
-        spares = list(dict.fromkeys(kinds)) if self._berths.spares_work else []
-        return warm_targets(self._demand.often(), spares, self._most)
+    def _targets(self, *, with_paused: bool) -> list[WarmTarget]:
+        """Return what to keep ready. A paused target takes no other's place, but a process of it that works is kept."""
+        frequent = self._demand.frequent(self._always)
+        if not with_paused:
+            hot = [WarmTarget(spec=spec, hot=True) for spec in frequent]
+            frequent = {target.spec: frequent[target.spec] for target in hot if not self._is_paused(target)}
+        recent = [*self._demand.recent(self._always), *([self._spare] if self._spare else [])]
+        spares = dict.fromkeys(spec.as_spare() for spec in recent) if self._states.are_spares_supported else ()
+        return warm_targets(frequent, list(spares), self._most)
 
-    def _let_go(self) -> None:
-        """End those that nobody will want any more."""
-        wanted = {(wish.mold, wish.hot) for wish in self._wishes()}
-        for berth in self._berths.all:
-            parked = berth.parked
-            if parked is None:
+    def _discard_unwanted(self) -> None:
+        """Discard processes that failed, are outdated, or are no longer a target."""
+        wanted = {*self._targets(with_paused=True), *self._targets(with_paused=False)}
+        for state in self._states.all:
+            process = state.process
+            if process is None:
                 continue
-            if parked.broke or not parked.is_sound:
-                self._berths.note_refusal(parked, "it has ended by itself")
-                self._put_off[WarmTarget(mold=parked.mold, hot=parked.hot)] = time.monotonic() + PAUSE_SECONDS
-                self._berths.dismiss(berth)
+            if process.has_failed or not process.is_usable:
+                self._states.record_refusal(process, "it ended, or its checkout or the date changed")
+                self._pause(process.target)
+                self._states.discard(state)
             elif (
-                (parked.mold, parked.hot) not in wanted
-                or parked.age_seconds > OLDEST_SECONDS
-                or (parked.hot and not self._berths.is_newest(parked))
+                process.target not in wanted
+                or process.age_seconds > _MAX_AGE_SECONDS
+                or (process.hot and not self._states.is_newest(process))
             ):
-                self._berths.dismiss(berth)
+                self._states.discard(state)
 
-    async def _add_one(self) -> bool:
-        """Make one more ready, if there is a wish for it and room; False if not."""
-        if self._slots.waiting or not self.has_room() or psutil.virtual_memory().available < SPARED_MEMORY:
+    async def _prepare_next(self) -> bool:
+        """Prepare a slot for the first target that lacks one. False if there is nothing to prepare."""
+        if not self._may_prepare():
             return False
-        there = [WarmTarget(mold=parked.mold, hot=parked.hot) for parked in self._berths.parked]
-        for wish in self._wishes():
-            if wish in there:
-                there.remove(wish)
-            elif self._put_off.get(wish, 0) < time.monotonic() and (berth := self._room(wish)) is not None:
-                await self._make_ready(berth, wish)
+        prepared = Counter(process.target for process in self._states.processes)
+        for target in self._targets(with_paused=False):
+            if prepared[target] > 0:
+                prepared[target] -= 1
+            elif not self._is_paused(target) and (state := self._best_free(target)) is not None:
+                await self._try_prepare(state, target)
                 return True
         return False
 
-    def _room(self, wish: WarmTarget) -> SlotState | None:
-        """A free slot with nothing in it; one whose checkout is right already is best."""
-        newest = self._berths.newest(wish.mold)
-        free = [berth for berth in self._berths.all if berth.parked is None and self._slots.is_free(berth.slot)]
-        return max(free, default=None, key=lambda berth: bool(newest and berth.ready and is_same(berth.ready, newest)))
+    def _may_prepare(self) -> bool:
+        enough_memory = psutil.virtual_memory().available >= _RESERVED_MEMORY
+        has_less = len(self._states.processes) < self._most
+        return has_less and not self._slots.waiting and self._has_room() and enough_memory
 
-    async def _make_ready(self, berth: SlotState, wish: WarmTarget) -> None:
-        mold, slot = wish.mold, berth.slot
-        snapshot = await self._workspaces.sync(mold.workspace, mold.ref, allow_stale=True)
-        self._berths.note(mold.workspace, mold.ref, snapshot)
-        async with berth.lock:
+    async def _try_prepare(self, state: SlotState, target: WarmTarget) -> None:
+        try:
+            await self._prepare(state, target)
+        except Exception as error:
+            # one target that fails, e.g. for a branch that was deleted, must not keep the others from being prepared
+            self._pause(target)
+            self._log_once(error)
+
+    def _pause(self, target: WarmTarget) -> None:
+        self._paused_until[target] = time.monotonic() + _RETRY_SECONDS
+
+    def _is_paused(self, target: WarmTarget) -> bool:
+        now = time.monotonic()
+        # targets come from callers' requests: what is over is forgotten, or this grows for ever
+        self._paused_until = {paused: until for paused, until in self._paused_until.items() if until > now}
+        return target in self._paused_until
+
+    def _best_free(self, target: WarmTarget) -> SlotState | None:
+        """Return a free slot without a process, if possible one whose checkout is at the right commit."""
+        newest = self._states.newest(target.spec)
+        free = [state for state in self._states.all if state.process is None and self._slots.is_free(state.slot)]
+
+        def is_ready(state: SlotState) -> bool:
+            return newest is not None and state.prepared is not None and is_same(state.prepared, newest)
+
+        return max(free, default=None, key=is_ready)
+
+    async def _prepare(self, state: SlotState, target: WarmTarget) -> None:
+        spec, slot = target.spec, state.slot
+        snapshot = await self._workspaces.sync(spec.workspace, spec.ref, allow_stale=True)
+        self._states.note_newest(spec.workspace, spec.ref, snapshot)
+        async with state.lock:
+            # after each wait: a run may have acquired the slot meanwhile
             if not self._slots.is_free(slot):
                 return
-            if berth.ready is None or not is_same(berth.ready, snapshot):
-                berth.ready = None
-                await self._workspaces.prepare(slot.directory, snapshot, Identity())
-                berth.ready = snapshot
-            if not self._slots.is_free(slot):  # whoever has it waits for the checkout, and no longer
+            if state.prepared is None or not is_same(state.prepared, snapshot):
+                state.prepared = None
+                await self._workspaces.checkout(slot.directory, snapshot, Identity())
+                state.prepared = snapshot
+            # a run that acquired it waits for this lock: a process would keep it waiting longer
+            if not self._slots.is_free(slot):
                 return
-            parked = berth.parked = await self._park(slot, wish, snapshot)
-        await parked.roused()
+            process = state.process = await self._start(slot, target, snapshot)
+        await process.wait_ready()
 
-    async def _park(self, slot: Slot, wish: WarmTarget, snapshot: Snapshot) -> WarmProcess:
+    async def _start(self, slot: Slot, target: WarmTarget, snapshot: Snapshot) -> WarmProcess:
         path = slot.directory / "checkout"
         checkout = Checkout(path=path, snapshot=snapshot, read_paths=tuple(self._workspaces.read_paths(snapshot)))
-        agent = agent_name(wish.mold.agent, path) if wish.hot else None
+        agent = agent_name(target.spec.agent, path) if target.hot else None
         name = f"warm-{uuid4().hex[:12]}"
-        launched = self._launcher.launched(
+        launch = self._launcher.launch(
             name,
-            partial(build_argv, mold=wish.mold, agent=agent),
+            partial(build_argv, spec=target.spec, agent=agent),
             checkout,
             self._directory / name,
-            max_budget_usd=0,  # until it has a run it may call nobody
-            is_spare=not wish.hot,
+            max_budget_usd=0,  # no model call may be made before a run claims it
+            is_spare=not target.hot,
         )
         async with AsyncExitStack() as stack:
-            process = await stack.enter_async_context(launched)
-            return WarmProcess(process, stack.pop_all(), wish.mold, checkout, hot=wish.hot)
+            launched = await stack.enter_async_context(launch)
+            return WarmProcess(launched, stack.pop_all(), target.spec, checkout, hot=target.hot)

@@ -1,4 +1,4 @@
-"""What stands ready in each slot of a host: a checkout that nobody has had, and a process that waits in it."""
+"""What is prepared in each slot: a clean checkout and a warm process; counters of the pool."""
 
 from __future__ import annotations
 
@@ -11,105 +11,105 @@ from agent.domain.checkout import Snapshot
 from agent.pool.slots import Slot
 from agent.pool.warm_process import WarmProcess
 
-REFUSALS = 3
-"""So often in a row a spare may be of no use; then the CLI is not one that knows them."""
+MAX_REFUSALS = 3
+"""After so many refused spares in a row the CLI is one that does not support them (`--await-claim`)."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class SlotState:
-    """One slot's; whoever changes the checkout has the lock."""
+    """What is prepared in one slot. Its checkout is changed under `lock` only."""
 
     slot: Slot
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    ready: Snapshot | None = None
-    """What the checkout is at, while nobody has had it."""
-    parked: WarmProcess | None = None
+    prepared: Snapshot | None = None
+    """The snapshot of the checkout, while no run has used it."""
+    process: WarmProcess | None = None
 
 
 class SlotStates:
-    """All of a host's, by the number of the slot."""
+    """The states of all slots of a host, by the slot's number; made by the WarmPool."""
 
     def __init__(self, slots: list[Slot]) -> None:
         self.all = [SlotState(slot) for slot in slots]
-        self.tally = PoolCounters()
+        self.counters = PoolCounters()
         self._newest: dict[tuple[str, str | None], Snapshot] = {}
         self._refusals = 0
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     def of(self, slot: Slot) -> SlotState:
-        """The one of that slot."""
+        """Return the state of that slot."""
         return self.all[slot.index]
 
     @property
-    def parked(self) -> list[WarmProcess]:
-        """The processes that wait."""
-        return [berth.parked for berth in self.all if berth.parked is not None]
+    def processes(self) -> list[WarmProcess]:
+        """The processes that wait for a run."""
+        return [state.process for state in self.all if state.process is not None]
 
     @property
-    def spares_work(self) -> bool:
-        """Whether this CLI is one that can be started before its agent is known."""
-        return self._refusals < REFUSALS
+    def are_spares_supported(self) -> bool:
+        """True unless this CLI has shown that it cannot be started before its agent is known."""
+        return self._refusals < MAX_REFUSALS
 
-    def note(self, workspace: str, ref: str | None, snapshot: Snapshot) -> None:
-        """Remember the newest state of what a request names so."""
+    def note_newest(self, workspace: str, ref: str | None, snapshot: Snapshot) -> None:
+        """Record the newest known snapshot of a workspace and ref."""
         self._newest[workspace, ref] = snapshot
 
-    def newest(self, mold: ProcessSpec) -> Snapshot | None:
-        """The newest state that is known of what `mold` starts from."""
-        return self._newest.get((mold.workspace, mold.ref))
+    def newest(self, spec: ProcessSpec) -> Snapshot | None:
+        """Return the newest known snapshot that `spec` starts from."""
+        return self._newest.get((spec.workspace, spec.ref))
 
-    def is_newest(self, parked: WarmProcess) -> bool:
-        """Whether it began in what is still the newest state."""
-        newest = self.newest(parked.mold)
-        return newest is None or is_same(parked.checkout.snapshot, newest)
+    def is_newest(self, process: WarmProcess) -> bool:
+        """True if the process began in what is still the newest snapshot."""
+        newest = self.newest(process.spec)
+        return newest is None or is_same(process.checkout.snapshot, newest)
 
-    def note_use(self, parked: WarmProcess) -> None:
-        """It has become a run's."""
-        self._refusals = 0 if not parked.hot else self._refusals
+    def record_use(self, process: WarmProcess) -> None:
+        """Record that a run has claimed the process."""
+        self._refusals = 0 if not process.hot else self._refusals
 
-    def note_refusal(self, parked: WarmProcess, reason: str) -> None:
-        """It could not become a run's."""
-        _log.info("a parked process is of no use: %s", reason)
-        if not parked.hot:
+    def record_refusal(self, process: WarmProcess, reason: str) -> None:
+        """Record that no run could claim the process, and why."""
+        _log.info("a warm process could not be used: %s", reason)
+        if not process.hot:
             self._refusals += 1
-            if self._refusals == REFUSALS:
-                _log.warning("no spare is kept any more, this CLI does not take them: %s", reason)
+            if self._refusals == MAX_REFUSALS:
+                _log.warning("no spare processes are kept any more, this CLI does not support them: %s", reason)
 
-    def dismiss(self, berth: SlotState) -> None:
-        """End what waits there, without making anybody wait."""
-        if berth.parked is not None:
-            self.tally.replacements += 1
-            self.send_away(berth.parked)
-            berth.parked = None
+    def discard(self, state: SlotState) -> None:
+        """Close the process of the slot in the background, if there is one."""
+        if state.process is not None:
+            self.counters.replacements += 1
+            self.close_in_background(state.process)
+            state.process = None
 
-    def send_away(self, parked: WarmProcess) -> None:
-        """End it, without making anybody wait."""
-        task = asyncio.create_task(parked.close())
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def close_in_background(self, process: WarmProcess) -> None:
+        """Close the process without making the caller wait."""
+        task = asyncio.create_task(process.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-    async def clear(self) -> None:
-        """End all of them, and return when none is left."""
-        for berth in self.all:
-            self.dismiss(berth)
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+    async def close_all(self) -> None:
+        """Close all processes, and return when none is left."""
+        for state in self.all:
+            self.discard(state)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
 
 def is_same(one: Snapshot, other: Snapshot) -> bool:
-    """Whether the same checkout would be made of both."""
+    """True if both snapshots give the same checkout, whenever they were fetched."""
     when = {"fetched_at": other.fetched_at, "stale": other.stale, "stale_reason": other.stale_reason}
     return one.model_copy(update=when) == other
 
 
 @dataclass
 class PoolCounters:
-    """One host's, since its start."""
+    """Counts since the host's start; exported as metrics."""
 
     hits: int = 0
-    """Runs that got a parked CLI."""
+    """Runs that got a warm process."""
     misses: int = 0
-    """Runs that had to start one."""
+    """Runs that had to start a process."""
     replacements: int = 0
-    """Parked CLIs that were ended without a run, e.g. because the commit they were started on is old."""
+    """Warm processes that were closed without a run, e.g. because the commit they were started on is old."""

@@ -1,12 +1,11 @@
-"""The host's capacity: so many agents at once, and an orderly line for the rest."""
+"""The slots of a host: capacity, first-come first-served waiting, preference among free slots."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,115 +13,113 @@ import psutil
 from agent.domain.errors import AgentBusy
 from agent.domain.values import Frozen
 
-_MEMORY_PER_AGENT = 400 * 1024 * 1024
-_AGENTS_PER_CORE = 4
-_MOST = 10
+_MEMORY_PER_AGENT = 400 * 1024 * 1024  # an idle CLI takes 170 MB, one that runs tools 220 to 290 MB
+_AGENTS_PER_CORE = 4  # an agent waits for the model most of the time
+_MAX_DEFAULT_CAPACITY = 10  # more at once is a decision of the operator's: AGENT_CAPACITY
 
 
 def default_capacity() -> int:
-    """Agents that this machine carries at once: they mostly wait for the model, so memory is the limit."""
+    """Return how many agents this machine carries at once."""
     by_memory = int(psutil.virtual_memory().available / _MEMORY_PER_AGENT)
     cores = len(os.sched_getaffinity(0))
-    return max(1, min(_MOST, cores * _AGENTS_PER_CORE, by_memory))
+    return max(1, min(_MAX_DEFAULT_CAPACITY, cores * _AGENTS_PER_CORE, by_memory))
 
 
 class Slot(Frozen):
-    """A place for one agent at a time; the directory is its own."""
+    """Room for one agent at a time, with a directory that no other slot uses."""
 
     index: int
     directory: Path
 
 
 Preference = Callable[[Slot], int]
-"""How well a slot suits; of equals the first is taken."""
+"""Ranks the free slots for a run: the highest wins; of equals the first."""
 
 
 class Slots:
-    """Lends slots in the order they were asked for."""
+    """The slots of one host, made by its Runtime; waiting callers get them in the order they asked.
 
-    def __init__(self, capacity: int, directory: Path) -> None:
+    `on_released` is called each time a slot is free again.
+    """
+
+    def __init__(self, capacity: int, directory: Path, on_released: Callable[[], None] = lambda: None) -> None:
         self.capacity = capacity
         self._free = [Slot(index=index, directory=directory / str(index)) for index in range(capacity)]
-        self._line: deque[asyncio.Future[Slot]] = deque()
-        self.returned: Callable[[], None] = lambda: None
-        """Told when a slot is free again."""
+        self._queue: deque[asyncio.Future[Slot]] = deque()
+        self._on_released = on_released
 
     @property
     def free(self) -> int:
-        """How many agents could start at once."""
+        """The number of agents that could start at once."""
         return len(self._free)
 
     @property
     def waiting(self) -> int:
-        """How many stand in line."""
-        return len(self._line)
+        """The number of callers that wait for a slot."""
+        return len(self._queue)
 
-    @asynccontextmanager
-    async def lend(self, wait_seconds: float | None = None) -> AsyncIterator[Slot]:
-        """A slot, given back at the end; raises AgentBusy if none came free within `wait_seconds`."""
-        slot = await self.take(wait_seconds)
-        try:
-            yield slot
-        finally:
-            self.give_back(slot)
+    async def acquire(self, wait_seconds: float | None = None, prefer: Preference | None = None) -> Slot:
+        """Return a free slot, the best by `prefer`; the caller releases it.
 
-    async def take(self, wait_seconds: float | None = None, prefer: Preference | None = None) -> Slot:
-        """A slot that the taker gives back, the best of the free ones.
-
-        Raises AgentBusy if none came free within `wait_seconds`.
+        Raises AgentBusy if none became free within `wait_seconds`.
         """
-        if self._free and not self._line:
+        if self._free and not self._queue:
             slot = max(self._free, key=prefer) if prefer else self._free[0]
             self._free.remove(slot)
             return slot
-        place: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        self._line.append(place)
+        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
         try:
             async with asyncio.timeout(wait_seconds):
-                return await place
+                return await turn
         except (TimeoutError, asyncio.CancelledError) as error:
-            self._leave(place)
+            self._leave_queue(turn)
             if isinstance(error, TimeoutError):
                 raise AgentBusy from None
             raise
 
-    def claim(self, index: int) -> Slot | None:
-        """That very slot, for its taker to give back; None while it is lent, or if there is none of that number."""
+    def acquire_index(self, index: int) -> Slot | None:
+        """Return the slot of that number, for the caller to release; None if it is in use or does not exist."""
         found = next((slot for slot in self._free if slot.index == index), None)
         if found is not None:
             self._free.remove(found)
         return found
 
-    def exchange(self, slot: Slot, prefer: Preference) -> Slot:
-        """A free slot for the one that was taken, if one suits better."""
+    def swap(self, slot: Slot, prefer: Preference) -> Slot:
+        """Exchange an acquired slot for a free one that `prefer` ranks higher; return the one to use."""
         best = max([slot, *self._free], key=prefer)
         if best != slot:
             self._free.remove(best)
-            self.give_back(slot)
+            self.release(slot)
         return best
 
     def is_free(self, slot: Slot) -> bool:
-        """Whether nobody has it."""
+        """True if no run has the slot."""
         return slot in self._free
 
     def all_free(self) -> list[Slot]:
-        """The slots that nobody has."""
+        """Return the slots that no run has."""
         return list(self._free)
 
-    def give_back(self, slot: Slot) -> None:
-        """End the use of `slot`: the first in line has it next."""
-        while self._line:
-            place = self._line.popleft()
-            if not place.done():
-                place.set_result(slot)
+    def release(self, slot: Slot) -> None:
+        """End the use of `slot`: the first waiting caller gets it.
+
+        Raises ValueError if it is free already: two runs would share it.
+        """
+        if slot in self._free:
+            raise ValueError(f"slot {slot.index} is free already; it was released twice")
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(slot)
                 return
         self._free.append(slot)
         self._free.sort(key=lambda one: one.index)
-        self.returned()
+        self._on_released()
 
-    def _leave(self, place: asyncio.Future[Slot]) -> None:
-        """A slot that was given at the very moment its taker left goes to the next one."""
-        if place in self._line:
-            self._line.remove(place)
-        if place.done() and not place.cancelled():
-            self.give_back(place.result())
+    def _leave_queue(self, turn: asyncio.Future[Slot]) -> None:
+        if turn in self._queue:
+            self._queue.remove(turn)
+        # the slot came at the very moment its caller left
+        if turn.done() and not turn.cancelled():
+            self.release(turn.result())

@@ -1,14 +1,14 @@
-"""The warm pool: in free slots, processes of the CLI that have started before anybody asks for them.
+"""Gives runs a process that was started ahead, if one matches.
 
-A slot is made ready whole, its checkout and a process in it. A process serves one run; what it cannot be told any
-more makes it useless for another kind of run, and then that run starts one of its own, as if there were no pool.
+A slot is prepared whole: its checkout and a process in it. A process serves one run. A run that no process matches
+starts one, as if there were no pool.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,104 +27,123 @@ from agent.workspaces.workspaces import Workspaces
 
 
 class WarmPool:
-    """Lends what stands ready; a run that it has nothing for is never kept waiting by it."""
+    """The warm processes of one host, made by its Runtime; `slot_released` is set when a slot is free again."""
 
-    def __init__(self, settings: AgentSettings, slots: Slots, workspaces: Workspaces, launcher: Launcher) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        slots: Slots,
+        workspaces: Workspaces,
+        launcher: Launcher,
+        slot_released: asyncio.Event,
+    ) -> None:
         self.demand = Demand(settings.agent_warm_minutes * 60)
+        self._slots = slots
         self._workspaces = workspaces
         self._launcher = launcher
-        self._berths = SlotStates(slots.all_free())
-        most = min(slots.capacity, default_most() if settings.agent_warm is None else settings.agent_warm)
-        directory = settings.state_dir / "warm"
-        self._filler = Refiller(self._berths, self.demand, slots, workspaces, launcher, directory, most)
+        self._slot_released = slot_released
+        self._states = SlotStates(slots.all_free())
+        self._most = min(slots.capacity, default_most() if settings.agent_warm is None else settings.agent_warm)
+        self._directory = settings.state_dir / "warm"
 
     @property
-    def tally(self) -> PoolCounters:
-        """What became of those that were parked."""
-        return self._berths.tally
+    def counters(self) -> PoolCounters:
+        """Hits, misses and replacements since the host's start."""
+        return self._states.counters
 
     @property
-    def parked(self) -> int:
-        """How many processes wait for a run."""
-        return len(self._berths.parked)
-
-    def expect(self, hot: ProcessSpec, spare: ProcessSpec) -> None:
-        """Have one ready for `hot` even if nobody has asked yet, and one like `spare` for any agent."""
-        self.demand.standing = [hot]
-        self._filler.spare = spare
+    def idle(self) -> int:
+        """The number of processes that wait for a run."""
+        return len(self._states.processes)
 
     def preference(self, request: AgentRequest) -> Preference:
-        """How well a free slot suits `request`: best with a process for it, worst with one for others."""
+        """Return a ranking of free slots for `request`: best with a process for it, worst with one for others."""
         wanted = ProcessSpec.of(request)
 
         def rank(slot: Slot) -> int:
-            berth = self._berths.of(slot)
-            parked = berth.parked
-            if parked is None:
-                return -1 if berth.lock.locked() else 0
-            if parked.hot and parked.mold.suits(wanted) and self._berths.is_newest(parked):
-                return 4 if parked.is_roused else 3
-            if not parked.hot and parked.mold.suits_any_agent(wanted):
-                return 2 if parked.is_roused else 1
+            state = self._states.of(slot)
+            process = state.process
+            if process is None:
+                return -1 if state.lock.locked() else 0
+            if process.hot and process.spec.matches(wanted) and self._states.is_newest(process):
+                return 4 if process.is_ready else 3
+            if not process.hot and process.spec.matches_as_spare(wanted):
+                return 2 if process.is_ready else 1
             return -2
 
         return rank
 
-    async def prepare(self, slot: Slot, request: AgentRequest, snapshot: Snapshot, identity: Identity) -> Path:
-        """The slot's checkout for a run: as it lies there ready, or made anew; raises WorkspaceError."""
-        self._berths.note(request.workspace, request.ref, snapshot)
-        berth = self._berths.of(slot)
-        async with berth.lock:
-            ready, berth.ready = berth.ready, None
-            if ready is not None and is_same(ready, snapshot):
+    async def take_checkout(self, slot: Slot, request: AgentRequest, snapshot: Snapshot, identity: Identity) -> Path:
+        """Return the path of the slot's checkout for a run: the prepared one, or a new one; raises WorkspaceError."""
+        self._states.note_newest(request.workspace, request.ref, snapshot)
+        state = self._states.of(slot)
+        async with state.lock:
+            prepared, state.prepared = state.prepared, None
+            if prepared is not None and is_same(prepared, snapshot):
                 with contextlib.suppress(AgentError):
                     return await self._workspaces.identify(slot.directory, identity)
-            if berth.parked is not None and berth.parked.hot:
-                self._berths.dismiss(berth)
-            return await self._workspaces.prepare(slot.directory, snapshot, identity)
+            # a hot process has read the files of the checkout that goes now
+            if state.process is not None and state.process.hot:
+                self._states.discard(state)
+            return await self._workspaces.checkout(slot.directory, snapshot, identity)
 
-    async def lend(
+    async def take_process(
         self, slot: Slot, request: AgentRequest, checkout: Checkout, agent: str, run_id: str
     ) -> WarmProcess | None:
-        """A process that has heard all but the prompt, for the borrower to close; None if there is none for it."""
-        berth = self._berths.of(slot)
-        parked, berth.parked = berth.parked, None
-        if parked is None:
-            self.tally.misses += 1
+        """Return the slot's process, which lacks only the prompt, for the caller to close; None without a match."""
+        state = self._states.of(slot)
+        process, state.process = state.process, None
+        if process is None:
+            self.counters.misses += 1
             return None
         try:
-            if not self._fits(parked, ProcessSpec.of(request), checkout):
-                raise ClaimFailed("it was made for another kind of run")
-            await parked.claim(run_id, request, agent, self._launcher.seen_at(checkout))
+            if not self._fits(process, ProcessSpec.of(request), checkout):
+                raise ClaimFailed("it was started for another kind of run")
+            await process.claim(run_id, request, agent, self._launcher.path_in_sandbox(checkout))
         except ClaimFailed as refusal:
-            self._berths.note_refusal(parked, str(refusal))
-            self._berths.send_away(parked)
-            self.tally.misses += 1
+            self._states.record_refusal(process, str(refusal))
+            self._states.close_in_background(process)
+            self.counters.misses += 1
             return None
         except BaseException:
-            self._berths.send_away(parked)
+            self._states.close_in_background(process)
             raise
-        self._berths.note_use(parked)
-        self.tally.hits += 1
-        return parked
+        self._states.record_use(process)
+        self.counters.hits += 1
+        return process
 
     @asynccontextmanager
-    async def filling(self, has_room: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
-        """While this is open processes are made ready, more of them only while the disk `has_room`.
-
-        At the end none is left that nobody has borrowed.
-        """
-        self._filler.has_room = has_room
-        filling = asyncio.create_task(self._filler.fill())
+    async def filling(
+        self,
+        *,
+        always: Sequence[ProcessSpec] = (),
+        spare: ProcessSpec | None = None,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> AsyncIterator[None]:
+        """Prepare processes while this is open, see Refiller; at the end all idle ones are closed."""
+        refiller = Refiller(
+            self._states,
+            self.demand,
+            self._slots,
+            self._workspaces,
+            self._launcher,
+            self._directory,
+            self._most,
+            self._slot_released,
+            always=always,
+            spare=spare,
+            has_room=has_room,
+        )
+        filling = asyncio.create_task(refiller.fill())
         try:
             yield
         finally:
             filling.cancel()
             await asyncio.gather(filling, return_exceptions=True)
-            await self._berths.clear()
+            await self._states.close_all()
 
-    def _fits(self, parked: WarmProcess, wanted: ProcessSpec, checkout: Checkout) -> bool:
-        if parked.hot:
-            return parked.mold.suits(wanted) and is_same(parked.checkout.snapshot, checkout.snapshot)
-        alike = self._launcher.trusts(parked.checkout) == self._launcher.trusts(checkout)
-        return alike and parked.mold.suits_any_agent(wanted)
+    def _fits(self, process: WarmProcess, wanted: ProcessSpec, checkout: Checkout) -> bool:
+        if process.hot:
+            return process.spec.matches(wanted) and is_same(process.checkout.snapshot, checkout.snapshot)
+        alike = self._launcher.trusts(process.checkout) == self._launcher.trusts(checkout)
+        return alike and process.spec.matches_as_spare(wanted)

@@ -21,7 +21,7 @@ from agent.sandbox.mounts import (
 )
 from agent.sandbox.resource_limits import ResourceLimits, limited
 
-DOOR = Path("/run/provider.sock")
+PROVIDER_SOCKET = Path("/run/provider.sock")
 """Where an agent without a network finds the model; the path of a socket may have 107 bytes at most."""
 
 
@@ -49,7 +49,7 @@ class SandboxSpec(Frozen):
     write_paths: tuple[Path, ...] = ()
     hide: tuple[Path, ...] = Field(default=(), description="Covered, where a path above it is visible.")
     network: bool = Field(default=True, description="False: no route to anywhere, not even to this machine.")
-    door: Path | None = Field(default=None, description="A socket to the model; appears as DOOR.")
+    provider_socket: Path | None = Field(default=None, description="Appears as PROVIDER_SOCKET.")
     limits: ResourceLimits = ResourceLimits()
     memory_by_cgroup: bool = False
 
@@ -71,10 +71,12 @@ class SandboxSpec(Frozen):
 
     def variables(self) -> dict[str, str]:
         """What the agent's environment has to say about this place."""
+        socket = {"ANTHROPIC_UNIX_SOCKET": str(PROVIDER_SOCKET)} if self.provider_socket else {}
         return {
             "HOME": str(self.home),
             "CLAUDE_CONFIG_DIR": str(self.home / ".claude"),
             "CLAUDE_CODE_TMPDIR": "/tmp",
+            **socket,
         }
 
 
@@ -133,8 +135,14 @@ def _private(plan: SandboxSpec, sizes: bool) -> list[Mount]:
         writable(plan.tmp_dir, Path("/var/tmp")),
         home,
         writable(plan.config_dir, plan.home / ".claude"),
-        *([readable(plan.door, DOOR)] if plan.door and is_there(plan.door) else []),
+        *_provider_socket(plan),
     ]
+
+
+def _provider_socket(plan: SandboxSpec) -> list[Mount]:
+    if plan.provider_socket is None or not is_there(plan.provider_socket):
+        return []
+    return [readable(plan.provider_socket, PROVIDER_SOCKET)]
 
 
 def _granted(plan: SandboxSpec, argv: list[str]) -> list[Mount]:

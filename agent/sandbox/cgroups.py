@@ -78,9 +78,7 @@ def find_cgroups() -> Cgroups:
             found = Cgroups(version=2, reason="control groups, version 2", parents=(_version_2(mine[""]),))
         found.make(f"trial-{os.getpid()}", ResourceLimits(memory_mb=1024, processes=64)).remove()
     except (OSError, KeyError, ValueError) as error:
-        return Cgroups(
-            version=None, reason=f"no control group of our own ({error}); systemd gives one with Delegate=yes"
-        )
+        return Cgroups(version=None, reason=f"no control group of our own ({error})")
     return found
 
 

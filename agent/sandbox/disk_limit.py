@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from agent.sandbox.disk_usage import ENTRY_BYTES, disk_usage
 from agent.sandbox.resource_limits import MB
-from agent.sandbox.run_directory import RunDirectory
+from agent.sandbox.run_directory import RunFiles
+from agent.system.concurrency import background_task
 from agent.system.files import remove
 
 _log = logging.getLogger(__name__)
@@ -82,13 +83,11 @@ class DiskLimiter:
     def __init__(self, most_mb: int | None, kept_bytes: int) -> None:
         self._most = None if most_mb is None else most_mb * MB
         self._kept_bytes = kept_bytes
-        self._overdrawn: dict[str, float] = {}
+        self._exceeded: dict[str, float] = {}
 
     @asynccontextmanager
-    async def watch(
-        self, run_id: str, checkout: Path, private: RunDirectory, pid: int, overdrawn: Callable[[], None]
-    ) -> AsyncIterator[None]:
-        """Calls `overdrawn` once, if the run whose first process is `pid` takes too much."""
+    async def watch(self, run: RunFiles, pid: int, on_exceeded: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `on_exceeded` once if the run, whose first process is `pid`, takes too much."""
         if self._most is None:
             yield
             return
@@ -96,24 +95,20 @@ class DiskLimiter:
         began = time.time()
 
         def note() -> None:
-            self._overdrawn[run_id] = began
-            overdrawn()
+            self._exceeded[run.run_id] = began
+            on_exceeded()
 
-        roots = (checkout, private.directory)
-        watching = asyncio.create_task(_watch(roots, pid, self._most, note), name=f"disk of {run_id}")
-        try:
+        roots = (run.checkout.path, run.private.directory)
+        async with background_task(_watch(roots, pid, self._most, note), name=f"disk of {run.run_id}"):
             yield
-        finally:
-            watching.cancel()
-            await asyncio.wait([watching])
 
     async def free_disk_space(self, run_id: str, checkout: Path) -> list[str]:
         """Give the disk back that a run took, if it was ended for it; notes for its report. Nothing of it may run."""
-        began = self._overdrawn.pop(run_id, None)
+        began = self._exceeded.pop(run_id, None)
         return [] if began is None else await asyncio.to_thread(free_disk_space, checkout, began, self._kept_bytes)
 
 
-async def _watch(roots: tuple[Path, ...], pid: int, most: int, overdrawn: Callable[[], None]) -> None:
+async def _watch(roots: tuple[Path, ...], pid: int, most: int, on_exceeded: Callable[[], None]) -> None:
     try:
         meter = DiskMeter(most, _free(roots[0]), time.monotonic())
         while True:
@@ -124,7 +119,7 @@ async def _watch(roots: tuple[Path, ...], pid: int, most: int, overdrawn: Callab
             used = await asyncio.to_thread(disk_usage, roots, pid)
             now = time.monotonic()
             if meter.is_past(used, free, now, now - began):
-                overdrawn()
+                on_exceeded()
                 return
     except OSError as error:
         _log.warning("what is taken of the disk in %s is not watched any more: %s", roots[0], error)

@@ -26,6 +26,7 @@ class ProbeResult(Frozen):
 
     kind: Literal["bwrap", "none"]
     reason: str
+    remedy: str = ""
     path: Path | None = None
     version: str | None = None
     bubblewrap: Bubblewrap | None = None
@@ -37,7 +38,7 @@ def probe_sandbox(setting: Setting, *, timeout_seconds: float = 10.0) -> ProbeRe
         return ProbeResult(kind="none", reason="AGENT_SANDBOX=off")
     sandbox = _probe(timeout_seconds)
     if setting == "bwrap" and sandbox.kind == "none":
-        raise NotConfigured(f"AGENT_SANDBOX=bwrap, and no cell can be built here: {sandbox.reason}")
+        raise NotConfigured(f"AGENT_SANDBOX=bwrap, and no cell can be built here: {sandbox.reason}", sandbox.remedy)
     return sandbox
 
 
@@ -45,7 +46,7 @@ def _probe(timeout_seconds: float) -> ProbeResult:
     """Try the strongest cell first; root needs no user namespace of its own, an ordinary user does."""
     path = shutil.which("bwrap")
     if path is None:
-        return ProbeResult(kind="none", reason="bubblewrap is not installed; apt install bubblewrap")
+        return ProbeResult(kind="none", reason="bubblewrap is not installed", remedy="apt install bubblewrap")
     version = _version(path, timeout_seconds)
     complaint = ""
     for user_namespace, seal in ((True, True), (True, False), (False, False)):
@@ -63,7 +64,8 @@ def _probe(timeout_seconds: float) -> ProbeResult:
                 kind="bwrap", reason=reason, path=bubblewrap.path, version=version, bubblewrap=bubblewrap
             )
         complaint = complaint or refusal
-    return ProbeResult(kind="none", reason=_cure(complaint), path=Path(path), version=version)
+    reason = complaint.splitlines()[-1] if complaint else "bubblewrap said nothing"
+    return ProbeResult(kind="none", reason=reason, remedy=_cure(complaint), path=Path(path), version=version)
 
 
 def _try_out(bubblewrap: Bubblewrap, timeout_seconds: float) -> str | None:
@@ -116,17 +118,14 @@ def _run(argv: list[str], timeout_seconds: float) -> subprocess.CompletedProcess
 
 def _cure(complaint: str) -> str:
     """What to change, from what bubblewrap said and what the kernel says about itself."""
-    said = complaint.splitlines()[-1] if complaint else "bubblewrap said nothing"
     if "mount proc" in complaint:
-        cure = (
+        return (
             "the container masks /proc: start it with --security-opt systempaths=unconfined, "
             "in Kubernetes with procMount: Unmasked"
         )
-    elif "amespace" in complaint or "uid map" in complaint or "not permitted" in complaint.lower():
-        cure = _namespace_cure()
-    else:
-        cure = DEBUG_HINT
-    return f"{said}; {cure}"
+    if "amespace" in complaint or "uid map" in complaint or "not permitted" in complaint.lower():
+        return _namespace_cure()
+    return DEBUG_HINT
 
 
 def _namespace_cure() -> str:

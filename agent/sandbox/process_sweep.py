@@ -14,7 +14,7 @@ import resource
 import signal
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from agent.sandbox.resource_limits import PRLIMIT
@@ -43,25 +43,6 @@ def with_marker(cookie: str, argv: list[str]) -> list[str]:
     return [PRLIMIT, f"--rttime={_mark(cookie)}:{_mark(cookie)}", "--", *argv]
 
 
-def find_by_cookie(cookie: str) -> list[int]:
-    """Every process with this run's cookie or mark, and every descendant of one."""
-    return sorted(_find(cookie, prefix=False))
-
-
-def command_pid(bwrap_pid: int) -> int | None:
-    """The process that bubblewrap runs, seen from here; None while there is none yet.
-
-    A signal to bubblewrap itself kills the whole cell at once, so a polite one has to go to this process.
-    """
-    pid, processes = bwrap_pid, list_processes().values()
-    while read(pid, "comm") == b"bwrap\n":
-        child = next((process.pid for process in processes if process.parent == pid), None)
-        if child is None:
-            return None
-        pid = child
-    return pid if pid != bwrap_pid else None
-
-
 async def kill_run_processes(cookie: str, deadline_seconds: float = 5.0, *, managed: Collection[int] = ()) -> list[int]:
     """Kill all that carry the cookie until none is left in two looks; gives back what outlived the deadline.
 
@@ -73,21 +54,6 @@ async def kill_run_processes(cookie: str, deadline_seconds: float = 5.0, *, mana
 async def kill_leftover_processes(prefix: str, deadline_seconds: float = 5.0) -> list[int]:
     """Kill what an earlier host left behind, whatever the run; only for cookies that no living host uses."""
     return await asyncio.to_thread(_sweep, prefix, True, deadline_seconds, frozenset())
-
-
-def reap_strays(managed: Collection[int]) -> list[int]:
-    """Bury orphans of agents that came to us and ended; `managed` must name every child that somebody waits for.
-
-    Strays are known by their mark, which outlives them. Besides, we start children in our own session or as leaders
-    of their own, so a zombie that is neither was not started here.
-    """
-    ours = os.getsid(0)
-    strays = [
-        zombie.pid
-        for zombie in _zombies(managed)
-        if zombie.session not in (ours, zombie.pid) or _limit(zombie.pid) >= LOWEST_MARK
-    ]
-    return [pid for pid in strays if _reap(pid)]
 
 
 def _sweep(cookie: str, prefix: bool, deadline_seconds: float, managed: frozenset[int]) -> list[int]:
@@ -210,7 +176,3 @@ def _limit(pid: int) -> int:
 def _carries(pid: int, cookie: str, prefix: bool) -> bool:
     environment = b"\0" + read(pid, "environ")
     return f"\0{COOKIE}={cookie}{'' if prefix else chr(0)}".encode() in environment
-
-
-Sweep = Callable[[int], Awaitable[None]]
-"""Ends whatever a run has started and its process group does not hold; the process itself is waited for here."""

@@ -8,8 +8,10 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from agent.domain.checkout import Checkout
 from agent.domain.values import Frozen
 from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
@@ -54,6 +56,20 @@ class RunDirectory(Frozen):
             "CLAUDE_CODE_TMPDIR": str(self.tmp),
             "TMPDIR": str(self.tmp),
         }
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What one run works on: its checkout, its private directory, and the id that both are for."""
+
+    run_id: str
+    checkout: Checkout
+    private: RunDirectory
+
+    @property
+    def gate(self) -> Path:
+        """The pipe at which bubblewrap waits for the gateway to the network."""
+        return self.private.directory / "gate"
 
 
 @asynccontextmanager

@@ -1,75 +1,93 @@
-"""How this host holds its agents: each in a cell, or by cookie and sweep where there are no cells."""
+"""Places the process of a run: in bubblewrap and a cgroup, or in the open with a process sweep."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import os
+import signal
 import zlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.domain.checkout import Checkout
 from agent.domain.errors import NotConfigured, SpawnFailed
-from agent.domain.values import Frozen
-from agent.egress import gateway as way_out
 from agent.egress.allowlist import read_destinations
-from agent.egress.gateway import wait_for_gateway
+from agent.egress.gateway import open_gateway, proxy_variables, wait_for_gateway
 from agent.egress.resolver import Resolver
-from agent.sandbox.bubblewrap import DOOR, SandboxSpec, bubblewrap_argv
+from agent.sandbox.bubblewrap import Bubblewrap, SandboxSpec, bubblewrap_argv
 from agent.sandbox.cgroups import Cgroup, Cgroups, find_cgroups, in_cgroup
 from agent.sandbox.probe import ProbeResult, probe_sandbox
 from agent.sandbox.process_sweep import (
     COOKIE,
-    Sweep,
     become_subreaper,
     kill_leftover_processes,
     kill_run_processes,
     with_marker,
 )
 from agent.sandbox.resource_limits import ResourceLimits
-from agent.sandbox.run_directory import RunDirectory
-from agent.settings import AgentSettings
+from agent.sandbox.run_directory import RunFiles
+from agent.settings import DEFAULT_WORKSPACE, AgentSettings
+from agent.system.procfs import command_of
+
+_log = logging.getLogger(__name__)
 
 WORKSPACES = Path("/workspace")
-"""Where checkouts of remote repositories appear in a cell: the same place in each slot, so that prompt caches hold."""
+"""Where checkouts of remote repositories appear in a sandbox: one path for all slots, so that prompt caches hold."""
 
 
-class Placement(Frozen):
-    """Where and how one agent's process is started."""
+@dataclass(frozen=True)
+class Placement:
+    """How to start one process of a run, and how to end all that came of it. Made by `Sandbox.place` for one start.
+
+    `cookie` marks the processes of a run without a sandbox; None in a sandbox.
+    """
 
     argv: list[str]
     environment: dict[str, str]
     directory: Path
     cookie: str | None
-    group: Cgroup | None = None
+    cgroup: Cgroup | None = None
 
-    def kill_run_processes(self) -> Sweep | None:
-        """What ends the processes that a cell would have ended, or takes the cell's control group away."""
-        cookie, group = self.cookie, self.group
-        if cookie is None and group is None:
-            return None
+    def terminate(self, pid: int) -> None:
+        """Send SIGTERM to the process that was started as `pid` and is still running, and to its group."""
+        # bubblewrap takes the whole sandbox down on a signal of its own: the grace is for the command in it
+        command = command_of(pid, wrapper=b"bwrap") if self.cookie is None else None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if command is not None:
+                os.kill(command, signal.SIGTERM)
+            else:
+                os.killpg(pid, signal.SIGTERM)
 
-        async def end_all(pid: int) -> None:
-            if cookie is not None:
-                await kill_run_processes(cookie, managed=[pid])
-            if group is not None:
-                await asyncio.to_thread(group.remove)
-
-        return end_all
+    async def kill_remaining(self, pid: int = 0) -> None:
+        """Kill what the run has started and the end of its process group `pid` has left, and remove its cgroup."""
+        if self.cookie is not None:
+            # asyncio waits for `pid`: it is killed here, and not reaped
+            await kill_run_processes(self.cookie, managed=[pid])
+        if self.cgroup is not None:
+            await asyncio.to_thread(self.cgroup.remove)
 
 
 class Sandbox:
-    """Built once a host; raises NotConfigured when AGENT_SANDBOX or AGENT_NETWORK needs cells and none can be had."""
+    """The isolation of this host's runs; one per host.
+
+    Raises NotConfigured if AGENT_SANDBOX or AGENT_NETWORK needs bubblewrap and it does not work here.
+    """
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
-        self.sandbox: ProbeResult = probe_sandbox(settings.agent_sandbox)
+        self.probe: ProbeResult = probe_sandbox(settings.agent_sandbox)
+        self._bubblewrap: Bubblewrap | None = self.probe.bubblewrap
         network = settings.agent_network
-        if network != "open" and self.sandbox.bubblewrap is None:
-            raise NotConfigured(f"AGENT_NETWORK={network} needs cells, and there are none: {self.sandbox.reason}")
+        if network != "open" and self._bubblewrap is None:
+            problem = f"AGENT_NETWORK={network} needs a sandbox, and there is none: {self.probe.reason}"
+            raise NotConfigured(problem, self.probe.remedy)
         if network != "allow" and settings.agent_egress_allow:
             raise NotConfigured(f"AGENT_EGRESS_ALLOW needs AGENT_NETWORK=allow; it is {network}")
-        self._routes = Resolver(read_destinations(settings.agent_egress_allow)) if network == "allow" else None
+        self._resolver = Resolver(read_destinations(settings.agent_egress_allow)) if network == "allow" else None
         self.cgroups = Cgroups(version=None, reason="not looked for yet")
         self._limits = ResourceLimits(
             memory_mb=settings.agent_memory_mb,
@@ -79,80 +97,72 @@ class Sandbox:
         )
         self._prefix = run_prefix(settings.state_dir)
 
-    async def open(self) -> list[int]:
-        """Find control groups for cells; without cells, get hold of orphans to come, and end those that an
-        earlier host left: their ids.
-        """
-        if self.sandbox.bubblewrap is not None:
+    async def open(self) -> None:
+        """Find control groups, and end the processes that an earlier host on this state directory left."""
+        if self._bubblewrap is not None:
             self.cgroups = await asyncio.to_thread(find_cgroups)
             await asyncio.to_thread(self.cgroups.clear, self._prefix)
-            return []
+            return
         become_subreaper()
-        return await kill_leftover_processes(self._prefix)
+        if left := await kill_leftover_processes(self._prefix):
+            _log.warning("processes of an earlier host could not be ended: %s", left)
 
     def place(
-        self,
-        argv: list[str],
-        environment: dict[str, str],
-        checkout: Checkout,
-        private: RunDirectory,
-        run_id: str,
-        *,
-        is_spare: bool = False,
+        self, argv: list[str], environment: dict[str, str], run: RunFiles, *, is_spare: bool = False
     ) -> Placement:
-        """The place of one run; `environment` is completed with what the place itself decides.
+        """Return how to start the process of a run; `environment` is completed. Raises SpawnFailed.
 
-        A spare begins in its directory for temporary files, and is led to the checkout later.
+        A spare starts in its temporary directory and is moved to the checkout later.
         """
-        if self.sandbox.bubblewrap is not None:
-            plan, group = self._plan(checkout, private, Path("/tmp") if is_spare else None), self._group(run_id)
-            cell = bubblewrap_argv(plan, argv, self.sandbox.bubblewrap)
-            return Placement(
-                argv=in_cgroup(wait_for_gateway(cell, _gate(private)) if self._routes else cell, group),
-                environment=environment
-                | plan.variables()
-                | ({"ANTHROPIC_UNIX_SOCKET": str(DOOR)} if plan.door else {})
-                | (way_out.proxy_variables() if self._routes else {}),
-                directory=Path("/"),
-                cookie=None,
-                group=group,
-            )
-        cookie = f"{self._prefix}{run_id}"
-        return Placement(
-            argv=with_marker(cookie, argv),
-            environment=environment | private.variables() | {COOKIE: cookie},
-            directory=private.tmp if is_spare else checkout.path,
-            cookie=cookie,
-        )
+        if self._bubblewrap is None:
+            return self._place_in_the_open(argv, environment, run, is_spare)
+        spec, cgroup = self._spec(run, Path("/tmp") if is_spare else None), self._cgroup(run.run_id)
+        command = bubblewrap_argv(spec, argv, self._bubblewrap)
+        environment = environment | spec.variables()
+        if self._resolver is not None:
+            command = wait_for_gateway(command, run.gate)
+            environment |= proxy_variables()
+        return Placement(in_cgroup(command, cgroup), environment, Path("/"), cookie=None, cgroup=cgroup)
 
-    def seen_at(self, checkout: Checkout) -> Path:
-        """The checkout's path as its agent knows it."""
-        return checkout.path if self.sandbox.bubblewrap is None else self._mounted_at(checkout)
+    def _place_in_the_open(
+        self, argv: list[str], environment: dict[str, str], run: RunFiles, is_spare: bool
+    ) -> Placement:
+        cookie = f"{self._prefix}{run.run_id}"
+        environment = environment | run.private.variables() | {COOKIE: cookie}
+        directory = run.private.tmp if is_spare else run.checkout.path
+        return Placement(with_marker(cookie, argv), environment, directory, cookie)
 
-    def way_out(self, pid: int, private: RunDirectory, whose: Callable[[], str]) -> AbstractAsyncContextManager[None]:
-        """What the agent of a place, started as `pid`, has of the network; nothing unless AGENT_NETWORK=allow."""
-        if self._routes is None:
+    def path_in_sandbox(self, checkout: Checkout) -> Path:
+        """Return the checkout's path as the processes of its run see it."""
+        return checkout.path if self._bubblewrap is None else self._mount_point(checkout)
+
+    def open_gateway(self, pid: int, run: RunFiles, whose: Callable[[], str]) -> AbstractAsyncContextManager[None]:
+        """Give the run that was started as `pid` its network; nothing unless AGENT_NETWORK=allow.
+
+        `whose` returns the id of the run for refusals in the log. Raises SpawnFailed.
+        """
+        if self._resolver is None:
             return nullcontext()
-        return way_out.open_gateway(pid, _gate(private), self._routes, whose)
+        return open_gateway(pid, run.gate, self._resolver, whose)
 
-    def _plan(self, checkout: Checkout, private: RunDirectory, start_in: Path | None) -> SandboxSpec:
+    def _spec(self, run: RunFiles, start_in: Path | None) -> SandboxSpec:
         return SandboxSpec(
-            checkout=checkout.path,
-            mounted_at=self._mounted_at(checkout),
+            checkout=run.checkout.path,
+            mounted_at=self._mount_point(run.checkout),
             start_in=start_in,
-            config_dir=private.config,
-            tmp_dir=private.tmp,
-            home_dir=private.home,
-            read_paths=(*checkout.read_paths, *self._settings.agent_read_paths),
+            config_dir=run.private.config,
+            tmp_dir=run.private.tmp,
+            home_dir=run.private.home,
+            read_paths=(*run.checkout.read_paths, *self._settings.agent_read_paths),
             write_paths=tuple(self._settings.agent_write_paths),
             hide=(self._settings.state_dir,),
             network=self._settings.agent_network == "open",
-            door=self._settings.provider_socket,
+            provider_socket=self._settings.provider_socket,
             limits=self._limits,
         )
 
-    def _group(self, run_id: str) -> Cgroup | None:
-        """For the sum of what a run takes; each of its processes meets its own limits sooner, and more gently."""
+    def _cgroup(self, run_id: str) -> Cgroup | None:
+        """Make a group for the sum of what a run takes; each process meets its own limits sooner, and more gently."""
         if self.cgroups.version is None:
             return None
         try:
@@ -160,18 +170,14 @@ class Sandbox:
         except OSError as error:
             raise SpawnFailed(f"no control group can be made for the run: {error.strerror}") from error
 
-    def _mounted_at(self, checkout: Checkout) -> Path:
-        """WORKSPACE_DIR's own path where that is a checkout, so that absolute paths in it hold."""
+    def _mount_point(self, checkout: Checkout) -> Path:
+        """Return WORKSPACE_DIR's own path where that is a checkout, so that absolute paths in it hold."""
         own = self._settings.workspace_dir
-        if checkout.snapshot.workspace == "default" and own is not None and Path(own, ".git").is_dir():
+        if checkout.snapshot.workspace == DEFAULT_WORKSPACE and own is not None and Path(own, ".git").is_dir():
             return Path(own).absolute()
         return WORKSPACES / checkout.snapshot.workspace
 
 
-def _gate(private: RunDirectory) -> Path:
-    return private.directory / "gate"
-
-
 def run_prefix(state_dir: Path) -> str:
-    """How the cookies and control groups of the runs of the host with this state begin."""
+    """Return the beginning of the cookies and control groups of all runs of the host on this state directory."""
     return f"cas-{zlib.crc32(str(state_dir).encode()):08x}-"

@@ -74,5 +74,5 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "; free some space under STATE_DIR" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise WorkspaceError(f"{what} failed: {error.strerror or error}{hint}", retryable=True) from error
+        remedy = "free some space under STATE_DIR" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise WorkspaceError(f"{what} failed: {error.strerror or error}", remedy, retryable=True) from error

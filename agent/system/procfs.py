@@ -39,6 +39,18 @@ def find_process(pid: int) -> Process | None:
     return Process(pid, fields[0].decode(), parent, group, session, started=int(fields[19]))
 
 
+def command_of(pid: int, wrapper: bytes) -> int | None:
+    """Return the process that `wrapper` processes from `pid` down have started; None while there is none."""
+    found = pid
+    while read(found, "comm") == wrapper + b"\n":
+        # the kernel lists children in the order in which they came, orphans after them
+        children = read(found, f"task/{found}/children").split()
+        if not children:
+            return None
+        found = int(children[0])
+    return found if found != pid else None
+
+
 def with_descendants(roots: set[int], processes: dict[int, Process]) -> set[int]:
     """These, and whatever came of them, of a survey."""
     children: dict[int, list[int]] = {}

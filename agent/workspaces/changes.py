@@ -1,4 +1,4 @@
-"""What a run changed: its commits, its files, its diff."""
+"""Commits, files and diff of a run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from agent.domain.values import Frozen
 from agent.git.git import Git
 from agent.workspaces.leftover_work import LeftoverWork
 
-MOST_COMMITS = 500
-MOST_FILES = 1000
+MAX_COMMITS = 500
+MAX_FILES = 1000
 FORMAT = f"--format=%H%x00%P%x00%ce%x00%(trailers:key={RUN_TRAILER},valueonly,separator=%x2C)%x00%s"
 
 
 class Changes(Frozen):
-    """Commits from the oldest on, and all changes together as one diff."""
+    """The changes of one run: its commits, oldest first, and all of them as one diff."""
 
     commits: list[Commit] = []
     files: list[str] = []
@@ -28,23 +28,23 @@ class Changes(Frozen):
 
 async def read_changes(
     git: Git,
-    leavings: LeftoverWork,
+    leftover: LeftoverWork,
     unpushed: Collection[str],
     known: Collection[str],
     identity: Identity,
     diff_bytes: int,
 ) -> Changes:
-    """What the agent did on top of what it was given; the work of others that it pulled is not its own."""
-    made = await _made(git, leavings, unpushed, known, identity)
-    if not made and leavings.tree is None:
+    """Return the changes of the run; commits of others that it fetched are not among them."""
+    made = await _made(git, leftover, unpushed, known, identity)
+    if not made and leftover.tree is None:
         return Changes()
     commits = [commit for commit, _ in made]
-    start, end = await _ends(git, leavings, made)
+    start, end = await _ends(git, leftover, made)
     files, stat, diff = await _compare(git, start, end, diff_bytes)
     return Changes(
         commits=commits,
-        files=files[:MOST_FILES],
-        more_files=max(0, len(files) - MOST_FILES),
+        files=files[:MAX_FILES],
+        more_files=max(0, len(files) - MAX_FILES),
         stat=stat,
         diff=_cut(diff, diff_bytes).decode(errors="replace"),
         diff_cut=len(diff) > diff_bytes,
@@ -55,14 +55,14 @@ Made = list[tuple[Commit, list[str]]]
 
 
 async def _made(
-    git: Git, leavings: LeftoverWork, unpushed: Collection[str], known: Collection[str], identity: Identity
+    git: Git, leftover: LeftoverWork, unpushed: Collection[str], known: Collection[str], identity: Identity
 ) -> Made:
-    """The agent's own commits with their parents, oldest first."""
-    if leavings.commits == [leavings.base]:
+    """Return the agent's own commits with their parents, oldest first."""
+    if leftover.commits == [leftover.base]:
         return []
-    revisions = [*leavings.commits, *(f"^{sha}" for sha in {leavings.base, *known})]
+    revisions = [*leftover.commits, *(f"^{sha}" for sha in {leftover.base, *known})]
     listing = await git.run(
-        *("log", "-z", "--stdin", "--ignore-missing", "--topo-order", f"--max-count={MOST_COMMITS}", FORMAT),
+        *("log", "-z", "--stdin", "--ignore-missing", "--topo-order", f"--max-count={MAX_COMMITS}", FORMAT),
         stdin="\n".join((*revisions, "")).encode(),
     )
     fields = listing.decode(errors="replace").split("\0")
@@ -73,18 +73,18 @@ async def _made(
     return made[::-1]
 
 
-async def _ends(git: Git, leavings: LeftoverWork, made: Made) -> tuple[str, str]:
-    """The two trees whose difference is the agent's: what its commits stand on, and what it left."""
+async def _ends(git: Git, leftover: LeftoverWork, made: Made) -> tuple[str, str]:
+    """Return the two trees whose difference is the agent's: the base of its commits, and its end."""
     own = {commit.sha for commit, _ in made}
-    end = leavings.head if leavings.head in own or not made else made[-1][0].sha
+    end = leftover.head if leftover.head in own or not made else made[-1][0].sha
     below = list(dict.fromkeys(parent for _, parents in made for parent in parents if parent not in own))
     if len(below) > 1:
         # it merged: what it stands on is the newer of the two histories
         below = (await git.text("merge-base", "--independent", *below[:50])).split()
-    start = below[0] if len(below) == 1 else leavings.base
+    start = below[0] if len(below) == 1 else leftover.base
     if not made:
-        start = leavings.head
-    return start, leavings.tree or end
+        start = leftover.head
+    return start, leftover.tree or end
 
 
 async def _compare(git: Git, start: str, end: str, diff_bytes: int) -> tuple[list[str], str, bytes]:
@@ -97,7 +97,7 @@ async def _compare(git: Git, start: str, end: str, diff_bytes: int) -> tuple[lis
 
 
 def _cut(diff: bytes, most: int) -> bytes:
-    """The whole lines that fit; where not even one does, as much of it as fits."""
+    """Return the whole lines that fit; where not even one does, as many bytes as fit."""
     if len(diff) <= most:
         return diff
     return diff[: diff.rfind(b"\n", 0, most) + 1] or diff[:most]

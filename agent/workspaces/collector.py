@@ -1,4 +1,4 @@
-"""Collects what a run left in its slot: kept where it is safe, and told."""
+"""Collects what a run left in its checkout and keeps unpushed work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from agent.workspaces.slot_directory import SlotDirectory, Step, ignore_step
 
 @dataclass(frozen=True)
 class Collector:
-    """Collects one slot's leavings into one mirror."""
+    """Collects the work of one run from its slot; made when the run has ended."""
 
     git: Git
     slot: SlotDirectory
@@ -31,43 +31,44 @@ class Collector:
     step: Step = ignore_step
 
     async def collect(self, run_id: str) -> WorkspaceReport:
-        """What the run changed; whatever the remote has not is kept. Raises WorkspaceError if that cannot be done."""
+        """Report what the run changed and keep what the remote does not have. Raises WorkspaceError if it cannot."""
         try:
-            leavings = await find_leftover_work(self.git, self.slot, self.mirror, self.snapshot.commit, self.keep)
+            leftover = await find_leftover_work(self.git, self.slot, self.mirror, self.snapshot.commit, self.keep)
             self.step("examined")
-            return await self._report(leavings, run_id)
+            return await self._report(leftover, run_id)
         finally:
             await asyncio.to_thread(remove, self.slot.work)
 
-    async def _report(self, leavings: LeftoverWork, run_id: str) -> WorkspaceReport:
-        unpushed = await self._unpushed(leavings)
+    async def _report(self, leftover: LeftoverWork, run_id: str) -> WorkspaceReport:
+        unpushed = await self._unpushed(leftover)
         ref = None
-        if unpushed or leavings.tree:
-            ref = await keep(self.mirror, leavings, unpushed, self.snapshot, run_id)
+        if unpushed or leftover.tree:
+            ref = await keep(self.mirror, leftover, unpushed, self.snapshot, run_id)
         self.step("kept")
         identity = self.identity.model_copy(update={"run_id": run_id})
         known = await asyncio.to_thread(self.slot.known_commits)
         # by now the mirror has every object, checked: its word is better than that of the agent's own objects
-        changes = await read_changes(self.mirror.git, leavings, set(unpushed), known, identity, self.diff_bytes)
+        changes = await read_changes(self.mirror.git, leftover, set(unpushed), known, identity, self.diff_bytes)
         if changes.more_files:
-            leavings.notes.append(f"{changes.more_files} more files changed than are listed")
-        return _report(self.snapshot, changes, ref, leavings.notes)
+            leftover.notes.append(f"{changes.more_files} more files changed than are listed")
+        return build_report(self.snapshot, changes, ref, leftover.notes)
 
-    async def _unpushed(self, leavings: LeftoverWork) -> list[str]:
-        """The commits that the remote, asked now, does not have."""
-        if leavings.commits == [leavings.base]:
+    async def _unpushed(self, leftover: LeftoverWork) -> list[str]:
+        """Return the commits that the remote, asked now, does not have."""
+        if leftover.commits == [leftover.base]:
             return []
         try:
             await self.mirror.fetch(time.time())
         except GitError as error:
-            leavings.notes.append(f"what the agent pushed could not be verified: {error}")
-        there = {leavings.base, *self.mirror.refs().names.values(), *self.mirror.refs().peeled.values()}
-        revisions = "\n".join((*leavings.commits, *(f"^{sha}" for sha in there), ""))
-        listing = await leavings.git.run("rev-list", "--ignore-missing", "--stdin", stdin=revisions.encode())
+            leftover.notes.append(f"what the agent pushed could not be verified: {error}")
+        there = {leftover.base, *self.mirror.refs().names.values(), *self.mirror.refs().peeled.values()}
+        revisions = "\n".join((*leftover.commits, *(f"^{sha}" for sha in there), ""))
+        listing = await leftover.git.run("rev-list", "--ignore-missing", "--stdin", stdin=revisions.encode())
         return listing.decode().split()
 
 
-def _report(snapshot: Snapshot, changes: Changes, ref: str | None, notes: list[str]) -> WorkspaceReport:
+def build_report(snapshot: Snapshot, changes: Changes, ref: str | None, notes: list[str]) -> WorkspaceReport:
+    """Return the report of a run that started from that snapshot."""
     return WorkspaceReport(
         name=snapshot.workspace,
         ref=snapshot.ref,

@@ -1,7 +1,7 @@
-"""Work that agents left unpushed, kept in the mirror as refs/agent-runs/<run id>.
+"""Unpushed work of runs, kept as refs/agent-runs/<run id> in the mirror.
 
-Each ref is a commit of ours on top of the agent's: its tree is the working tree as the agent left it, its first
-parent the agent's HEAD, and further parents whatever else the agent gave a name to. Its date is the day of keeping.
+Each ref is a commit of the service on top of the agent's: its tree is the working tree as the agent left it, its
+first parent the agent's HEAD, its other parents the other commits that the agent named. Its date is when it was kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.domain.checkout import RUN_TRAILER, Snapshot
 from agent.domain.errors import WorkspaceError
 from agent.domain.values import Frozen
-from agent.git.git import KEEPER, Git
+from agent.git.git import SERVICE_IDENTITY, Git
 from agent.mirrors.mirror import Mirror
 from agent.system.files import remove
 from agent.workspaces.leftover_work import LeftoverWork
@@ -33,7 +33,7 @@ FIELDS = "%00".join(
 
 
 class KeptWork(Frozen):
-    """One run's kept work."""
+    """The kept work of one run, as a mirror lists it."""
 
     run_id: str
     workspace: str
@@ -44,21 +44,21 @@ class KeptWork(Frozen):
 
 
 def kept_ref(run_id: str) -> str:
-    """The ref of that run; raises WorkspaceError for what git would not take as a name."""
+    """Return the ref of that run. Raises WorkspaceError if git would refuse the name."""
     if not RUN_ID.fullmatch(run_id) or len(run_id) > 200 or run_id.endswith(".lock"):
         raise WorkspaceError(f"run id {run_id!r} refused: letters, digits, '.', '_' and '-' only")
     return f"{PREFIX}{run_id}"
 
 
-async def keep(mirror: Mirror, leavings: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
-    """Carry commits and tree into the mirror, objects checked; the ref they are under. Raises GitError."""
+async def keep(mirror: Mirror, leftover: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
+    """Push commits and tree into the mirror, which checks all objects, and return their ref. Raises GitError."""
     ref = kept_ref(run_id)
     pending = set(unpushed)
-    parents = [leavings.head, *(sha for sha in leavings.commits[1:] if sha in pending)]
-    tree = leavings.tree or f"{leavings.head}^{{tree}}"
+    parents = [leftover.head, *(sha for sha in leftover.commits[1:] if sha in pending)]
+    tree = leftover.tree or f"{leftover.head}^{{tree}}"
     arguments = [argument for parent in parents for argument in ("-p", parent)]
-    work = leavings.git.given(KEEPER)
-    message = _message(leavings, unpushed, snapshot, run_id).encode()
+    work = leftover.git.with_environment(SERVICE_IDENTITY)
+    message = _message(leftover, unpushed, snapshot, run_id).encode()
     commit = (await work.run("commit-tree", tree, *arguments, stdin=message)).decode().strip()
     async with mirror.locked("keep"):
         remove(mirror.path / f"{ref}.lock")
@@ -67,7 +67,7 @@ async def keep(mirror: Mirror, leavings: LeftoverWork, unpushed: list[str], snap
 
 
 async def list_kept(mirror: Mirror) -> list[KeptWork]:
-    """What is kept in that mirror, newest first."""
+    """List the kept work in that mirror, newest first."""
     if not (mirror.path / "HEAD").exists():
         return []
     listing = await mirror.git.text("for-each-ref", "--sort=-committerdate", f"--format={FIELDS}", PREFIX)
@@ -75,18 +75,18 @@ async def list_kept(mirror: Mirror) -> list[KeptWork]:
 
 
 async def drop_kept(mirror: Mirror, refs: list[str]) -> None:
-    """Forget those refs."""
+    """Delete those refs."""
     async with mirror.locked():
         await mirror.git.run("update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in refs).encode())
 
 
 async def restore_kept(git: Git, kept: KeptWork, url: str, target: Path) -> Path:
-    """A new clone at `target`: the agent's branch and commits, and what it had not committed as changes.
+    """Clone to `target`: the agent's branch and commits, and its uncommitted changes as changes.
 
     Raises WorkspaceError if `target` is there already.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise WorkspaceError(f"{target} is not empty; name a new directory")
+        raise WorkspaceError(f"{target} is not empty", "name a new directory")
     target.mkdir(parents=True, exist_ok=True)
     branch = f"agent-run/{kept.run_id}"
     clone = git.at(target / ".git", target)
@@ -101,16 +101,16 @@ async def restore_kept(git: Git, kept: KeptWork, url: str, target: Path) -> Path
     return target
 
 
-def _message(leavings: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
+def _message(leftover: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
     parts = [f"{len(unpushed)} unpushed commit{'' if len(unpushed) == 1 else 's'}"] if unpushed else []
-    parts += ["uncommitted changes"] if leavings.tree else []
+    parts += ["uncommitted changes"] if leftover.tree else []
     pending = set(unpushed)
-    others = [f"{name}: {sha}" for name, sha in leavings.tips.items() if sha in pending]
+    others = [f"{name}: {sha}" for name, sha in leftover.named.items() if sha in pending]
     facts = {
         RUN_TRAILER: run_id,
         "Workspace": snapshot.workspace,
-        "Base": leavings.base,
-        "Head": leavings.branch or leavings.head,
+        "Base": leftover.base,
+        "Head": leftover.branch or leftover.head,
     }
     lines = [f"Kept from a run: {' and '.join(parts)}", "", *others, "", *(f"{key}: {facts[key]}" for key in facts)]
     return "\n".join((*lines, ""))

@@ -1,4 +1,4 @@
-"""Repositories inside an agent's checkout: submodules, linked worktrees, clones; and whether it worked in them."""
+"""Submodules, linked worktrees and clones inside a checkout, and whether the run used them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from agent.git.git import Git
 from agent.git.git_directory import CORE, GitDir
-from agent.git.untrusted_refs import read_refs, read_untrusted_refs
+from agent.git.untrusted_refs import read_ref_files, read_untrusted_refs
 from agent.git.working_tree import changed_paths, gitlinks
 from agent.system.files import remove
 from agent.system.openat import is_directory
 from agent.workspaces.slot_directory import SlotDirectory
 
 POINTER_BYTES = 4096
-# Where git keeps those of a checkout, under whatever path the agent saw the checkout at.
+# Git directories below the checkout's own, under any path at which the agent saw the checkout.
 KEPT_BY_CHECKOUT = re.compile(r"(?:^|/)\.git/((?:worktrees|modules)/.+)$")
 
 
 async def find_nested_repositories(git: Git, slot: SlotDirectory, repositories: list[str]) -> dict[str, bool]:
-    """Whether each repository holds work, by its path; those in directories that have tracked files are left out."""
+    """Map the path of each repository to True if it holds work; one in a directory with tracked files is left out."""
     if not repositories:
         return {}
     links = await gitlinks(git, slot.index)
@@ -30,7 +30,7 @@ async def find_nested_repositories(git: Git, slot: SlotDirectory, repositories: 
 
 
 async def _holds_work(git: Git, slot: SlotDirectory, path: str, link: str | None) -> bool:
-    """Its index is the agent's word, and taken: who lies about it only loses work."""
+    """True if there is work in it. Its index is trusted: an agent that falsifies it only loses its own work."""
     tree = slot.checkout / path
     git_dir = await asyncio.to_thread(_git_dir, slot, tree)
     if git_dir is None:
@@ -39,7 +39,7 @@ async def _holds_work(git: Git, slot: SlotDirectory, path: str, link: str | None
     is_worktree = git_dir.parent.name == "worktrees"
     if link is not None and head != link:
         return True
-    # a linked worktree's commits are in the checkout's own git directory, and read with it
+    # the commits of a linked worktree are in the checkout's own git directory and are read with it
     if link is None and not is_worktree and head not in await asyncio.to_thread(_remote_tips, git_dir):
         return True
     return await _has_changes(git, slot, tree, git_dir)
@@ -59,11 +59,11 @@ async def _has_changes(git: Git, slot: SlotDirectory, tree: Path, git_dir: Path)
 
 
 def _remote_tips(git_dir: Path) -> set[str]:
-    return {sha for name, sha in read_refs(git_dir).items() if name.startswith("refs/remotes/")}
+    return {sha for name, sha in read_ref_files(git_dir).items() if name.startswith("refs/remotes/")}
 
 
 def _git_dir(slot: SlotDirectory, tree: Path) -> Path | None:
-    """The repository's git directory, if it lies within the checkout."""
+    """Return the repository's git directory if it lies within the checkout, else None."""
     pointer = tree / ".git"
     if is_directory(pointer):
         return pointer

@@ -1,4 +1,4 @@
-"""Where the things of one slot lie."""
+"""Paths inside the directory of one slot."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from agent.domain.values import Frozen
 from agent.system.files import write
 
 Step = Callable[[str], None]
-"""Told the name of each step that has been done; tests end the process there."""
+"""Called with the name of each finished step; tests kill the process there."""
 
 
 def ignore_step(name: str) -> None:
-    """Nothing happens between the steps."""
+    """Do nothing between the steps."""
 
 
 class SlotRecord(Frozen):
-    """What a slot was made ready with, and whether its leavings have been collected since."""
+    """The snapshot and identity that a slot was prepared with, and whether its work has been collected since."""
 
     snapshot: Snapshot
     identity: Identity
@@ -31,86 +31,86 @@ class SlotRecord(Frozen):
 
 @dataclass(frozen=True)
 class SlotDirectory:
-    """A slot's directory: the agent gets `checkout`, and the rest is out of its reach."""
+    """The directory of one slot: the agent gets `checkout` and cannot reach the rest."""
 
     directory: Path
 
     @property
     def checkout(self) -> Path:
-        """The agent's working tree, with a `.git` of its own."""
+        """Return the agent's working tree, which has its own `.git`."""
         return self.directory / "checkout"
 
     @property
     def index(self) -> Path:
-        """What we know of the files in the checkout."""
+        """Return the service's index of the checkout."""
         return self.directory / "index"
 
     @property
     def git_dir(self) -> Path:
-        """The git directory that we look at the checkout with."""
+        """Return the git directory with which the service reads the checkout."""
         return self.directory / "git"
 
     @property
     def work(self) -> Path:
-        """The git directory that leavings are examined in."""
+        """Return the git directory in which the leftover work is read."""
         return self.directory / "work"
 
     def mirror_objects(self) -> str | None:
-        """The objects that the files in the checkout came from, whatever became of the run."""
+        """Return the mirror's object directory that the checkout was built from; None before the first build."""
         try:
             return (self.git_dir / "objects/info/alternates").read_text().strip()
         except FileNotFoundError:
             return None
 
-    def given(self) -> SlotRecord | None:
-        """What it was made ready with; None if it is not ready."""
+    def record(self) -> SlotRecord | None:
+        """Return its record; None if it is not prepared."""
         try:
             return SlotRecord.model_validate_json((self.directory / "given.json").read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
-    def is_unclear(self) -> bool:
-        """Whether it was made ready with something that can no longer be read."""
-        return self.given() is None and (self.directory / "given.json").exists()
+    def has_unreadable_record(self) -> bool:
+        """True if it was prepared and its record can no longer be read."""
+        return self.record() is None and (self.directory / "given.json").exists()
 
-    def give(self, given: SlotRecord) -> None:
-        """Note what it was made ready with."""
-        write(self.directory / "given.json", given.model_dump_json())
+    def write_record(self, record: SlotRecord) -> None:
+        """Record what it was prepared with."""
+        write(self.directory / "given.json", record.model_dump_json())
 
-    def take_back(self) -> None:
-        """From now on it is not ready for anyone."""
+    def delete_record(self) -> None:
+        """Delete the record: the slot is no longer prepared."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.directory / "given.json").unlink(missing_ok=True)
 
-    def note_refs(self, packed_refs: str) -> None:
-        """Remember which refs the checkout was given."""
+    def write_refs(self, packed_refs: str) -> None:
+        """Record the refs that the checkout began with."""
         write(self.directory / "refs", packed_refs)
 
     def known_commits(self) -> set[str]:
-        """What those refs point to."""
+        """Return the objects that those refs point to."""
         try:
             lines = (self.directory / "refs").read_text().split("\n")
         except FileNotFoundError:
             return set()
         return {line[:40] for line in lines if line and not line.startswith("#")}
 
-    def note_repositories(self, paths: list[str]) -> None:
-        """Remember where in the checkout the agent made repositories."""
+    def write_repositories(self, paths: list[str]) -> None:
+        """Record the repositories that the agent made in the checkout."""
         write(self.directory / "repositories.json", json.dumps(paths))
 
     def read_repositories(self) -> list[str] | None:
-        """Those places; None if nobody looked."""
+        """Return those paths; None if the checkout was not collected."""
         try:
             return [str(path) for path in json.loads((self.directory / "repositories.json").read_bytes())]
         except (FileNotFoundError, ValueError):
             return None
 
-    def note_baseline(self, signatures: dict[str, tuple[int, ...] | None]) -> None:
-        """Remember the files that our own post-checkout command changed."""
+    def write_baseline(self, signatures: dict[str, tuple[int, ...] | None]) -> None:
+        """Record the files that the post-checkout command changed."""
         write(self.directory / "baseline.json", json.dumps(signatures))
 
     def read_baseline(self) -> dict[str, tuple[int, ...] | None]:
-        """Those files, as that command left them."""
+        """Return those files with their signatures."""
         try:
             content = json.loads((self.directory / "baseline.json").read_bytes())
         except (FileNotFoundError, ValueError):

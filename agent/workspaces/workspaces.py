@@ -1,4 +1,4 @@
-"""Workspaces: which there are, how fresh they are, and a checkout of one for each run."""
+"""Syncs workspaces and gives each run a checkout."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from agent.domain.errors import WorkspaceError
 from agent.domain.result import WorkspaceReport
 from agent.git.environment import GitEnvironment
 from agent.git.git import GitError
-from agent.git.refs import HEAD, SHA, Target, check_ref, is_unusual
+from agent.git.refs import HEAD, SHA, Target, check_ref, is_not_mirrored
 from agent.mirrors.garbage_collection import collect_garbage
 from agent.mirrors.mirror import Mirror
 from agent.mirrors.registry import Mirrors
+from agent.mirrors.repair import delete_retired
 from agent.settings import DEFAULT_WORKSPACE, AgentSettings
 from agent.system.files import explained, remove
 from agent.workspaces.agent_definitions import AgentDefinition, list_agents
+from agent.workspaces.changes import Changes
 from agent.workspaces.checkout import CheckoutBuilder
 from agent.workspaces.clone_config import describe_clone
-from agent.workspaces.collector import Collector
+from agent.workspaces.collector import Collector, build_report
 from agent.workspaces.kept_work import KeptWork, drop_kept, kept_ref, list_kept, restore_kept
 from agent.workspaces.quarantine import delete_quarantined, list_quarantined, move_to_quarantine, quarantine
 from agent.workspaces.slot_directory import SlotDirectory, Step, ignore_step
 
-# A remote that failed so lately is not asked again by whoever is content with the last good state.
+# A remote that failed this recently is not asked again by runs that accept the last good state.
 RECENT_SECONDS = 30.0
 
 
 class Workspaces:
-    """All workspaces of one host; safe to use from any number of runs and processes at once."""
+    """The workspaces of one host, one object per host; any number of runs and processes may use them at once."""
 
     def __init__(
         self, settings: AgentSettings, environ: Mapping[str, str] | None = None, step: Step = ignore_step
@@ -45,16 +47,16 @@ class Workspaces:
         self._step = step
 
     def names(self) -> list[str]:
-        """The workspaces that a request can name."""
+        """Return the names of the workspaces."""
         return self._mirrors.names()
 
     async def sync(
         self, name: str = DEFAULT_WORKSPACE, ref: str | None = None, *, fresh: bool = False, allow_stale: bool = False
     ) -> Snapshot:
-        """The newest commit of a workspace, or of `ref` in it; one attempt, no older than FETCH_DEBOUNCE_SECONDS.
+        """Return the newest commit of a workspace, or of `ref` in it, at most FETCH_DEBOUNCE_SECONDS old.
 
-        With `allow_stale` a remote that is away gives the last good state, unless the workspace is strict.
-        Raises WorkspaceError: not retryable for a workspace or ref that there is not.
+        With `allow_stale` a remote that cannot be reached gives the last good state, unless the workspace is strict.
+        Raises WorkspaceError; it is not retryable for an unknown workspace or ref.
         """
         config = self._mirrors.config(name)
         mirror = await self._mirrors.of(name)
@@ -76,28 +78,28 @@ class Workspaces:
             is_own_ref=is_own_ref,
             stale=stale_reason is not None,
             stale_reason=stale_reason,
-            fetched_at=datetime.fromtimestamp(mirror.attempts().good_at, UTC),
+            fetched_at=datetime.fromtimestamp(mirror.fetch_state().good_at, UTC),
             mirror=mirror.path,
             remote_path=mirror.remote.path if mirror.remote.is_bare else None,
         )
 
-    async def prepare(self, slot: Path, snapshot: Snapshot, identity: Identity) -> Path:
-        """The slot's checkout, at the snapshot's commit and with nothing of an earlier run in it.
+    async def checkout(self, slot: Path, snapshot: Snapshot, identity: Identity) -> Path:
+        """Build the slot's checkout at the snapshot's commit, without anything of an earlier run, and return its path.
 
-        What an earlier run left uncollected is collected first. Raises WorkspaceError.
+        Uncollected work of an earlier run is collected first. Raises WorkspaceError.
         """
-        place = SlotDirectory(slot)
+        directory = SlotDirectory(slot)
         if identity.run_id:
             kept_ref(identity.run_id)
         with explained("preparing the checkout"):
-            await self._collect_orphan(place)
-            await (await self._preparation(place, snapshot, identity)).run()
-        return place.checkout
+            await self._collect_orphan(directory)
+            await (await self._builder(directory, snapshot, identity)).build()
+        return directory.checkout
 
-    async def _preparation(self, place: SlotDirectory, snapshot: Snapshot, identity: Identity) -> CheckoutBuilder:
+    async def _builder(self, directory: SlotDirectory, snapshot: Snapshot, identity: Identity) -> CheckoutBuilder:
         return CheckoutBuilder(
             git=self._environment.local(),
-            slot=place,
+            slot=directory,
             mirror=await self._mirrors.of_snapshot(snapshot),
             config=self._mirrors.config(snapshot.workspace),
             snapshot=snapshot,
@@ -107,30 +109,30 @@ class Workspaces:
         )
 
     async def identify(self, slot: Path, identity: Identity) -> Path:
-        """Give a checkout that was made ready for nobody yet to a run; raises WorkspaceError."""
-        place = SlotDirectory(slot)
-        given = place.given()
-        if given is None or given.collected:
-            raise WorkspaceError(f"slot {slot.name} is not ready; prepare it first", retryable=True)
+        """Assign a checkout that was prepared ahead to a run, and return its path. Raises WorkspaceError."""
+        directory = SlotDirectory(slot)
+        record = directory.record()
+        if record is None or record.collected:
+            raise WorkspaceError(f"slot {slot.name} is not ready", "prepare it first", retryable=True)
         identity = self._complete(identity)
-        mirror = await self._mirrors.of_snapshot(given.snapshot)
-        config = self._mirrors.config(given.snapshot.workspace)
-        dot_git = describe_clone(given.snapshot, mirror, config, identity)
+        mirror = await self._mirrors.of_snapshot(record.snapshot)
+        config = self._mirrors.config(record.snapshot.workspace)
+        dot_git = describe_clone(record.snapshot, mirror, config, identity)
         try:
-            await asyncio.to_thread(dot_git.rewrite_identity, place.checkout)
+            await asyncio.to_thread(dot_git.rewrite_identity, directory.checkout)
         except OSError as error:
             raise WorkspaceError(f"slot {slot.name} was tampered with ({error})", retryable=True) from error
-        place.give(given.model_copy(update={"identity": identity}))
-        return place.checkout
+        directory.write_record(record.model_copy(update={"identity": identity}))
+        return directory.checkout
 
     async def collect(self, slot: Path, snapshot: Snapshot, run_id: str) -> WorkspaceReport:
-        """What the run in the slot changed; its unpushed work is in refs/agent-runs/<run id> from now on.
+        """Report what the run in the slot changed, and keep its unpushed work as refs/agent-runs/<run id>.
 
-        Work that git cannot keep is set aside as it is, and the report's notes say so.
+        Work that git cannot store is quarantined, and the report's notes say where.
         """
-        place = SlotDirectory(slot)
-        given = place.given()
-        identity = given.identity if given else self._complete(Identity(run_id=run_id))
+        directory = SlotDirectory(slot)
+        record = directory.record()
+        identity = record.identity if record else self._complete(Identity(run_id=run_id))
         kept_ref(run_id)
         git = self._environment.local()
         try:
@@ -138,35 +140,36 @@ class Workspaces:
                 mirror = await self._mirrors.of_snapshot(snapshot)
                 keep = self._mirrors.keep(snapshot)
                 diff_bytes = self.settings.diff_max_bytes
-                collector = Collector(git, place, mirror, snapshot, identity, keep, diff_bytes, self._step)
+                collector = Collector(git, directory, mirror, snapshot, identity, keep, diff_bytes, self._step)
                 report = await collector.collect(run_id)
         except WorkspaceError as error:
-            report = await asyncio.to_thread(quarantine, self.settings.state_dir, place, snapshot, run_id, str(error))
-        if given:
-            place.give(given.model_copy(update={"collected": True}))
+            note = await asyncio.to_thread(quarantine, self.settings.state_dir, directory, run_id, str(error))
+            report = build_report(snapshot, Changes(), None, [note])
+        if record:
+            directory.write_record(record.model_copy(update={"collected": True}))
             self._step("collected")
         return report
 
     async def agents(self, snapshot: Snapshot) -> list[AgentDefinition]:
-        """The agents that a run from there can be asked of; raises WorkspaceError."""
+        """List the agents that are defined in that snapshot. Raises WorkspaceError."""
         with explained("listing the agents"):
             return await list_agents((await self._mirrors.of_snapshot(snapshot)).git, snapshot.commit)
 
     def read_paths(self, snapshot: Snapshot) -> list[Path]:
-        """What an agent must be able to read, and must not be able to write, for its checkout to work."""
+        """Return the paths that an agent must be able to read, and not to write, for its checkout to work."""
         return [snapshot.mirror / "objects", *([snapshot.remote_path] if snapshot.remote_path else [])]
 
     async def kept(self) -> list[KeptWork]:
-        """The unpushed work of earlier runs, newest first."""
+        """List the kept work of earlier runs, newest first."""
         listings = [await list_kept(mirror) for mirror in await self._mirrors.all()]
         return sorted((kept for listing in listings for kept in listing), key=lambda kept: kept.kept_at, reverse=True)
 
     def quarantined(self) -> list[Path]:
-        """The checkouts with work that git could not keep."""
+        """List the quarantined checkouts."""
         return list_quarantined(self.settings.state_dir)
 
     async def restore(self, run_id: str, target: Path) -> Path:
-        """A new clone at `target` with that run's work; raises WorkspaceError if there is none."""
+        """Clone to `target` with that run's work, and return `target`. Raises WorkspaceError if nothing is kept."""
         found = [kept for kept in await self.kept() if kept.run_id == run_id]
         if not found:
             raise WorkspaceError(f"nothing is kept of run {run_id!r}")
@@ -174,20 +177,23 @@ class Workspaces:
         return await restore_kept(self._environment.local(), found[0], mirror.remote.url, target.absolute())
 
     async def drop_older_than(self, days: float | None = None) -> list[KeptWork]:
-        """Forget the work that has been kept for longer, by default for KEPT_WORK_DAYS; what was forgotten."""
+        """Delete work kept for more than `days` (default KEPT_WORK_DAYS), and return what was deleted."""
         limit = datetime.now(UTC) - timedelta(days=self.settings.kept_work_days if days is None else days)
         dropped = []
         for mirror in await self._mirrors.all():
             old = [kept for kept in await list_kept(mirror) if kept.kept_at < limit]
             if old:
                 await drop_kept(mirror, [kept.ref for kept in old])
-            await collect_garbage(mirror, partial(_given, mirror, self.settings.state_dir / "slots"), dropped=bool(old))
+            await collect_garbage(
+                mirror, partial(_checked_out, mirror, self.settings.state_dir / "slots"), dropped=bool(old)
+            )
             dropped += old
         await asyncio.to_thread(delete_quarantined, self.settings.state_dir, limit)
+        await asyncio.to_thread(delete_retired, self._mirrors.directory, limit)
         return dropped
 
     async def vacate(self, slot: Path) -> None:
-        """Remove a slot that nobody uses any more, once its uncollected work is kept; raises WorkspaceError."""
+        """Collect what is uncollected in an unused slot, and remove the slot. Raises WorkspaceError."""
         with explained("vacating the slot"):
             await self._collect_orphan(SlotDirectory(slot))
             await asyncio.to_thread(remove, slot)
@@ -201,28 +207,28 @@ class Workspaces:
         )
 
     async def _refresh(self, mirror: Mirror, not_before: float, allow_stale: bool, fresh: bool) -> str | None:
-        """Fetch; where that fails and an old state will do, why it is old."""
-        attempts = mirror.attempts()
+        """Fetch; return why the state is stale if that failed and a stale state is allowed, else None."""
+        attempts = mirror.fetch_state()
         recent = time.time() - attempts.tried_at < RECENT_SECONDS and not fresh
         if allow_stale and recent and attempts.error and attempts.good_at:
             return str(attempts.failure())
         try:
             await mirror.fetch(not_before)
         except GitError as error:
-            if allow_stale and mirror.attempts().good_at:
+            if allow_stale and mirror.fetch_state().good_at:
                 return str(error)
             raise
         return None
 
     async def _find(self, name: str, mirror: Mirror, ref: str, asked_at: float, *, ask: bool) -> Target:
-        if ask and is_unusual(ref):
-            await mirror.ask(ref)
+        if ask and is_not_mirrored(ref):
+            await mirror.fetch_ref(ref)
         found = await mirror.find(ref)
         if found is None and ask:
             await mirror.fetch(asked_at)
             found = await mirror.find(ref)
         if found is None and ask and SHA.fullmatch(ref):
-            await mirror.ask(ref)
+            await mirror.fetch_ref(ref)
             found = await mirror.find(ref)
         if found is None:
             branches = list(mirror.refs().branches)
@@ -231,37 +237,37 @@ class Workspaces:
         return found
 
     async def _collect_orphan(self, slot: SlotDirectory) -> None:
-        """A run whose service was killed has not been collected yet."""
-        given = slot.given()
+        """Collect the work of a run whose service was killed."""
+        record = slot.record()
         unnamed = f"slot-{slot.directory.name}-{int(time.time())}"
-        if slot.is_unclear() and slot.checkout.exists():
+        if slot.has_unreadable_record() and slot.checkout.exists():
             await asyncio.to_thread(move_to_quarantine, self.settings.state_dir, slot, unnamed)
-        if given is not None and not given.collected:
-            await self.collect(slot.directory, given.snapshot, given.identity.run_id or unnamed)
+        if record is not None and not record.collected:
+            await self.collect(slot.directory, record.snapshot, record.identity.run_id or unnamed)
 
 
 def _own_branch(mirror: Mirror) -> str | None:
-    """The branch that the operator's checkout is on, if the remote has it; else the one that its HEAD is on."""
+    """Return the branch of the operator's checkout if the remote has it, else the remote's default branch."""
     refs = mirror.refs()
     return mirror.remote.branch if mirror.remote.branch in refs.branches else refs.default
 
 
 def _usual_ref(mirror: Mirror) -> str:
-    """The workspace's own branch, or, where the remote's HEAD is on none, its commit."""
+    """Return the workspace's own branch, or the commit of the remote's HEAD if that is on no branch."""
     refs, branch = mirror.refs(), _own_branch(mirror)
     if branch is not None:
         return branch
     if HEAD in refs.names:
         return refs.names[HEAD]
-    raise WorkspaceError(f"the remote of {mirror.path.stem} has no commit yet; push one")
+    raise WorkspaceError(f"the remote of {mirror.path.stem} has no commit yet", "push one")
 
 
-def _given(mirror: Mirror, slots: Path) -> set[str]:
-    """The commits that slots of this mirror were given."""
+def _checked_out(mirror: Mirror, slots: Path) -> set[str]:
+    """Return the commits that slots of this mirror were prepared with."""
     found: set[str] = set()
     for directory in slots.glob("*"):
         slot = SlotDirectory(directory)
         if slot.mirror_objects() == str(mirror.objects):
-            given = slot.given()
-            found |= slot.known_commits() | ({given.snapshot.commit} if given else set())
+            record = slot.record()
+            found |= slot.known_commits() | ({record.snapshot.commit} if record else set())
     return found

@@ -1,4 +1,4 @@
-"""Who gets in: whoever has the token, before anything of the request's body is read."""
+"""Bearer-token authentication middleware."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ OPEN_PATHS = frozenset({"/health", "/ready", "/docs", "/docs/oauth2-redirect", "
 
 
 class Authentication:
-    """Lets through what carries the token, and what asks for an open path; everything else is answered with 401."""
+    """Passes on requests with the token, and requests for open paths; answers all others with 401.
+
+    One per application. The body of a refused request is not read.
+    """
 
     def __init__(
         self, app: ASGIApp, token: SecretStr | None, bodies: ErrorBodies, open_paths: Collection[str] = OPEN_PATHS
@@ -26,7 +29,7 @@ class Authentication:
         self._open_paths = frozenset(open_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass the request on, or answer 401."""
         if scope["type"] != "http" or scope["path"] in self._open_paths:
             await self._app(scope, receive, send)
             return
@@ -38,7 +41,7 @@ class Authentication:
         await self._bodies.response(scope, error)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> str | None:
-        """Why this request does not get in."""
+        """Return why the request is refused, or None."""
         if not self._token.strip():
             return "Service unauthenticated"
         given = bearer_token(scope)
@@ -48,12 +51,13 @@ class Authentication:
 
 
 def bearer_token(scope: Scope) -> bytes:
-    """The bytes after `Bearer` in the request's Authorization header, empty without any."""
+    """Return the bytes after `Bearer` in the Authorization header; empty without such a header."""
     header: bytes = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     scheme, _, token = header.strip().partition(b" ")
     return token.strip() if scheme.lower() == b"bearer" else b""
 
 
 def _equal(given: bytes, token: bytes) -> bool:
-    """Whether they are the same, in a time that tells nothing of the token, nor of its length."""
+    """True if both are equal."""
+    # equal lengths and a comparison in constant time: the time of an answer says nothing about the token
     return hmac.compare_digest(sha256(given).digest(), sha256(token.strip()).digest())

@@ -1,4 +1,4 @@
-"""A bound on request bodies, kept while they are read."""
+"""Middleware: limit on the size of request bodies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from api.http.errors import ApiError, ErrorBodies
 
 
 class BodyLimit:
-    """Answers 413 as soon as a body is known to be too long, announced or not; the rest of it is never kept."""
+    """Answers 413 if the announced length, or the bytes read so far, exceed the limit; one per application."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, bodies: ErrorBodies) -> None:
         self._app = app
@@ -17,11 +17,11 @@ class BodyLimit:
         self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, counting."""
+        """Pass the request on and count the bytes of its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _announced(scope) > self._max_bytes:
+        if _announced_length(scope) > self._max_bytes:
             await self._bodies.response(scope, self._too_large())(scope, receive, send)
             return
         read = 0
@@ -37,11 +37,11 @@ class BodyLimit:
         await self._app(scope, receiving, send)
 
     def _too_large(self) -> ApiError:
-        # No `connection: close`: the server would reset the connection while the rest of the body is on its way,
-        # and most clients would see that instead of this answer.
-        return ApiError(413, f"request body too large: at most {self._max_bytes} bytes are taken")
+        # no `connection: close`: the server would reset the connection while the client still sends the body, and
+        # most clients would report the reset instead of this answer
+        return ApiError(413, f"request body too large: the limit is {self._max_bytes} bytes (MAX_REQUEST_BYTES)")
 
 
-def _announced(scope: Scope) -> int:
+def _announced_length(scope: Scope) -> int:
     length = Headers(scope=scope).get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0

@@ -1,4 +1,4 @@
-"""Work that is worth doing only while somebody waits for it."""
+"""Cancels work when the client disconnects."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from starlette.types import Receive
 Result = TypeVar("Result")
 
 
-class ClientGone(Exception):
-    """Whoever asked has hung up."""
+class ClientDisconnected(Exception):
+    """The client closed its connection before it had the answer."""
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """The result of `work`, cancelled as soon as the client goes away; then raises ClientGone.
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return the result of `work`. Raises ClientDisconnected, with `work` cancelled, if the client disconnects first.
 
-    The body of the request must have been read.
+    The body of the request must have been read: `receive` then gives nothing but the disconnect.
     """
     working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_gone(receive))
+    disconnect = asyncio.create_task(_wait_for_disconnect(receive))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise ClientGone
+            raise ClientDisconnected
         return working.result()
     finally:
-        for task in (working, leaving):
+        for task in (working, disconnect):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await asyncio.gather(working, disconnect, return_exceptions=True)
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The last resort of a request: an answer, whatever happened."""
+"""Middleware: turns unhandled exceptions into an error response."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _log = logging.getLogger(__name__)
 
 
 class ErrorBoundary:
-    """Answers 500 for whatever nobody expected; the log has the reason, the caller has not."""
+    """Answers 500 for an exception that no handler knows; one per application, outside of all others but RequestId."""
 
     def __init__(self, app: ASGIApp, bodies: ErrorBodies) -> None:
         self._app = app
         self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and answer for it if need be."""
+        """Pass the request on; log an exception and answer it, unless the answer has started."""
         started = False
 
         async def sending(message: Message) -> None:
@@ -32,6 +32,7 @@ class ErrorBoundary:
         except Exception as error:
             if scope["type"] != "http":
                 raise
+            # the reason goes to the log only: it may name paths and addresses of the host
             request_id = scope.get("state", {}).get("request_id")
             _log.exception("%s %s failed; request %s", scope["method"], scope["path"], request_id)
             if started:

@@ -1,7 +1,6 @@
-"""How everything that goes wrong is told to callers: one table, one body.
+"""Maps exceptions to HTTP responses: one table, one body.
 
-Every body carries `detail`. Under /v1 it carries OpenAI's error object as well, because OpenAI's clients show nothing
-else of it.
+Every body has `detail`. Under /v1 it has OpenAI's error object as well: OpenAI's clients show nothing else of a body.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ _CODES = {
 
 
 class ApiError(HTTPException):
-    """An answer that is an error.
+    """An error response; raised by routes and middleware.
 
-    `words` begin OpenAI's message, and are all of it where error bodies are the old ones; `extra` stands beside.
+    `words` begin OpenAI's message, and are the whole `error` with LEGACY_ERROR_BODIES. `extra` members go beside it.
     """
 
     def __init__(
@@ -61,20 +60,20 @@ class ApiError(HTTPException):
 
     @property
     def message(self) -> str:
-        """All of it in one line, the words first."""
+        """The words and the detail in one line."""
         if self.words is None or self.detail.startswith(self.words):
             return self.detail
         return f"{self.words}: {self.detail}"
 
 
 class ErrorBodies:
-    """Writes error bodies, the old or the new ones; no exception leaves it without an answer."""
+    """Makes the error responses, with old or new bodies; one per application."""
 
     def __init__(self, *, legacy: bool) -> None:
         self._legacy = legacy
 
     def install(self, app: FastAPI) -> None:
-        """Answer everything that the routes of `app` raise and that we know of."""
+        """Register the handlers for all exceptions that `to_api_error` knows."""
         for kind in (HTTPException, RequestValidationError, AgentError, PrefectUnavailable, StoreError):
             app.add_exception_handler(kind, self._handle)
 
@@ -82,16 +81,16 @@ class ErrorBodies:
         return self.response(request.scope, error)
 
     def response(self, scope: Scope, error: Exception) -> JSONResponse:
-        """The answer to a request that ended with `error`."""
+        """Return the response to a request that failed with `error`."""
         openai = is_openai(scope)
         if isinstance(error, RequestValidationError) and not openai:
             return JSONResponse({"detail": jsonable_encoder([_short(one) for one in error.errors()])}, 422)
-        told = explain(error, openai=openai)
-        return JSONResponse(self._body(told, openai=openai), told.status_code, told.headers)
+        known = to_api_error(error, openai=openai)
+        return JSONResponse(self._body(known, openai=openai), known.status_code, known.headers)
 
-    def told(self, error: Exception, *, openai: bool) -> dict[str, Any]:
-        """The body alone, for an answer that has begun."""
-        return self._body(explain(error, openai=openai), openai=openai)
+    def body(self, error: Exception, *, openai: bool) -> dict[str, Any]:
+        """Return the body alone, for a stream that has started."""
+        return self._body(to_api_error(error, openai=openai), openai=openai)
 
     def _body(self, error: ApiError, *, openai: bool) -> dict[str, Any]:
         if not openai:
@@ -106,8 +105,8 @@ class ErrorBodies:
         return {"error": bare if self._legacy else full, "detail": error.detail, **error.extra}
 
 
-def explain(error: Exception, *, openai: bool) -> ApiError:
-    """The answer that an exception stands for."""
+def to_api_error(error: Exception, *, openai: bool) -> ApiError:
+    """Return the error response that an exception stands for: 500 for an unknown one."""
     match error:
         case ApiError():
             return error
@@ -128,12 +127,12 @@ def explain(error: Exception, *, openai: bool) -> ApiError:
 
 
 def unavailable(cause: str, *, code: str | None = None, headers: dict[str, str]) -> ApiError:
-    """A request that was good, and that we could not serve."""
+    """Return a 503 for a request that is valid and cannot be served now."""
     return ApiError(503, shorten_cause(cause), words=EXECUTION_FAILED, code=code, headers=headers)
 
 
 def is_openai(scope: Scope) -> bool:
-    """Whether a path is one that OpenAI's clients call."""
+    """True if the path is one that OpenAI's clients call."""
     path: str = scope.get("path", "")
     return path == "/v1" or path.startswith("/v1/")
 
@@ -153,7 +152,7 @@ def _invalid(errors: Sequence[Any]) -> ApiError:
 
 
 def _short(error: dict[str, Any]) -> dict[str, Any]:
-    """The error without whole documents in it: who sent them has them at hand."""
+    """Return a validation error without the documents that the caller sent."""
     match error.get("input"):
         case dict() | list():
             return {**error, "input": None}
@@ -163,7 +162,7 @@ def _short(error: dict[str, Any]) -> dict[str, Any]:
 
 
 def parameter(location: Sequence[int | str]) -> str | None:
-    """`messages[0].content` for pydantic's ("body", "messages", 0, "user", "content"); None for the body itself."""
+    """Return `messages[0].content` for pydantic's ("body", "messages", 0, "user", "content"); None for the body."""
     name = ""
     previous: int | str = ""
     for part in location[1:]:

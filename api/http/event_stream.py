@@ -1,4 +1,4 @@
-"""Server-sent events, sent for as long as somebody listens."""
+"""Server-sent events: encoding, headers, heartbeat."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api.http.disconnect import ClientGone, while_connected
+from api.http.disconnect import ClientDisconnected, cancel_on_disconnect
 
-COMMENT = b": still at work\n\n"
-"""Means nothing to a client; proxies see that the line is alive."""
+COMMENT = b": the run is in progress\n\n"
+"""The heartbeat: clients skip comments, and proxies see that the connection is in use."""
 
 _HEADERS = {
     "cache-control": "no-cache",
@@ -23,29 +23,35 @@ _HEADERS = {
 
 
 class EventStream(Response):
-    """Sends `events`, and says at the end whether the client was there to hear the last of them."""
+    """A response that sends `events` until they end or the client disconnects; one per request.
+
+    `on_end` is called once, with True if the client received all of them.
+    """
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, events: AsyncGenerator[bytes], headers: Mapping[str, str], ended: Callable[[bool], None]
+        self,
+        events: AsyncGenerator[bytes],
+        headers: Mapping[str, str],
+        on_end: Callable[[bool], None] = lambda _complete: None,
     ) -> None:
         self.status_code = 200
         self.background = None
         self._events = events
-        self._ended = ended
+        self._on_end = on_end
         self.init_headers({**_HEADERS, **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it all, unless the client goes away."""
-        heard = False
+        """Send the events; cancel their generator if the client disconnects."""
+        complete = False
         try:
-            await while_connected(receive, self._send(send))
-            heard = True
-        except ClientGone:
+            await cancel_on_disconnect(receive, self._send(send))
+            complete = True
+        except ClientDisconnected:
             return
         finally:
-            self._ended(heard)
+            self._on_end(complete)
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -55,6 +61,8 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def data(value: Any) -> bytes:
-    """An event that carries a JSON value."""
-    return b"data: " + to_json(value) + b"\n\n"
+def encode_event(value: Any, *, type: str | None = None, id: int | None = None) -> bytes:
+    """Return an event with a JSON value as its data."""
+    # one `data` line is enough: JSON escapes line feeds and carriage returns, the only line ends of the format
+    head = (f"id: {id}\n" if id is not None else "") + (f"event: {type}\n" if type is not None else "")
+    return head.encode() + b"data: " + to_json(value) + b"\n\n"

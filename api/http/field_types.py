@@ -1,4 +1,4 @@
-"""JSON objects of callers that we keep, or hand on, without knowing what is in them."""
+"""Field types of request models: JSON object, JSON Schema, timestamp."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from agent.system.text import shorten_cause
 
 MAX_DEPTH = 64
 MAX_BYTES = 100_000
-"""Two of them and the rest of a request fit into the 512 KiB that Prefect takes."""
+"""Two of them and the rest of a request fit into the 512 KiB that Prefect accepts as parameters."""
 
 _MAX_INTEGER = 2**63
 
 
-def refuse_unkeepable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """An object that every database and parser on its way gives back as it was."""
+def refuse_unstorable(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the object. Raises ValueError for one that a database or a parser would not return unchanged."""
     waiting: list[tuple[JsonValue, int]] = [(value, 1)]
     while waiting:
         one, depth = waiting.pop()
@@ -48,11 +48,11 @@ def _refuse_scalar(value: JsonValue) -> None:
             raise ValueError("must not contain integers of more than 64 bits; send them as strings")
 
 
-JsonObject = Annotated[dict[str, JsonValue], AfterValidator(refuse_unkeepable)]
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(refuse_unstorable)]
 
 
 def refuse_unusable(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """A schema that stands for itself: of an object, valid, and without references to elsewhere."""
+    """Return the schema. Raises ValueError unless it is valid, of an object, and refers to itself only."""
     if schema.get("type", "object") != "object":
         raise ValueError("its type must be object: put other values into a member of one")
     try:
@@ -64,7 +64,7 @@ def refuse_unusable(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _refuse_remote_references(schema: dict[str, JsonValue]) -> None:
-    # A validator would fetch them: whatever address a caller writes there, from inside our network.
+    # a validator would fetch them: any address that a caller writes there, from inside our network
     waiting: list[JsonValue] = [schema]
     while waiting:
         match waiting.pop():
@@ -82,7 +82,8 @@ AnswerSchema = Annotated[JsonObject, AfterValidator(refuse_unusable)]
 
 
 def refuse_number(value: object) -> object:
-    """What pydantic would take for seconds since 1970, or for milliseconds, whichever looks likelier."""
+    """Return the value. Raises ValueError for a number."""
+    # pydantic takes a number for seconds since 1970 or for milliseconds, by its size
     try:
         float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Request bodies that are JSON in the strict sense."""
+"""Strict JSON request bodies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pydantic_core import from_json
 
 
 class JsonRequest(Request):
-    """A request whose body is refused if it could not be given back: NaN, half surrogate pairs, endless nesting.
+    """A request that refuses NaN, lone surrogates and deep nesting in its body; JsonRoute makes one per request.
 
-    Python's own parser takes all of these, and they fail much later, in an answer or in a database.
+    Python's own parser accepts all of these, and they fail much later, in an answer or in a database.
     """
 
     async def json(self) -> Any:
-        """The body, parsed; raises JSONDecodeError, which FastAPI answers as a validation error."""
+        """Return the parsed body. Raises JSONDecodeError, which FastAPI turns into a validation error."""
         body = await self.body()
         try:
             return from_json(body.removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
@@ -27,10 +27,10 @@ class JsonRequest(Request):
 
 
 class JsonRoute(APIRoute):
-    """A route that reads its body with `JsonRequest`."""
+    """A route that reads its body with `JsonRequest`; the class of the routes that a router makes."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own handler, given our kind of request."""
+        """Return FastAPI's handler, called with a JsonRequest."""
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What /openapi.json says that FastAPI cannot know: which errors there are, who gets in, how much is too much."""
+"""Additions to the OpenAPI document: errors, authentication, limits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from api.http.authentication import OPEN_PATHS
 Document = dict[str, Any]
 
 _MEANINGS = {
-    400: "The request is not one we can serve.",
-    401: "No token, or not the right one.",
-    404: "There is no such thing.",
-    409: "No agent is free, and nothing may wait.",
+    400: "The request cannot be served as it is.",
+    401: "No token, or a wrong one.",
+    404: "Not found.",
+    409: "No agent is free, and MAX_QUEUE_DEPTH is 0.",
     413: "The request body is too large.",
-    422: "What was asked for cannot be.",
+    422: "The request is well-formed and cannot be carried out.",
     429: "The queue is full.",
-    503: "We could not serve this now.",
+    503: "The request cannot be served now.",
 }
 
 
@@ -32,13 +32,13 @@ STREAM: Document = {
 
 
 class ErrorBody(BaseModel):
-    """What went wrong."""
+    """An error; made for each error response outside of /v1."""
 
     detail: str
 
 
 class OpenAIError(BaseModel):
-    """OpenAI's error object."""
+    """OpenAI's error object; part of each error response under /v1."""
 
     message: str
     type: str
@@ -47,20 +47,20 @@ class OpenAIError(BaseModel):
 
 
 class OpenAIErrorBody(BaseModel):
-    """What went wrong, as OpenAI tells it, and in one line."""
+    """An error under /v1: OpenAI's object, and the same in one line."""
 
     error: OpenAIError | str = Field(description="A bare string where LEGACY_ERROR_BODIES is set.")
     detail: str
-    supported: list[str] | None = Field(default=None, description="The models there are.")
+    supported: list[str] | None = Field(default=None, description="The model ids that can be requested.")
 
 
-def answers(*statuses: int, model: type[BaseModel] = ErrorBody) -> dict[int | str, Document]:
-    """The error answers of a route, for its `responses`; FastAPI documents 422 itself where a body is validated."""
+def error_responses(*statuses: int, model: type[BaseModel] = ErrorBody) -> dict[int | str, Document]:
+    """Return the error responses of a route, for its `responses`. FastAPI adds 422 itself where a body is validated."""
     return {status: {"model": model, "description": _MEANINGS[status]} for status in statuses if status in _MEANINGS}
 
 
 def document(app: FastAPI, settings: AgentSettings) -> None:
-    """Have `app` describe itself completely."""
+    """Replace the OpenAPI document of `app` by a complete one."""
 
     def openapi() -> Document:
         if app.openapi_schema is None:
@@ -78,7 +78,7 @@ def _complete(schema: Document, settings: AgentSettings) -> Document:
         for operation in operations.values():
             if path not in OPEN_PATHS:
                 operation["security"] = [{"bearer": []}]
-            if _is_fastapis(operation["responses"].get("422", {})) and not _answers_422(path, operation):
+            if _is_from_fastapi(operation["responses"].get("422", {})) and not _answers_422(path, operation):
                 del operation["responses"]["422"]
     limits = schemas["JobRequest"]["properties"]
     limits["max_budget_usd"]["maximum"] = settings.max_budget_usd_limit
@@ -86,11 +86,11 @@ def _complete(schema: Document, settings: AgentSettings) -> Document:
     return schema
 
 
-def _is_fastapis(answer: Document) -> bool:
+def _is_from_fastapi(answer: Document) -> bool:
     return answer.get("description") == "Validation Error"
 
 
 def _answers_422(path: str, operation: Document) -> bool:
-    """Under /v1 it is 400; elsewhere there must be more to a request than its path, in which any text will do."""
+    """True if the operation can answer 422: outside of /v1, with a body or query parameters to validate."""
     checked = "requestBody" in operation or any(one["in"] == "query" for one in operation.get("parameters", []))
     return checked and not path.startswith("/v1/")

@@ -1,4 +1,4 @@
-"""The id under which a request is found again in logs: the caller's own, or one of ours."""
+"""Middleware: request id, the caller's or a new one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SANE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
 
 class RequestId:
-    """Gives each request an id, in `scope["state"]["request_id"]` and on the answer."""
+    """Sets `scope["state"]["request_id"]` and the response header; one per application, outside of all others."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,5 +36,6 @@ class RequestId:
 
 
 def _sane(request_id: str | None) -> str | None:
-    """A caller's id, unless it could break a log's line or fill it."""
+    """Return the caller's id if it is short and plain, else None."""
+    # it goes into log lines: a line break in it would forge one, a long one would fill the log
     return request_id if request_id and _SANE.fullmatch(request_id) else None

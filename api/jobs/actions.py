@@ -1,4 +1,4 @@
-"""What can be done to a job: end it, or have it done again."""
+"""Cancel and retry."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ from agent.system.text import shorten_cause
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
-from api.http.openapi import answers
+from api.http.openapi import error_responses
 from api.jobs.admission import AdmissionDep
 from api.jobs.models import Job, flow_run_url
-from api.jobs.routes import TAG, Accepted, find_job, look_up, whole_request
+from api.jobs.routes import TAG, Accepted, find_flow_run, find_job, full_request
 from api.jobs.status import is_final
+from deployments.host.job_queue import JobOptions
 from deployments.host.run_metadata import TRIGGER
 
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
 
-@router.post("/jobs/{job_id}/cancel", responses=answers(401, 404, 503), response_model_exclude_unset=True)
+@router.post("/jobs/{job_id}/cancel", responses=error_responses(401, 404, 503), response_model_exclude_unset=True)
 async def cancel_job(job_id: str, host: HostDep, response: Response) -> Job:
-    """End a job, whatever it is doing; its `status` leaves `running` once nothing of it runs any more.
+    """Cancel a job. Its `status` leaves `running` once none of its processes runs.
 
-    A job that is over stays as it is, and is the answer.
+    A job that is over is returned unchanged.
     """
-    flow_run = await look_up(host, job_id)
+    flow_run = await find_flow_run(host, job_id)
     if not is_final(flow_run.state):
-        await host.cancel(flow_run.id)
+        await host.cancellations.cancel(flow_run.id)
     response.headers["x-flow-run-id"] = str(flow_run.id)
     return await find_job(host, job_id)
 
 
-@router.post("/jobs/{job_id}/rerun", status_code=202, responses=answers(401, 404, 409, 429, 503))
+@router.post("/jobs/{job_id}/rerun", status_code=202, responses=error_responses(401, 404, 409, 429, 503))
 async def rerun_job(job_id: str, host: HostDep, admission: AdmissionDep, response: Response) -> Accepted:
     """Queue a new job with the request of an earlier one."""
-    flow_run = await look_up(host, job_id)
-    asked = await whole_request(host, flow_run.parameters)
-    if flow_run.flow_id != await host.flow_id() or not asked:
-        raise ApiError(409, "this job is a triage; start it with POST /triage")
+    flow_run = await find_flow_run(host, job_id)
+    parameters = await full_request(host, flow_run.parameters)
+    if flow_run.flow_id != await host.queue.agent_run_flow_id() or not parameters:
+        raise ApiError(409, "this job is a triage; start it again with POST /triage/NAME")
     try:
-        request = AgentRequest.model_validate({**asked, "input_id": None})
+        request = AgentRequest.model_validate({**parameters, "input_id": None})
     except ValidationError as error:
-        raise ApiError(409, f"this job's request is not one that can run: {shorten_cause(str(error))}") from None
+        raise ApiError(409, f"this job's request is not valid any more: {shorten_cause(str(error))}") from None
     kept = [tag for tag in flow_run.tags if not tag.startswith(TRIGGER)]
     async with admission.admit():
-        run_id: UUID = await host.submit(request, tags=[TAG, *kept])
+        run_id: UUID = await host.queue.submit(request, JobOptions(tags=[TAG, *kept]))
     response.headers["x-flow-run-id"] = str(run_id)
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))

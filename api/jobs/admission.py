@@ -1,4 +1,4 @@
-"""How many jobs may wait, counted without letting a burst slip past the count."""
+"""Limits the number of waiting jobs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from deployments.host.host import Host
 from deployments.prefect_client.calls import PrefectUnavailable
 
 RETRY_SECONDS = 30
-AT_ONCE = 4
+MAX_WRITERS = 4
 
 
 class Admission:
-    """Admits a job if it finds a free slot, or room to wait.
+    """Admits a job if a slot is free or fewer than MAX_QUEUE_DEPTH jobs wait; one per application.
 
-    Prefect's count is late: a job admitted here a moment ago may not be in it. Those are added, so that a burst can
-    only be refused too early, never too late. Requests that come together share one count.
+    Prefect's count is late: a job that was admitted a moment ago may not be in it. Those are added, so that a burst is
+    refused too early rather than too late. Requests that arrive together share one count.
     """
 
     def __init__(self, host: Host) -> None:
@@ -32,28 +32,29 @@ class Admission:
         self._answers = 0
         self._failures = 0
         self._counting: asyncio.Task[int] | None = None
-        # more at once would only make each of them slower, past the time that Prefect has for an answer
-        self._writers = asyncio.Semaphore(AT_ONCE)
+        # Prefect writes one after the other: more at once would only make each slower, past its time limit
+        self._writers = asyncio.Semaphore(MAX_WRITERS)
 
     @asynccontextmanager
     async def admit(self) -> AsyncIterator[None]:
-        """Queue the job in here; raises AgentBusy where nothing may wait, else 429, or PrefectUnavailable."""
+        """Queue the job inside of this context. Raises AgentBusy, ApiError 429 or PrefectUnavailable."""
         waiting_before = await self._count()
         depth = self._host.settings.max_queue_depth
         if waiting_before + self._admitted >= depth + self._host.runtime.slots.free:
             raise _full(depth)
         self._admitted += 1
         try:
-            async with self._turn():
+            async with self._writer():
                 yield
         finally:
             self._queued += 1
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """A turn to talk to Prefect; whoever has seen nobody but failures while in line shares the last one."""
+    async def _writer(self) -> AsyncIterator[None]:
+        """Write to Prefect inside of this context, as one of MAX_WRITERS."""
         answers, failures = self._answers, self._failures
         async with self._writers:
+            # nothing but failures while this one waited: fail too, instead of waiting for one more time limit
             if self._failures > failures and self._answers == answers:
                 raise PrefectUnavailable("it did not answer the requests before this one")
             try:
@@ -64,15 +65,15 @@ class Admission:
                 raise
 
     async def _count(self) -> int:
-        """The jobs that wait by Prefect's count, less those that are in `_admitted` as well."""
+        """Return Prefect's count of waiting jobs, without those that `_admitted` counts as well."""
         if self._counting is None:
-            self._counting = asyncio.create_task(self._ask(self._queued))
+            self._counting = asyncio.create_task(self._ask_prefect(self._queued))
             self._counting.add_done_callback(self._forget)
         return await asyncio.shield(self._counting)
 
-    async def _ask(self, queued_before: int) -> int:
-        # whatever was queued before the count began is in it, or has started since
-        return await self._host.waiting_jobs() - queued_before
+    async def _ask_prefect(self, queued_before: int) -> int:
+        # a job that was queued before the count began is in it, or has started since
+        return await self._host.queue.count_due() - queued_before
 
     def _forget(self, _done: asyncio.Task[int]) -> None:
         self._counting = None
@@ -89,5 +90,5 @@ AdmissionDep = Annotated[Admission, Depends(_admission)]
 def _full(depth: int) -> Exception:
     if depth == 0:
         return AgentBusy()
-    message = f"queue is full: {depth} jobs wait already; try again later"
+    message = f"queue is full: {depth} jobs wait already (MAX_QUEUE_DEPTH); try again later"
     return ApiError(429, message, code="queue_full", headers={"retry-after": str(RETRY_SECONDS)})

@@ -1,4 +1,4 @@
-"""What happens in a job, while it happens and later: as server-sent events, or as a whole."""
+"""GET /jobs/{id}/events: SSE stream or list."""
 
 from __future__ import annotations
 
@@ -7,40 +7,39 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, JsonValue, WithJsonSchema
 
 from agent.domain.events import Ended
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
-from api.http.openapi import Document, answers
-from api.jobs.routes import find_job, look_up
+from api.http.event_stream import COMMENT, EventStream, encode_event
+from api.http.openapi import Document, error_responses
+from api.jobs.routes import find_flow_run, find_job
 from api.jobs.status import is_final
 from deployments.host.host import Host
 from deployments.prefect_client.calls import PrefectUnavailable
 from store.journal.entry import Entry
 
-MAX_NUMBER = 2**63 - 1
-"""The largest that databases hold."""
+MAX_EVENT_ID = 2**63 - 1
+"""The largest integer that the databases store."""
 
 KEEP_ALIVE_SECONDS = 2.0
-"""How long nothing is sent; then the run is looked at, too: it may have ended without a word."""
+"""After this long without an event a heartbeat is sent and the run's state is read: a host that died wrote no end."""
 
-_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _ENDED = "ended"
 
 EVENTS: dict[int | str, Document] = {
     200: {"description": "The events.", "content": {"text/event-stream": {}}},
-    204: {"description": "There is nothing after that event, and there never will be."},
+    204: {"description": "That was the last event of the job."},
 }
 
 LastEventId = Annotated[
     str | None,
-    Header(description="The last one you have."),
+    Header(description="The id of the last event that the client has."),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{0,18}$"}),
 ]
 
@@ -48,31 +47,31 @@ router = APIRouter(tags=["jobs"])
 
 
 class JobEvent(BaseModel):
-    """One event."""
+    """One event of a job."""
 
-    id: int = Field(description="It counts 1, 2, 3... in its job.")
+    id: int = Field(description="1, 2, 3, … in its job.")
     at: datetime
     type: str
     event: JsonValue
 
 
 class JobTranscript(BaseModel):
-    """The events of a job, in order."""
+    """Events of a job, in order."""
 
     job_id: str
     events: list[JobEvent]
-    next_after: int | None = Field(description="Ask again with this `after`: there may be more.")
+    next_after: int | None = Field(description="There may be more events: ask again with this as `after`.")
 
 
-@router.get("/jobs/{job_id}/transcript", responses=answers(401, 404, 503))
+@router.get("/jobs/{job_id}/transcript", responses=error_responses(401, 404, 503))
 async def read_transcript(
     job_id: str,
     host: HostDep,
-    after: Annotated[int, Query(ge=0, le=MAX_NUMBER)] = 0,
+    after: Annotated[int, Query(ge=0, le=MAX_EVENT_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
 ) -> JobTranscript:
-    """All that was said and done in a job, so far."""
-    flow_run = await look_up(host, job_id)
+    """The events of a job so far."""
+    flow_run = await find_flow_run(host, job_id)
     entries = await host.store.journal.read(flow_run.id, after, limit)
     events = [JobEvent(id=one.seq, at=one.at, type=one.type, event=json.loads(one.body)) for one in entries]
     more = entries[-1].seq if len(entries) == limit else None
@@ -81,21 +80,20 @@ async def read_transcript(
 
 @router.get(
     "/jobs/{job_id}/events",
-    responses={**EVENTS, **answers(400, 401, 404, 503)},
-    response_class=StreamingResponse,
+    responses={**EVENTS, **error_responses(400, 401, 404, 503)},
+    response_class=EventStream,
 )
 async def stream_events(job_id: str, host: HostDep, last_event_id: LastEventId = None) -> Response:
-    """Every event of a job as server-sent events, until it is over.
+    """The events of a job as server-sent events, until the job is over.
 
-    With `Last-Event-ID` those after it. The last one is `ended`; who has it already gets 204, so that a browser's
-    EventSource does not come again.
+    With `Last-Event-ID`: the events after that one. The last event is `ended`; a client that has it gets 204, so that
+    a browser's EventSource does not reconnect.
     """
     after = _position(last_event_id)
-    run_id = (await look_up(host, job_id)).id
+    run_id = (await find_flow_run(host, job_id)).id
     if after and await _is_last(host, run_id, after):
         return Response(status_code=204)
-    headers = {**_HEADERS, "x-flow-run-id": str(run_id)}
-    return StreamingResponse(_events(host, run_id, after), media_type="text/event-stream", headers=headers)
+    return EventStream(_events(host, run_id, after), {"x-flow-run-id": str(run_id)})
 
 
 def _position(last_event_id: str | None) -> int:
@@ -112,51 +110,48 @@ async def _is_last(host: Host, run_id: UUID, seq: int) -> bool:
 
 
 async def _events(host: Host, run_id: UUID, after: int) -> AsyncGenerator[bytes]:
-    yield b": here it begins\n\n"
+    # at once: a client's connection is open when it has the first bytes
+    yield COMMENT
     async with aclosing(host.store.journal.follow(run_id, after)) as entries:
-        coming = asyncio.ensure_future(anext(entries))
+        next_entry = asyncio.ensure_future(anext(entries))
         was_over = False
         try:
             while True:
-                await asyncio.wait({coming}, timeout=KEEP_ALIVE_SECONDS)
-                if coming.done():
-                    entry = coming.result()
+                await asyncio.wait({next_entry}, timeout=KEEP_ALIVE_SECONDS)
+                if next_entry.done():
+                    entry = next_entry.result()
                     yield _encode(entry)
                     if entry.type == _ENDED:
                         return
-                    coming = asyncio.ensure_future(anext(entries))
-                elif was_over:  # it was over a while ago, and nothing came since
+                    next_entry = asyncio.ensure_future(anext(entries))
+                elif was_over:  # one heartbeat ago, and no event since
                     yield await _late_end(host, run_id)
                     return
                 else:
                     was_over = await _is_over(host, run_id)
-                    yield b": still at work\n\n"
+                    yield COMMENT
         except StopAsyncIteration:
             return
         finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
+            next_entry.cancel()
+            await asyncio.gather(next_entry, return_exceptions=True)
 
 
 async def _is_over(host: Host, run_id: UUID) -> bool:
     try:
-        flow_run = await host.find_run(run_id)
+        flow_run = await host.queue.find(run_id)
     except PrefectUnavailable:
         return False
     return flow_run is None or is_final(flow_run.state)
 
 
 async def _late_end(host: Host, run_id: UUID) -> bytes:
-    """The last event of a run that nobody was there to write one for; it has no number, for it is kept nowhere."""
+    """Return the last event of a run whose host died; it has no id, because it is not in the journal."""
     job = await find_job(host, str(run_id))
     status = "error" if job.status == "running" else job.status
-    return _format(_ENDED, Ended(status=status, error=job.error or None, cost_usd=job.cost_usd).model_dump_json())
+    event = Ended(status=status, error=job.error or None, cost_usd=job.cost_usd)
+    return encode_event(event.model_dump(mode="json"), type=_ENDED)
 
 
 def _encode(entry: Entry) -> bytes:
-    return b"id: %d\n" % entry.seq + _format(entry.type, entry.body)
-
-
-def _format(type: str, body: str) -> bytes:
-    data: Any = json.loads(body)
-    return f"event: {type}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    return encode_event(json.loads(entry.body), type=entry.type, id=entry.seq)

@@ -1,4 +1,4 @@
-"""One job for one Idempotency-Key, however often it is sent."""
+"""One job per Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from api.jobs.request import JobRequest
 from deployments.host.host import Host
 
 _POLL_SECONDS = 0.1
-_PATIENCE_SECONDS = 10.0
+_WAIT_SECONDS = 10.0
 
 Submit = Callable[[str | None], Awaitable[UUID]]
-"""Queues the job; a run that Prefect knows by the same key already is given instead of another one."""
+"""Queues the job and returns its id; for a key that Prefect knows already, the id of that run."""
 
 
-async def submit_once(host: Host, request: Request, asked: JobRequest, submit: Submit) -> UUID:
-    """The run that the request's key stands for, queued if there is none; without a key, always a new one.
+async def submit_once(host: Host, request: Request, body: JobRequest, submit: Submit) -> UUID:
+    """Return the run of the request's key, queued if there is none; without a key, a new one.
 
-    Raises ApiError 409 for a key that came with another body within a day.
+    Raises ApiError 409 for a key that was used with another body within a day.
     """
     key = request.headers.get("idempotency-key", "").strip()
     if not key:
         return await submit(None)
     scope = f"execute {sha256(bearer_token(request.scope)).hexdigest()}"
-    body_hash = sha256(asked.model_dump_json().encode()).hexdigest()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    body_hash = sha256(body.model_dump_json().encode()).hexdigest()
+    deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
         claim = await host.store.idempotency.claim(scope, key, body_hash)
         if claim.body_hash != body_hash:
@@ -48,7 +48,7 @@ async def submit_once(host: Host, request: Request, asked: JobRequest, submit: S
 
 async def _submit(host: Host, scope: str, key: str, body_hash: str, submit: Submit) -> UUID:
     idempotency = host.store.idempotency
-    # Where Prefect did not answer in time it may have the run all the same: asked again, it finds it by this.
+    # Prefect may have queued a run without answering in time: with this key it returns that run to the next try
     prefect_key = sha256(f"{scope} {key} {body_hash} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
     try:
         run_id = await submit(f"execute {prefect_key}")

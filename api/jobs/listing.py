@@ -1,4 +1,4 @@
-"""Lists jobs: the newest first, by what they came to, whom they were for, and when."""
+"""GET /jobs: filters and paging."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field
 from agent.domain.result import Outcome
 from api.http.dependencies import HostDep
 from api.http.field_types import Moment
-from api.http.openapi import answers
+from api.http.openapi import error_responses
 from api.jobs.models import flow_run_url
 from api.jobs.status import JobStatus, job_status
 from deployments.host.host import Host
@@ -51,19 +51,19 @@ router = APIRouter(tags=["jobs"])
 
 
 class JobFilter(BaseModel):
-    """Which jobs are listed; all of it must be so."""
+    """The query of GET /jobs; a job is listed if it matches all filters."""
 
-    status: JobStatus | None = Field(default=None, description="What they came to, or that they came to nothing yet.")
-    agent: str | None = Field(default=None, description="Whom they were for, as it was submitted.")
-    tag: list[str] = Field(default=[], description="Tags that they have, each of them.")
-    since: Moment | None = Field(default=None, description="Due at that moment or later.")
-    until: Moment | None = Field(default=None, description="Due at that moment or before; now, unless said.")
-    limit: int = Field(default=50, ge=1, le=200, description="So many at most; a page may have fewer.")
-    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="So many of the newest are left out.")
+    status: JobStatus | None = Field(default=None, description="Filter by status.")
+    agent: str | None = Field(default=None, description="Filter by agent, as submitted.")
+    tag: list[str] = Field(default=[], description="Filter by tag; with several, a job must have each of them.")
+    since: Moment | None = Field(default=None, description="Due at this time or later.")
+    until: Moment | None = Field(default=None, description="Due at this time or earlier; default: now.")
+    limit: int = Field(default=50, ge=1, le=200, description="The page size; a page may have fewer jobs.")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="Skip this many of the newest jobs.")
 
 
 class ListedJob(BaseModel):
-    """A job in short; `GET /jobs/{job_id}` has all of it."""
+    """A job in a list; `GET /jobs/{job_id}` has all of its members."""
 
     job_id: str
     status: JobStatus
@@ -78,37 +78,37 @@ class ListedJob(BaseModel):
 
 
 class JobPage(BaseModel):
-    """Some jobs; `next` is where there may be more."""
+    """A page of jobs; `next` is the address of the next page."""
 
     jobs: list[ListedJob]
     next: str | None
 
 
-@router.get("/jobs", responses=answers(401, 503))
-async def list_jobs(host: HostDep, wanted: Annotated[JobFilter, Query()]) -> JobPage:
-    """The newest first; follow `next` until it is null, a page in between may be empty."""
-    wanted = wanted.model_copy(update={"until": wanted.until or datetime.now(UTC)})
-    runs = await _read(host, wanted)
+@router.get("/jobs", responses=error_responses(401, 503))
+async def list_jobs(host: HostDep, job_filter: Annotated[JobFilter, Query()]) -> JobPage:
+    """The jobs, the newest first. Follow `next` until it is null; a page in between may be empty."""
+    job_filter = job_filter.model_copy(update={"until": job_filter.until or datetime.now(UTC)})
+    runs = await _read(host, job_filter)
     summaries = await host.store.outcomes.load_many([run.id for run in runs])
     jobs = [_describe(run, summaries.get(run.id)) for run in runs]
-    chosen = [job for job in jobs if wanted.status in (None, job.status) and wanted.agent in (None, job.agent)]
-    return JobPage(jobs=chosen, next=_next(wanted) if len(runs) == wanted.limit else None)
+    chosen = [job for job in jobs if job_filter.status in (None, job.status) and job_filter.agent in (None, job.agent)]
+    return JobPage(jobs=chosen, next=_next(job_filter) if len(runs) == job_filter.limit else None)
 
 
-async def _read(host: Host, wanted: JobFilter) -> list[FlowRun]:
-    ids = [flow_id for flow_id in (await host.flow_id(), await host.triage_flow_id()) if flow_id]
+async def _read(host: Host, job_filter: JobFilter) -> list[FlowRun]:
+    ids = await host.queue.flow_ids()
     async with calling_prefect():
         return await host.prefect.read_flow_runs(
             flow_filter=FlowFilter(id=FlowFilterId(any_=ids)),
             flow_run_filter=FlowRunFilter(
-                state=_state(wanted.status),
-                name=FlowRunFilterName(like_=f"{wanted.agent}: ") if wanted.agent else None,
-                tags=FlowRunFilterTags(all_=wanted.tag) if wanted.tag else None,
-                expected_start_time=FlowRunFilterExpectedStartTime(after_=wanted.since, before_=wanted.until),
+                state=_state(job_filter.status),
+                name=FlowRunFilterName(like_=f"{job_filter.agent}: ") if job_filter.agent else None,
+                tags=FlowRunFilterTags(all_=job_filter.tag) if job_filter.tag else None,
+                expected_start_time=FlowRunFilterExpectedStartTime(after_=job_filter.since, before_=job_filter.until),
             ),
             sort=FlowRunSort.EXPECTED_START_TIME_DESC,
-            limit=wanted.limit,
-            offset=wanted.offset,
+            limit=job_filter.limit,
+            offset=job_filter.offset,
         )
 
 
@@ -120,7 +120,7 @@ def _state(status: JobStatus | None) -> FlowRunFilterState | None:
 
 
 def _describe(run: FlowRun, summary: str | None) -> ListedJob:
-    """`summary` is the outcome without what makes it large."""
+    """Return the job of a list; `summary` is the outcome without its output."""
     outcome = Outcome.model_validate_json(summary) if summary is not None else None
     request: dict[str, Any] = run.parameters.get("request") or {}
     result = outcome.result if outcome else None
@@ -138,6 +138,6 @@ def _describe(run: FlowRun, summary: str | None) -> ListedJob:
     )
 
 
-def _next(wanted: JobFilter) -> str:
-    members = wanted.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    return f"/jobs?{urlencode({**members, 'offset': wanted.offset + wanted.limit}, doseq=True)}"
+def _next(job_filter: JobFilter) -> str:
+    members = job_filter.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return f"/jobs?{urlencode({**members, 'offset': job_filter.offset + job_filter.limit}, doseq=True)}"

@@ -1,4 +1,4 @@
-"""A job as its callers see it: a flow run, its request and its outcome in one flat object."""
+"""Job: the HTTP representation of a flow run."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from api.jobs.status import JobStatus, job_status
 
 
 class Job(BaseModel):
-    """What `GET /jobs/{job_id}` answers; a member that is not known yet is left out."""
+    """A flow run with its request and its outcome; members that are not known yet are left out."""
 
     job_id: str
     status: JobStatus = Field(description="Anything but `running` is final.")
     state: str | None = Field(description="The name of Prefect's own state.")
-    flow_run_url: str | None = Field(description="Where to see the run in Prefect's UI.")
+    flow_run_url: str | None = Field(description="The run in Prefect's UI.")
     prompt: str
     agent: str = Field(description="As submitted: a name or a path.")
     metadata: dict[str, JsonValue] | None
     started_at: str = Field(description="When the job was accepted: ISO 8601 with offset.")
-    finished_at: str = Field(default="", description="ISO 8601 with offset; once it is over.")
-    exit_code: int | None = Field(default=None, description="The CLI's; once it ran.")
+    finished_at: str = Field(default="", description="ISO 8601 with offset; present once the job is over.")
+    exit_code: int | None = Field(default=None, description="The exit status of the CLI.")
     output: list[str] = Field(
-        default=[], description="Joined: the JSON object that `claude -p --output-format json` prints."
+        default=[], description="The JSON object that `claude -p --output-format json` prints, in pieces to be joined."
     )
-    stderr: str = Field(default="", description="The end of it.")
+    stderr: str = Field(default="", description="The end of the CLI's standard error.")
     result: str | None = Field(default=None, description="The answer as text.")
-    structured: JsonValue = Field(default=None, description="The answer that follows `json_schema`.")
-    cost_usd: float | None = Field(default=None, description="What the run cost, in US dollars.")
+    structured: JsonValue = Field(default=None, description="The answer as JSON that satisfies `json_schema`.")
+    cost_usd: float | None = Field(default=None, description="The cost of the run in US dollars.")
     workspace: WorkspaceReport | None = Field(
-        default=None, description="The commit it started from, and what the agent changed in git."
+        default=None, description="The commit that the run started from, and the changes of the agent in git."
     )
-    error: str = Field(default="", description="With status `error`: what went wrong, in one line.")
+    error: str = Field(default="", description="With status `error`: the cause, in one line.")
 
 
 def describe_job(flow_run: FlowRun, request: dict[str, Any], outcome: Outcome | None) -> Job:
-    """The job that `flow_run` is; `request` is its parameter, the prompt in full."""
+    """Return the job of a flow run; `request` is its parameter with the whole prompt."""
     status = job_status(flow_run.state, outcome)
     members: dict[str, Any] = {
         "job_id": str(flow_run.id),
@@ -55,24 +55,24 @@ def describe_job(flow_run: FlowRun, request: dict[str, Any], outcome: Outcome | 
         "started_at": _iso(flow_run.created),
     }
     if status != "running":
-        members |= _ending(flow_run, outcome or Outcome())
+        members |= _after_the_end(flow_run, outcome or Outcome())
     if status == "error":
         members["error"] = _cause(flow_run, outcome or Outcome())
     return Job(**members)
 
 
 def flow_run_url(run_id: UUID) -> str | None:
-    """Where the run is seen in Prefect's UI."""
+    """Return the address of the run in Prefect's UI, if there is one."""
     return url_for("flow-run", run_id)
 
 
-def _ending(flow_run: FlowRun, outcome: Outcome) -> dict[str, Any]:
+def _after_the_end(flow_run: FlowRun, outcome: Outcome) -> dict[str, Any]:
     if outcome.result is None:
         return {"finished_at": _iso(flow_run.end_time or flow_run.updated)}
-    return {"finished_at": _iso(outcome.result.finished_at), **_given(outcome.result)}
+    return {"finished_at": _iso(outcome.result.finished_at), **_result_members(outcome.result)}
 
 
-def _given(result: AgentResult) -> dict[str, Any]:
+def _result_members(result: AgentResult) -> dict[str, Any]:
     members: dict[str, Any] = {
         "exit_code": result.exit_code,
         "output": result.output,
@@ -88,14 +88,16 @@ def _given(result: AgentResult) -> dict[str, Any]:
 
 
 def _cause(flow_run: FlowRun, outcome: Outcome) -> str:
-    """Why there is nothing better to say: ours if we know it, else what Prefect noted."""
+    """Return the error of the outcome, else the message of Prefect's state."""
     state = flow_run.state
-    noted = (state.message or _STATES.get(state.name or "", f"the run ended as {state.name}")) if state else ""
-    return shorten_cause(outcome.error or noted)
+    message = (
+        (state.message or _STATE_MESSAGES.get(state.name or "", f"the run ended as {state.name}")) if state else ""
+    )
+    return shorten_cause(outcome.error or message)
 
 
-_STATES = {"Cancelled": "cancelled"}
-"""What is said of states that come without a word, as they do from Prefect's own UI."""
+_STATE_MESSAGES = {"Cancelled": "cancelled"}
+"""For states without a message: a cancellation in Prefect's UI sets none."""
 
 
 def _iso(moment: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""What `POST /execute` takes."""
+"""The body of POST /execute."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from deployments.pools import Priority
 
 
 def refuse_boolean(value: object) -> object:
-    """True is no number, though Python thinks so."""
+    """Return the value. Raises ValueError for a boolean, which Python takes for a number."""
     if isinstance(value, bool):
         raise ValueError("must be a number")
     return value
 
 
 def refuse_trigger(tag: str) -> str:
-    """A tag that does not say who asked: that is ours to say."""
+    """Return the tag. Raises ValueError for one that says how the run was triggered: only the service sets those."""
     if tag.startswith(TRIGGER):
         raise ValueError(f"must not begin with '{TRIGGER}'")
     return tag
@@ -33,10 +33,10 @@ Tag = Annotated[Name, AfterValidator(refuse_trigger)]
 
 
 class JobRequest(Frozen):
-    """What an agent is to do in the background; members not listed here are ignored."""
+    """The body of POST /execute; members that are not listed here are ignored."""
 
     prompt: Annotated[Text, AfterValidator(refuse_blank)] = Field(
-        description="What the agent is to do.",
+        description="The task of the agent.",
         examples=["Upgrade the proxy."],
         json_schema_extra={"pattern": r"\S"},
     )
@@ -45,54 +45,55 @@ class JobRequest(Frozen):
         examples=["beads-task-runner", ".claude/agents/service-upgrade"],
     )
     max_budget_usd: Annotated[float, BeforeValidator(refuse_boolean)] = Field(
-        default=5.0, gt=0, allow_inf_nan=False, description="The run ends once it has cost this much."
+        default=5.0, gt=0, allow_inf_nan=False, description="US dollars; the run ends when its cost reaches them."
     )
     timeout_seconds: Annotated[int, BeforeValidator(refuse_boolean)] = Field(
-        default=2700, ge=1, description="Counted from the agent's start; waiting does not count."
+        default=2700, ge=1, description="Counted from the start of the agent; the time in the queue does not count."
     )
-    metadata: JsonObject | None = Field(default=None, description="Echoed back; the agent never sees it.")
-    model: Name | None = Field(default=None, description="Instead of the model that the agent's own file names.")
-    effort: Effort | None = Field(default=None, description="How hard the model thinks.")
+    metadata: JsonObject | None = Field(default=None, description="Returned with the job; the agent does not see it.")
+    model: Name | None = Field(default=None, description="Overrides the model in the agent's file.")
+    effort: Effort | None = Field(default=None, description="The model's reasoning effort.")
     json_schema: AnswerSchema | None = Field(default=None, description="A JSON Schema that the answer must satisfy.")
     max_turns: Annotated[int, BeforeValidator(refuse_boolean)] | None = Field(
         default=None, ge=1, le=10_000, description="The most turns the agent may take."
     )
     workspace: Name = Field(default="default", description="The name of a configured workspace.")
-    ref: Name | None = Field(default=None, description="A branch, tag or commit instead of the workspace's own.")
+    ref: Name | None = Field(default=None, description="A branch, tag or commit; default: the workspace's own.")
     on_crash: OnCrash = Field(
         default="fail",
-        description="When the host dies or stops: the job fails, or its agent carries on with its session and files.",
+        description="After a host stops or crashes: the job fails, or another host resumes it with its files.",
     )
     strict_workspace: StrictBool = Field(
-        default=False, description="A remote that is away fails the run, which else starts from the last good state."
+        default=False,
+        description="Fail the run if its remote cannot be reached; default: start from the last good state.",
     )
-    priority: Priority = Field(default="default", description="Which work queue it waits in: high goes first.")
-    run_at: Moment | None = Field(default=None, description="Not before that moment: ISO 8601 with offset.")
+    priority: Priority = Field(default="default", description="The work queue of the job; `high` starts first.")
+    run_at: Moment | None = Field(default=None, description="Start no earlier than this: ISO 8601 with offset.")
     tags: list[Tag] = Field(default=[], max_length=20, description="Tags of the run in Prefect.")
 
     def agent_request(self) -> AgentRequest:
-        """The same in the domain's words."""
+        """Return the request of the domain."""
         return AgentRequest(**self.model_dump(exclude={"tags", "priority", "run_at"}))
 
 
-def check_maxima(asked: JobRequest, settings: AgentSettings) -> None:
-    """Raises RequestValidationError, in the form of all others, for what lies past the operator's maxima."""
+def check_maxima(body: JobRequest, settings: AgentSettings) -> None:
+    """Raise RequestValidationError for a budget or a time limit above the operator's maximum."""
     bounds = (
-        ("max_budget_usd", asked.max_budget_usd, settings.max_budget_usd_limit),
-        ("timeout_seconds", asked.timeout_seconds, settings.max_timeout_seconds_limit),
+        ("max_budget_usd", body.max_budget_usd, settings.max_budget_usd_limit),
+        ("timeout_seconds", body.timeout_seconds, settings.max_timeout_seconds_limit),
     )
     errors = [_too_much(name, value, most) for name, value, most in bounds if value > most]
     if errors:
         raise RequestValidationError(errors)
 
 
-def check_workspace(asked: JobRequest, settings: AgentSettings) -> None:
-    """Raises RequestValidationError, with the list, for a workspace that there is not."""
+def check_workspace(body: JobRequest, settings: AgentSettings) -> None:
+    """Raise RequestValidationError, with the list, for a workspace that is not configured."""
     known = settings.workspace_names
-    if asked.workspace not in known:
+    if body.workspace not in known:
         message = f"Input should be one of: {', '.join(known)}"
         raise RequestValidationError(
-            [{"type": "enum", "loc": ("body", "workspace"), "msg": message, "input": asked.workspace}]
+            [{"type": "enum", "loc": ("body", "workspace"), "msg": message, "input": body.workspace}]
         )
 
 

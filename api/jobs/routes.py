@@ -1,4 +1,4 @@
-"""Jobs: agents that work in the background, asked for here and looked up later."""
+"""Routes /execute and /jobs."""
 
 from __future__ import annotations
 
@@ -14,94 +14,94 @@ from pydantic import BaseModel
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
-from api.http.openapi import answers
+from api.http.openapi import error_responses
 from api.jobs.admission import AdmissionDep
 from api.jobs.idempotency import submit_once
 from api.jobs.models import Job, describe_job, flow_run_url
 from api.jobs.request import JobRequest, check_maxima, check_workspace
 from api.jobs.status import is_final
 from deployments.host.host import Host
+from deployments.host.job_queue import JobOptions
 from deployments.host.run_metadata import TRIGGER
 from store.errors import InputMissing
 from tasks.agent_run.stored_input import StoredInput
+from tasks.stored_outcome import load_outcome
 
 TAG = f"{TRIGGER}execute"
 
-Wait = Annotated[float, Query(ge=0, le=300, description="Answer only once it is over, or after so many seconds.")]
+Wait = Annotated[float, Query(ge=0, le=300, description="Answer when the job is over, or after this many seconds.")]
 
-_FIRST_LOOK_SECONDS = 0.1
-_LOOK_SECONDS = 1.0
+_FIRST_POLL_SECONDS = 0.1
+_POLL_SECONDS = 1.0
 
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
 
 class Accepted(BaseModel):
-    """A job that waits, or is at work already."""
+    """The job that a request has queued."""
 
     job_id: str
     status: Literal["running"] = "running"
     flow_run_url: str | None
 
 
-@router.post("/execute", status_code=202, responses=answers(401, 409, 413, 429, 503))
+@router.post("/execute", status_code=202, responses=error_responses(401, 409, 413, 429, 503))
 async def execute(
-    asked: JobRequest, host: HostDep, admission: AdmissionDep, request: Request, response: Response
+    body: JobRequest, host: HostDep, admission: AdmissionDep, request: Request, response: Response
 ) -> Accepted:
-    """Queue a run of an agent; `GET /jobs/{job_id}` tells what becomes of it.
+    """Queue a run of an agent; `GET /jobs/{job_id}` has its status and result.
 
-    With an `Idempotency-Key` the same request gives the same job, for a day.
+    With an `Idempotency-Key` the same request returns the same job, for a day.
     """
-    check_maxima(asked, host.runtime.settings)
-    check_workspace(asked, host.runtime.settings)
+    check_maxima(body, host.runtime.settings)
+    check_workspace(body, host.runtime.settings)
 
     async def submit(key: str | None) -> UUID:
-        tags = [TAG, *asked.tags]
+        options = JobOptions(tags=[TAG, *body.tags], priority=body.priority, run_at=body.run_at, key=key)
         async with admission.admit():
-            return await host.submit(
-                asked.agent_request(), tags=tags, priority=asked.priority, run_at=asked.run_at, key=key
-            )
+            return await host.queue.submit(body.agent_request(), options)
 
-    run_id = await submit_once(host, request, asked, submit)
+    run_id = await submit_once(host, request, body, submit)
     response.headers["x-flow-run-id"] = str(run_id)
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
 
 
-@router.get("/jobs/{job_id}", responses=answers(401, 404, 503), response_model_exclude_unset=True)
+@router.get("/jobs/{job_id}", responses=error_responses(401, 404, 503), response_model_exclude_unset=True)
 async def read_job(job_id: str, host: HostDep, response: Response, wait: Wait = 0) -> Job:
-    """What is known of a job; once its `status` is not `running` any more, all of it."""
+    """The state of a job; complete once its `status` is not `running`."""
     job = await wait_for_job(host, job_id, wait)
     response.headers["x-flow-run-id"] = job.job_id
     return job
 
 
 async def find_job(host: Host, job_id: str) -> Job:
-    """The job of that id, as it is now; raises ApiError 404."""
-    flow_run = await look_up(host, job_id)
-    # Read in this order: an outcome is kept before its run's state becomes final.
-    outcome = await host.find_outcome(flow_run.id) if is_final(flow_run.state) else None
-    return describe_job(flow_run, await whole_request(host, flow_run.parameters), outcome)
+    """Return the job as it is now. Raises ApiError 404."""
+    flow_run = await find_flow_run(host, job_id)
+    # read in this order: an outcome is stored before its run's state becomes final
+    outcome = await load_outcome(host.store, flow_run.id) if is_final(flow_run.state) else None
+    return describe_job(flow_run, await full_request(host, flow_run.parameters), outcome)
 
 
 async def wait_for_job(host: Host, job_id: str, seconds: float) -> Job:
-    """The job once it is over, or after `seconds`; raises ApiError 404."""
+    """Return the job once it is over, or after `seconds`. Raises ApiError 404."""
     deadline = time.monotonic() + seconds
-    pause_seconds = _FIRST_LOOK_SECONDS
-    while (left := deadline - time.monotonic()) > 0 and not is_final((await look_up(host, job_id)).state):
+    pause_seconds = _FIRST_POLL_SECONDS
+    while (left := deadline - time.monotonic()) > 0 and not is_final((await find_flow_run(host, job_id)).state):
         await asyncio.sleep(min(pause_seconds, left))
-        pause_seconds = min(pause_seconds * 1.3, _LOOK_SECONDS)
+        pause_seconds = min(pause_seconds * 1.3, _POLL_SECONDS)
     return await find_job(host, job_id)
 
 
-async def look_up(host: Host, job_id: str) -> FlowRun:
-    """The flow run that the job is; raises ApiError 404."""
-    flow_run = await host.find_run(_uuid(job_id))
+async def find_flow_run(host: Host, job_id: str) -> FlowRun:
+    """Return the flow run of a job. Raises ApiError 404."""
+    flow_run = await host.queue.find(_uuid(job_id))
     if flow_run is None:
         raise _not_found()
     return flow_run
 
 
-async def whole_request(host: Host, parameters: dict[str, Any]) -> dict[str, Any]:
-    """The run's parameter, with a prompt that was too large for Prefect put back."""
+async def full_request(host: Host, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the run's request; a prompt that was too large for Prefect is read from the store."""
     request = parameters.get("request")
     if not isinstance(request, dict):
         return {}

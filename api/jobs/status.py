@@ -1,4 +1,4 @@
-"""The five words that a job's callers know, for the many states that Prefect does."""
+"""Maps Prefect states to job statuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JobStatus = Literal["running", "completed", "failed", "timeout", "error"]
 
 
 def job_status(state: State | None, outcome: Outcome | None) -> JobStatus:
-    """The status of a run in `state` that came to `outcome`; anything not final is running."""
+    """Return the status of a run in `state` with `outcome`; a state that is not final is `running`."""
     match state:
         case State(type=StateType.COMPLETED):
             return "completed"
@@ -26,5 +26,5 @@ def job_status(state: State | None, outcome: Outcome | None) -> JobStatus:
 
 
 def is_final(state: State | None) -> bool:
-    """Whether a run in `state` stays there."""
+    """True if a run in `state` stays in it."""
     return job_status(state, None) != "running"

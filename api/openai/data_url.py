@@ -1,4 +1,4 @@
-"""Files that come inside a request, as data URLs."""
+"""Decodes data: URLs."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from agent.domain.values import Frozen
 
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 DOCUMENTS = frozenset({"application/pdf"})
-NOT_FETCHED = "must be a data URL, data:TYPE;base64,DATA; files elsewhere are not fetched"
+NOT_FETCHED = "must be a data URL, data:TYPE;base64,DATA; files on web servers are not downloaded"
 
 
 class DataUrl(Frozen):
-    """A file: its media type, and its bytes in base64."""
+    """A file inside of a request: its media type and its bytes in base64."""
 
     media_type: str
     base64: str
 
 
 def is_remote(url: str) -> bool:
-    """Whether a URL leads to a file elsewhere."""
+    """True if the URL is that of a file on a web server."""
     return url[:8].lower().startswith(("http://", "https://"))
 
 
 def read_data_url(url: str, media_types: frozenset[str]) -> DataUrl:
-    """What is in a data URL; raises ValueError if it is none, is empty, or holds another kind of file."""
+    """Return the file of a data URL. Raises ValueError for another URL, an empty file, and other media types."""
     head, comma, data = url.partition(",")
     scheme, *options = head.split(";")
     if scheme[:5].lower() != "data:" or not comma or options[-1:] != ["base64"]:

@@ -1,4 +1,4 @@
-"""The models that there are, in the form that clients fill their pickers with."""
+"""Route GET /v1/models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from fastapi import APIRouter
 
 from agent.domain.values import Frozen
-from api.http.openapi import OpenAIErrorBody, answers
+from api.http.openapi import OpenAIErrorBody, error_responses
 from api.openai.model_catalog import ModelCatalogDep
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -17,7 +17,7 @@ _STARTED = int(time.time())
 
 
 class Model(Frozen):
-    """Something that can be asked for as `model`."""
+    """A value that can be requested as `model`."""
 
     id: str
     object: Literal["model"] = "model"
@@ -26,21 +26,21 @@ class Model(Frozen):
 
 
 class ModelList(Frozen):
-    """All of them."""
+    """All values that can be requested as `model`."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
-@router.get("/models", responses=answers(401, model=OpenAIErrorBody))
+@router.get("/models", responses=error_responses(401, model=OpenAIErrorBody))
 async def list_models(catalog: ModelCatalogDep) -> ModelList:
-    """What can be asked for: models, and `AGENT` or `AGENT/MODEL` where OPENAI_COMPAT_AGENTS exposes agents."""
+    """The values that `model` can have: models, and `AGENT` or `AGENT/MODEL` for agents in OPENAI_COMPAT_AGENTS."""
     return ModelList(data=[Model(id=name) for name in catalog.ids])
 
 
-# an id may have slashes in it, and clients do not agree on whether to write them as %2F
-@router.get("/models/{model:path}", responses=answers(401, 404, model=OpenAIErrorBody))
+# an id may contain slashes; some clients send them as %2F, others do not
+@router.get("/models/{model:path}", responses=error_responses(401, 404, model=OpenAIErrorBody))
 async def read_model(model: str, catalog: ModelCatalogDep) -> Model:
-    """One of them."""
+    """One model, or 404."""
     catalog.check(model)
     return Model(id=model)

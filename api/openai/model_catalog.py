@@ -1,4 +1,4 @@
-"""The ids that chat callers may ask for as a `model`: models, and agents where a setting exposes them."""
+"""Model ids that callers may request, and the processes to keep warm for them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from api.settings import ApiSettings
 
 
 class ModelChoice(Frozen):
-    """Who answers; without a model the agent's own file decides."""
+    """The agent and the model for an id; without a model the agent's file decides. Made by ModelCatalog."""
 
     agent: str
     model: str | None
 
 
 class ModelCatalog:
-    """Every id with what it stands for; a model's name means the model, even if an agent is called so."""
+    """All model ids; one per application. An id that is both a model and an agent means the model."""
 
     def __init__(self, settings: ApiSettings) -> None:
         self._default = settings.default_model
@@ -35,22 +35,22 @@ class ModelCatalog:
 
     @property
     def ids(self) -> list[str]:
-        """All of them, sorted."""
+        """All ids, sorted."""
         return sorted(self._ids)
 
-    def name(self, asked: str | None) -> str:
-        """The id that an answer carries: the one asked for, or the default."""
-        return self._default if asked is None else asked
+    def id_of(self, requested: str | None) -> str:
+        """Return the id for an answer: the requested one, or the default."""
+        return self._default if requested is None else requested
 
-    def choose(self, asked: str | None) -> ModelChoice:
-        """What an id stands for; raises ApiError for one that is not listed."""
-        name = self.name(asked)
+    def choose(self, requested: str | None) -> ModelChoice:
+        """Return the agent and the model of an id. Raises ApiError 400 for an unknown one."""
+        name = self.id_of(requested)
         if name not in self._ids:
             raise self._unsupported(name, 400)
         return self._ids[name]
 
     def check(self, name: str) -> None:
-        """Raises ApiError, as of something that is not there, for an id that is not listed."""
+        """Raise ApiError 404 for an unknown id."""
         if name not in self._ids:
             raise self._unsupported(name, 404)
 
@@ -72,11 +72,11 @@ def _model_catalog(request: Request) -> ModelCatalog:
 
 ModelCatalogDep = Annotated[ModelCatalog, Depends(_model_catalog)]
 
-JOB_MOLD = ProcessSpec.of(AgentRequest(prompt="any", agent="any"))
-"""A job with the limits that hold for whoever names none."""
+JOB_PROCESS_SPEC = ProcessSpec.of(AgentRequest(prompt="any", agent="any"))
+"""The process of a job whose request sets no limits."""
 
 
-def chat_mold(settings: ApiSettings) -> ProcessSpec:
-    """A chat completion of a caller who chooses nothing."""
+def chat_process_spec(settings: ApiSettings) -> ProcessSpec:
+    """Return the spec of the process for a chat completion that sets no model and no limits."""
     chosen = ModelCatalog(settings).choose(None)
     return ProcessSpec(agent=chosen.agent, model=chosen.model, max_budget_usd=settings.openai_compat_budget_usd)

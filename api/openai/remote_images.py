@@ -1,4 +1,4 @@
-"""Images that a caller names by their address: fetched from the public internet, and from nowhere else."""
+"""Downloads images by URL, from public addresses only."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from api.http.errors import ApiError
 from api.openai.data_url import IMAGES
 
 SECONDS = 15.0
-"""For all of a request's images."""
+"""For all images of a request together; the caller waits meanwhile."""
 
 _HEADERS = {"accept": "image/*", "accept-encoding": "identity"}
 _REDIRECTS = 3
-_AT_ONCE = 4
+_MAX_DOWNLOADS = 4
 
 Block = dict[str, Any]
 
 
 class NoImage(Exception):
-    """There is no image for us at that address; the message says why."""
+    """An image cannot be downloaded; the message has the reason."""
 
 
 async def with_images(content: Content | None, max_bytes: int) -> Content | None:
-    """The content with its images in it, at most `max_bytes` of them; raises ApiError for one that we cannot have."""
+    """Return the content with its images downloaded, `max_bytes` at most in all. Raises ApiError for one that fails."""
     if content is None or isinstance(content, str) or not any(map(_is_remote, content)):
         return content
-    # no proxy of the environment's: it would look the name up once more
+    # no proxy from the environment: it would resolve the name a second time
     async with httpx.AsyncClient(trust_env=False, timeout=SECONDS) as client:
-        fetching = _Fetching(client, max_bytes)
-        tasks = [asyncio.create_task(fetching.block(block)) for block in content]
+        download = _Download(client, max_bytes)
+        tasks = [asyncio.create_task(download.block(block)) for block in content]
         try:
             async with asyncio.timeout(SECONDS):
                 return list(await asyncio.gather(*tasks))
         except TimeoutError:
-            raise _refusal(f"not all of them came within {SECONDS:g} s") from None
+            raise _refusal(f"it did not arrive within {SECONDS:g} s") from None
         except NoImage as reason:
             raise _refusal(str(reason)) from None
         finally:
@@ -54,23 +54,23 @@ def _is_remote(block: Block) -> bool:
 
 def _refusal(reason: str) -> ApiError:
     return ApiError(
-        400, f"messages: an image could not be fetched: {reason}", param="messages", code="invalid_image_url"
+        400, f"messages: an image could not be downloaded: {reason}", param="messages", code="invalid_image_url"
     )
 
 
-class _Fetching:
-    """The images of one request."""
+class _Download:
+    """Downloads the images of one request."""
 
     def __init__(self, client: httpx.AsyncClient, max_bytes: int) -> None:
         self._client = client
-        self._room = max_bytes
+        self._bytes_left = max_bytes
         self._max_bytes = max_bytes
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._downloads = asyncio.Semaphore(_MAX_DOWNLOADS)
 
     async def block(self, block: Block) -> Block:
         if not _is_remote(block):
             return block
-        async with self._turns:
+        async with self._downloads:
             try:
                 return await self._fetch(httpx.URL(block["source"]["url"]))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -89,13 +89,13 @@ class _Fetching:
 
     async def _request(self, url: httpx.URL) -> httpx.Request:
         if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-            raise NoImage("only plain http and https addresses are fetched")
+            raise NoImage("only http and https URLs without a user name are downloaded")
         try:
             pinned = await pin_public(url)
         except NotFound:
-            raise NoImage("its host is not known") from None
+            raise NoImage("its host name cannot be resolved") from None
         except NotPublic:
-            raise NoImage("its host is not at a public address") from None
+            raise NoImage("its host has no public address") from None
         headers = {**_HEADERS, **pinned.headers}
         return self._client.build_request("GET", pinned.url, headers=headers, extensions=pinned.extensions)
 
@@ -105,12 +105,12 @@ class _Fetching:
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         media_type = media_type.replace("image/jpg", "image/jpeg")
         if media_type not in IMAGES:
-            raise NoImage(f"it is none of {', '.join(sorted(IMAGES))}")
+            raise NoImage(f"its media type is none of {', '.join(sorted(IMAGES))}")
         body = bytearray()
         async for chunk in response.aiter_bytes(65_536):
             body += chunk
-            self._room -= len(chunk)
-            if self._room < 0:
-                raise NoImage(f"there are more than {self._max_bytes} bytes of them")
+            self._bytes_left -= len(chunk)
+            if self._bytes_left < 0:
+                raise NoImage(f"the images have more than {self._max_bytes} bytes")
         source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(body).decode()}
         return {"type": "image", "source": source}

@@ -1,4 +1,4 @@
-"""A chat completion that is asked for, turned into what is asked of an agent."""
+"""Translates a chat completion request into an AgentRequest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.http.errors import ApiError
 from api.openai.data_url import NOT_FETCHED
 from api.openai.model_catalog import ModelCatalog, ModelChoice
 from api.openai.prompt import Prompt
-from api.openai.response import Form
+from api.openai.response import AnswerFormat
 from api.openai.run_limits import RunLimits
 from api.openai.schemas import ChatCompletionRequest, ImagePart, NamedSchema, ResponseFormat
 from deployments.host.run_metadata import TRIGGER
@@ -21,81 +21,83 @@ TAG = f"{TRIGGER}chat"
 _USER_CHARACTERS = 100
 
 
-def agent_request(asked: ChatCompletionRequest, prompt: Prompt, chosen: ModelChoice, limits: RunLimits) -> AgentRequest:
-    """The request for an agent: which ones there are, and what they may take, is configured, not asked for."""
+def agent_request(body: ChatCompletionRequest, prompt: Prompt, chosen: ModelChoice, limits: RunLimits) -> AgentRequest:
+    """Return the request for the agent; its agent and the upper bounds of its limits are configured."""
     return AgentRequest(
         prompt=prompt.text,
         instructions=prompt.instructions,
         agent=chosen.agent,
         model=chosen.model,
-        effort=_effort(asked),
-        json_schema=_json_schema(asked),
+        effort=_effort(body),
+        json_schema=_json_schema(body),
         max_budget_usd=limits.max_budget_usd,
         timeout_seconds=limits.timeout_seconds,
-        metadata=asked.metadata,
+        metadata=body.metadata,
     )
 
 
-def run_tags(asked: ChatCompletionRequest) -> list[str]:
-    """By which the run is found in Prefect: who asked, as far as we are told."""
-    given = asked.user if isinstance(asked.user, str) else ""
+def run_tags(body: ChatCompletionRequest) -> list[str]:
+    """Return the tags of the run in Prefect: how it was triggered, and `user` of the request."""
+    given = body.user if isinstance(body.user, str) else ""
     user = shorten("".join(filter(str.isprintable, given)), _USER_CHARACTERS, keep="end")
     return [TAG, f"user:{user}"] if user else [TAG]
 
 
-def answer_form(asked: ChatCompletionRequest, wanted: AgentRequest, catalogue: ModelCatalog, reasoning: bool) -> Form:
-    """How the answer is to be told; `reasoning` is for callers who do not say."""
-    options = asked.stream_options
-    return Form(
-        model=catalogue.name(asked.model),
-        structured=wanted.json_schema is not None,
-        reasoning=reasoning if asked.include_reasoning is None else asked.include_reasoning,
+def answer_form(
+    body: ChatCompletionRequest, agent: AgentRequest, catalog: ModelCatalog, reasoning: bool
+) -> AnswerFormat:
+    """Return the format of the answer; `reasoning` is the default of `include_reasoning`."""
+    options = body.stream_options
+    return AnswerFormat(
+        model=catalog.id_of(body.model),
+        structured=agent.json_schema is not None,
+        reasoning=reasoning if body.include_reasoning is None else body.include_reasoning,
         usage=options is not None and bool(options.include_usage),
     )
 
 
-def refuse_unserved(asked: ChatCompletionRequest, *, fetches_images: bool) -> None:
-    """Raises ApiError for what we do not do: nobody shall believe to have got it."""
-    for name, reason in _unserved(asked).items():
+def refuse_unserved(body: ChatCompletionRequest, *, fetches_images: bool) -> None:
+    """Raise ApiError for members that cannot be honoured, so that a caller never believes they were."""
+    for name, reason in _unserved(body).items():
         raise ApiError(400, f"{name} is not supported{reason}", param=name, code="unsupported_parameter")
-    for name in [] if fetches_images else _remote_images(asked):
+    for name in [] if fetches_images else _remote_images(body):
         raise ApiError(400, f"{name}: {NOT_FETCHED}", param=name)
 
 
-def _remote_images(asked: ChatCompletionRequest) -> Iterator[str]:
-    """Where in the request an image is named by its address."""
-    for index, message in enumerate(asked.messages):
+def _remote_images(body: ChatCompletionRequest) -> Iterator[str]:
+    """Yield the places of images by URL in the request."""
+    for index, message in enumerate(body.messages):
         for number, part in enumerate(message.content or []):
             if isinstance(part, ImagePart) and part.image_url.data is None:
                 yield f"messages[{index}].content[{number}].image_url.url"
 
 
-def _unserved(asked: ChatCompletionRequest) -> dict[str, str]:
-    """The members that ask for something we do not do, each with the end of a sentence about it."""
+def _unserved(body: ChatCompletionRequest) -> dict[str, str]:
+    """Return the members that cannot be honoured, each with its reason."""
     free_choice = (None, "auto", "none")
     unserved = {
-        "n": (asked.n or 1) > 1 and ": there is one choice",
-        "logprobs": bool(asked.logprobs) and ": the CLI does not give them",
-        "top_logprobs": bool(asked.top_logprobs) and ": the CLI does not give them",
-        "audio": asked.audio is not None and ": answers are text",
-        "modalities": bool(set(asked.modalities or []) - {"text"}) and ": answers are text",
-        "tool_choice": asked.tool_choice not in free_choice and ": no call can be forced; leave it out, or send auto",
-        "function_call": asked.function_call not in free_choice and ": no call can be forced; leave it out",
-        "stop": bool(asked.stop) and ": the CLI cannot stop there",
+        "n": (body.n or 1) > 1 and ": there is one choice",
+        "logprobs": bool(body.logprobs) and ": the CLI does not give them",
+        "top_logprobs": bool(body.top_logprobs) and ": the CLI does not give them",
+        "audio": body.audio is not None and ": answers are text",
+        "modalities": bool(set(body.modalities or []) - {"text"}) and ": answers are text",
+        "tool_choice": body.tool_choice not in free_choice and ": no call can be forced; leave it out, or send auto",
+        "function_call": body.function_call not in free_choice and ": no call can be forced; leave it out",
+        "stop": bool(body.stop) and ": the CLI cannot stop there",
     }
     return {name: reason for name, reason in unserved.items() if reason}
 
 
-def _effort(asked: ChatCompletionRequest) -> Effort | None:
-    match asked.reasoning_effort:
+def _effort(body: ChatCompletionRequest) -> Effort | None:
+    match body.reasoning_effort:
         case "none" | "minimal":
             return "low"
         case effort:
             return effort
 
 
-def _json_schema(asked: ChatCompletionRequest) -> dict[str, Any] | None:
-    match asked.response_format:
+def _json_schema(body: ChatCompletionRequest) -> dict[str, Any] | None:
+    match body.response_format:
         case ResponseFormat(type="json_schema", json_schema=NamedSchema() as named):
             return dict(named.schema_)
         case ResponseFormat(type="json_object"):

@@ -1,4 +1,4 @@
-"""What a run came to, told as a chat completion or as the error that it is."""
+"""Translates an outcome into a chat completion or an error."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from api.runs.narration import Piece
 TIMED_OUT = "agent timed out"
 
 
-class Form(Frozen):
-    """How one caller wants the answer."""
+class AnswerFormat(Frozen):
+    """The format of one answer: model id, JSON or text, reasoning, usage; made from each request."""
 
     model: str
     structured: bool = False
@@ -32,9 +32,9 @@ class Form(Frozen):
     usage: bool = False
 
 
-def chat_completion(run_id: UUID, form: Form, outcome: Outcome, said: Sequence[Piece]) -> ChatCompletion:
-    """The answer of a run that ended well; raises ApiError for any other."""
-    result = answered(run_id, outcome)
+def chat_completion(run_id: UUID, form: AnswerFormat, outcome: Outcome, said: Sequence[Piece]) -> ChatCompletion:
+    """Return the completion of a successful run. Raises ApiError for any other."""
+    result = result_or_error(run_id, outcome)
     return ChatCompletion(
         id=completion_id(run_id),
         created=int(time.time()),
@@ -44,21 +44,21 @@ def chat_completion(run_id: UUID, form: Form, outcome: Outcome, said: Sequence[P
     )
 
 
-def answered(run_id: UUID, outcome: Outcome) -> AgentResult:
-    """The result of a run that ended well; raises ApiError for any other."""
+def result_or_error(run_id: UUID, outcome: Outcome) -> AgentResult:
+    """Return the result of a successful run. Raises ApiError for any other."""
     result = outcome.result
     if result is not None and outcome.error is None:
         return result
     cause = outcome.error or "the run ended without an answer"
     if result is not None and result.ending == "timeout":
-        cause = TIMED_OUT  # how long it had is a setting of ours: the callers' programs look for these words
-    # OpenAI's clients obey this: an agent that has started is paid for, and may have acted
+        cause = TIMED_OUT  # callers' programs look for these words
+    # OpenAI's SDKs obey x-should-retry: an agent that has started is paid for, and may have acted
     again = {"x-should-retry": "false"} if result is not None else RETRY_SOON
     raise unavailable(cause, headers=answer_headers(run_id, result) | again)
 
 
 def answer_headers(run_id: UUID, result: AgentResult | None) -> dict[str, str]:
-    """What is told beside the body: the run, and what it cost in US dollars."""
+    """Return the response headers with the run's id and its cost in US dollars."""
     headers = {"x-flow-run-id": str(run_id)}
     if result is not None and result.cost_usd is not None:
         headers["x-cost-usd"] = f"{result.cost_usd:.6f}"
@@ -66,19 +66,19 @@ def answer_headers(run_id: UUID, result: AgentResult | None) -> dict[str, str]:
 
 
 def completion_id(run_id: UUID) -> str:
-    """An id of OpenAI's form; the run is known by it, too."""
+    """Return an id in OpenAI's form that contains the run's."""
     return f"chatcmpl-{run_id.hex}"
 
 
 def completion_content(result: AgentResult) -> str:
-    """The answer as text: JSON, where a form was asked for."""
+    """Return the answer as text: JSON if the request had a schema."""
     if result.structured is not None:
         return json.dumps(result.structured, ensure_ascii=False)
     return result.text or ""
 
 
 def completion_usage(result: AgentResult) -> CompletionUsage:
-    """The tokens of all model calls of the run."""
+    """Return the tokens of all model calls of the run."""
     usage = result.usage
     return CompletionUsage(
         prompt_tokens=usage.prompt_tokens,
@@ -88,7 +88,7 @@ def completion_usage(result: AgentResult) -> CompletionUsage:
     )
 
 
-def _message(result: AgentResult, form: Form, said: Sequence[Piece]) -> CompletionMessage:
+def _message(result: AgentResult, form: AnswerFormat, said: Sequence[Piece]) -> CompletionMessage:
     content = completion_content(result)
     if not form.reasoning:
         return CompletionMessage(content=content)

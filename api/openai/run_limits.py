@@ -1,4 +1,4 @@
-"""What one chat completion may take: as much as is configured, or less if its caller says so."""
+"""Limits of one chat completion: as configured, or lower if the request asks for less (headers, metadata)."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ HEADERS = ("x-max-budget-usd", "x-timeout-seconds")
 
 
 class RunLimits(Frozen):
-    """The limits that hold; `asked` says whether the caller had a say."""
+    """The limits of one run; `requested` is true if the request set one."""
 
     max_budget_usd: float
     timeout_seconds: int
-    asked: bool = False
+    requested: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
-        """For a caller who had a say: what it came to, because more than is configured is never given."""
-        if not self.asked:
+        """The limits that are in effect, for a request that set one: it may have asked for more than is configured."""
+        if not self.requested:
             return {}
         return dict(zip(HEADERS, (f"{self.max_budget_usd:g}", str(self.timeout_seconds)), strict=True))
 
 
 def read_limits(headers: Mapping[str, str], metadata: Mapping[str, Any] | None, settings: ApiSettings) -> RunLimits:
-    """The lowest of what is configured and what the headers and the metadata ask for; raises ApiError for no number."""
+    """Return the lowest of the configured and the requested limits. Raises ApiError for a value that is no number."""
     names = zip(HEADERS, MEMBERS, strict=True)
-    budgets, timeouts = (list(_asked(header, member, headers, metadata or {})) for header, member in names)
+    budgets, timeouts = (list(_requested(header, member, headers, metadata or {})) for header, member in names)
     return RunLimits(
         max_budget_usd=min([settings.openai_compat_budget_usd, *(value for _, value in budgets)]),
         timeout_seconds=min([settings.openai_compat_timeout_seconds, *(_whole(*one) for one in timeouts)]),
-        asked=bool(budgets or timeouts),
+        requested=bool(budgets or timeouts),
     )
 
 
-def _asked(
+def _requested(
     header: str, member: str, headers: Mapping[str, str], metadata: Mapping[str, Any]
 ) -> Iterator[tuple[str, float]]:
     for name, value in ((header, headers.get(header)), (f"metadata.{member}", metadata.get(member))):

@@ -1,4 +1,4 @@
-"""OpenAI's shapes of a chat completion, as far as we serve them."""
+"""Pydantic models of OpenAI's chat completion API, as far as supported."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ from api.openai.data_url import DOCUMENTS, IMAGES, DataUrl, is_remote, read_data
 
 
 class TextPart(Frozen):
-    """Some text."""
+    """A text part."""
 
     type: Literal["text"]
     text: Text
 
 
 class RefusalPart(Frozen):
-    """What an assistant said instead of an answer."""
+    """A refusal of the assistant."""
 
     type: Literal["refusal"]
     refusal: Text
 
 
 class ImageUrl(Frozen):
-    """An image, in the URL itself or elsewhere."""
+    """An image as a data URL or by URL."""
 
-    url: Text = Field(
-        description="data:image/png;base64,… (or jpeg, gif, webp); https:… where FETCH_IMAGE_URLS is set."
-    )
+    url: Text = Field(description="data:image/png;base64,… (or jpeg, gif, webp); with FETCH_IMAGE_URLS also https:…")
 
     @field_validator("url")
     @classmethod
@@ -41,19 +39,19 @@ class ImageUrl(Frozen):
 
     @property
     def data(self) -> DataUrl | None:
-        """What is in it; None for an image elsewhere."""
+        """The image; None for an image by URL."""
         return None if is_remote(self.url) else read_data_url(self.url, IMAGES)
 
 
 class ImagePart(Frozen):
-    """An image."""
+    """An image part."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
 class File(Frozen):
-    """A document, in the request itself."""
+    """A document as a data URL."""
 
     file_data: str = Field(description="data:application/pdf;base64,…")
     filename: Annotated[Text, Field(max_length=255)] | None = None
@@ -66,19 +64,19 @@ class File(Frozen):
 
     @property
     def data(self) -> DataUrl:
-        """What is in it."""
+        """The document."""
         return read_data_url(self.file_data, DOCUMENTS)
 
 
 class FilePart(Frozen):
-    """A document."""
+    """A document part."""
 
     type: Literal["file"]
     file: File
 
 
 def as_parts(content: object) -> object:
-    """Content in the form of parts; a string is one text."""
+    """Return content as a list of parts; a string is one text part."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     if isinstance(content, list):
@@ -97,14 +95,14 @@ AssistantContent = Annotated[
 
 
 class SystemMessage(Frozen):
-    """Instructions."""
+    """A system message: instructions."""
 
     role: Literal["system", "developer"]
     content: Texts
 
 
 class UserMessage(Frozen):
-    """What is asked."""
+    """A user message."""
 
     role: Literal["user"]
     content: UserContent
@@ -112,7 +110,7 @@ class UserMessage(Frozen):
 
 
 class AssistantMessage(Frozen):
-    """What was answered."""
+    """An earlier answer of the assistant."""
 
     role: Literal["assistant"]
     content: AssistantContent | None = None
@@ -121,7 +119,7 @@ class AssistantMessage(Frozen):
 
 
 class ToolMessage(Frozen):
-    """What a tool gave the assistant."""
+    """The result of a tool call."""
 
     role: Literal["tool", "function"]
     content: Texts
@@ -133,14 +131,14 @@ Message = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage
 
 
 class NamedSchema(Frozen):
-    """The form of an answer."""
+    """The JSON Schema of the answer."""
 
     name: str | None = None
     schema_: AnswerSchema = Field(alias="schema")
 
 
 class ResponseFormat(Frozen):
-    """What form an answer has: any text, any JSON object, or JSON that follows a schema."""
+    """The format of the answer: text, any JSON object, or JSON that satisfies a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
@@ -153,25 +151,27 @@ class ResponseFormat(Frozen):
 
 
 class StreamOptions(Frozen):
-    """What a stream carries besides the answer."""
+    """Options of a stream."""
 
-    include_usage: StrictBool | None = Field(default=None, description="A last chunk without choices tells the usage.")
+    include_usage: StrictBool | None = Field(
+        default=None, description="Send the usage in a last chunk without choices."
+    )
 
 
 class ChatCompletionRequest(Frozen):
-    """A chat completion that is asked for; members not listed here are ignored."""
+    """The body of POST /v1/chat/completions; members that are not listed here are ignored."""
 
     messages: list[Message] = Field(min_length=1, examples=[[{"role": "user", "content": "Which mails are urgent?"}]])
     model: str | None = Field(default=None, description="One of `GET /v1/models`.")
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     include_reasoning: StrictBool | None = Field(
-        default=None, description="Ours: thinking and tool steps come as `reasoning_content`; unset: a setting decides."
+        default=None, description="An extension: thinking and tool calls as `reasoning_content`; default: a setting."
     )
     metadata: JsonObject | None = Field(
-        default=None, description="Goes onto the run; `max_budget_usd` and `timeout_seconds` in it lower the limits."
+        default=None, description="Stored with the run; `max_budget_usd` and `timeout_seconds` in it lower the limits."
     )
-    user: JsonValue = Field(default=None, description="A string goes onto the run as a tag; else ignored.")
+    user: JsonValue = Field(default=None, description="A string becomes a tag of the run; other values are ignored.")
     response_format: ResponseFormat | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     n: StrictInt | None = Field(default=None, ge=1, description="1; more is refused.")
@@ -185,7 +185,7 @@ class ChatCompletionRequest(Frozen):
 
 
 class CompletionMessage(Frozen):
-    """The answer."""
+    """The answer of the agent."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -193,13 +193,13 @@ class CompletionMessage(Frozen):
 
 
 class ReasonedMessage(CompletionMessage):
-    """The answer, with what led to it."""
+    """The answer with thinking and tool calls."""
 
     reasoning_content: str
 
 
 class Choice(Frozen):
-    """One answer; there is never another."""
+    """The one answer of a completion."""
 
     index: int = 0
     message: CompletionMessage | ReasonedMessage
@@ -208,7 +208,7 @@ class Choice(Frozen):
 
 
 class PromptTokensDetails(Frozen):
-    """Of the tokens read."""
+    """Details of the input tokens."""
 
     cached_tokens: int
 
@@ -234,7 +234,7 @@ class ChatCompletion(Frozen):
 
 
 class Delta(Frozen):
-    """Some more of the answer; members that add nothing are left out."""
+    """A piece of the answer; members without a value are left out."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -243,7 +243,7 @@ class Delta(Frozen):
 
 
 class ChunkChoice(Frozen):
-    """Some more of the one answer."""
+    """The choice of a chunk."""
 
     index: int = 0
     delta: Delta
@@ -252,7 +252,7 @@ class ChunkChoice(Frozen):
 
 
 class ChatCompletionChunk(Frozen):
-    """A piece of a chat completion that is streamed; the last one with a choice has the finish reason."""
+    """A piece of a streamed completion; the last one with a choice has the finish reason."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

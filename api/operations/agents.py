@@ -1,4 +1,4 @@
-"""The agents that there are to ask for."""
+"""Route GET /agents."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from agent.system.text import shorten_cause
 from agent.workspaces.agent_definitions import AgentDefinition
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
-from api.http.openapi import answers
+from api.http.openapi import error_responses
 
 router = APIRouter(tags=["agents"])
 
 
 class AgentList(BaseModel):
-    """The agents of a workspace, as its git has them now."""
+    """The agents of a workspace at one commit."""
 
     workspace: str
     ref: str
     commit: str
-    stale: bool = Field(description="The remote is away: this is the last that is known.")
+    stale: bool = Field(description="The remote cannot be reached; this is its last known state.")
     agents: list[AgentDefinition]
 
 
-@router.get("/agents", responses=answers(401, 404, 503))
+@router.get("/agents", responses=error_responses(401, 404, 503))
 async def list_agents(
     host: HostDep,
     workspace: Annotated[str, Query(description="The name of a configured workspace.")] = DEFAULT_WORKSPACE,
-    ref: Annotated[str | None, Query(description="A branch, tag or commit instead of its own.")] = None,
+    ref: Annotated[str | None, Query(description="A branch, tag or commit; default: the workspace's own.")] = None,
 ) -> AgentList:
-    """The agents under `.claude/agents` of a workspace; those of AGENT_CONFIG_TEMPLATE are not among them."""
+    """The agents under `.claude/agents` of a workspace, without those of AGENT_CONFIG_TEMPLATE."""
     workspaces = host.runtime.workspaces
     try:
         snapshot = await workspaces.sync(workspace, ref, allow_stale=True)

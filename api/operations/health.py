@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether it can work: two routes without a token."""
+"""Routes /health and /ready."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from api.http.dependencies import HostDep
 from deployments.host.host import Host
 from deployments.prefect_client.calls import calling_prefect
 
-PATIENCE_SECONDS = 2.5
+TIMEOUT_SECONDS = 2.5
 PARTS = ("Prefect's API", "the store")
 
 router = APIRouter(tags=["health"])
@@ -24,41 +24,40 @@ _log = logging.getLogger(__name__)
 
 
 class Capacity(BaseModel):
-    """The agents of this host."""
+    """The slots of this host."""
 
     agents: int
     free: int
     waiting: int
-    parked: int = Field(description="Processes of the CLI that have started and wait for a run.")
+    parked: int = Field(description="CLI processes that were started ahead and wait for a run.")
 
 
 class Health(BaseModel):
-    """The service lives; `busy` says that an agent asked for now would have to wait."""
+    """The state of this host; `busy` is true if no agent can start at once."""
 
     status: Literal["ok"] = "ok"
     busy: bool
     capacity: Capacity
     sandbox: Literal["none"] | None = Field(
-        default=None, description="Agents live without cells, with the rights of the service; its log says why."
+        default=None,
+        description="Agents run without a sandbox, with the rights of the service; its log has the reason.",
     )
-    held: Held | None = Field(default=None, description="Jobs wait until then, and why.")
+    held: Held | None = Field(default=None, description="Jobs wait for the model's provider.")
     paused: list[str] | None = Field(
-        default=None, description="Work pools that an operator has paused; `agents` among them: no agent starts."
+        default=None, description="Work pools that an operator has paused; with `agents` no agent starts."
     )
-    disk: Literal["low"] | None = Field(
-        default=None, description="There is too little room where the service writes: no work is taken."
-    )
+    disk: Literal["low"] | None = Field(default=None, description="Too little disk space is free: no run starts.")
 
 
 class Held(BaseModel):
-    """Jobs wait for the model's provider, which refuses everybody."""
+    """The provider refuses all model calls; jobs start again at `until`."""
 
     until: datetime
     reason: str
 
 
 class Readiness(BaseModel):
-    """Whether what the service stands on answers; `detail` says what does not."""
+    """The state of the parts that the service needs; `detail` names those that do not answer."""
 
     status: Literal["ready", "not ready"]
     detail: str = ""
@@ -66,36 +65,37 @@ class Readiness(BaseModel):
 
 @router.get("/health", response_model_exclude_none=True)
 async def health(host: HostDep) -> Health:
-    """Answer at once, from memory, and never with an error for load: a dispatcher asks every two minutes."""
-    slots = host.runtime.slots
-    capacity = Capacity(agents=slots.capacity, free=slots.free, waiting=slots.waiting, parked=host.runtime.warm.parked)
-    paused = sorted(host.switch.paused) or None
-    hold = host.hold
-    held = Held(until=until, reason=hold.reason) if (until := hold.until) else None
-    sandbox: Literal["none"] | None = None if host.runtime.enclosure.sandbox.bubblewrap else "none"
-    disk: Literal["low"] | None = "low" if host.disk.is_low else None
-    return Health(busy=host.busy, capacity=capacity, sandbox=sandbox, held=held, paused=paused, disk=disk)
+    """Answer from memory, and never with an error for load: a dispatcher asks every two minutes."""
+    now = host.capacity()
+    return Health(
+        busy=now.is_busy,
+        capacity=Capacity(agents=now.slots, free=now.free, waiting=now.waiting, parked=now.warm.processes),
+        sandbox="none" if now.isolation.kind == "none" else None,
+        held=Held(until=now.held_until, reason=now.held_reason) if now.held_until else None,
+        paused=sorted(now.paused) or None,
+        disk="low" if now.is_disk_low else None,
+    )
 
 
-@router.get("/ready", responses={503: {"model": Readiness, "description": "Something does not answer."}})
+@router.get("/ready", responses={503: {"model": Readiness, "description": "A part does not answer."}})
 async def ready(host: HostDep, response: Response) -> Readiness:
-    """Whether Prefect's API and the store answer, asked now, within 3 s."""
-    asked = await asyncio.gather(_ask_prefect(host), _ask_store(host), return_exceptions=True)
-    away = {part: error for part, error in zip(PARTS, asked, strict=True) if isinstance(error, Exception)}
+    """Ask Prefect's API and the store, within 3 s."""
+    results = await asyncio.gather(_ask_prefect(host), _ask_store(host), return_exceptions=True)
+    away = {part: error for part, error in zip(PARTS, results, strict=True) if isinstance(error, Exception)}
     if not away:
         return Readiness(status="ready")
     for part, error in away.items():
         _log.warning("%s: %s: %s", part, type(error).__name__, error)
     response.status_code = 503
-    # this route is open: addresses and paths are for the log
+    # this route is open: addresses and paths go to the log only
     return Readiness(status="not ready", detail=f"no answer from {' and '.join(away)}; the service's log has more")
 
 
 async def _ask_prefect(host: Host) -> None:
-    async with calling_prefect(PATIENCE_SECONDS):
+    async with calling_prefect(TIMEOUT_SECONDS):
         (await host.prefect.hello()).raise_for_status()
 
 
 async def _ask_store(host: Host) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         await host.store.outcomes.load(UUID(int=0))

@@ -1,4 +1,4 @@
-"""The kill switch: one call, and no agent starts any more."""
+"""Routes to pause and resume agents."""
 
 from __future__ import annotations
 
@@ -7,37 +7,40 @@ from pydantic import BaseModel, Field, StrictBool
 
 from api.http.dependencies import HostDep
 from api.http.json_body import JsonRoute
-from api.http.openapi import answers
+from api.http.openapi import error_responses
 
 router = APIRouter(tags=["switch"], route_class=JsonRoute)
 
 
 class Pausing(BaseModel):
-    """How much is to stop."""
+    """The body of POST /pause."""
 
-    cancel: StrictBool = Field(default=False, description="Also end what is at work; what waits goes on waiting.")
+    cancel: StrictBool = Field(
+        default=False, description="Cancel the runs in progress as well; queued jobs stay queued."
+    )
 
 
 class Switched(BaseModel):
-    """What is paused since."""
+    """The paused work pools after the request."""
 
-    paused: list[str] = Field(description="Work pools; `agents` among them: no agent starts.")
-    cancelled: int = Field(default=0, description="How many runs were told to end.")
+    paused: list[str] = Field(description="Work pools; with `agents` no agent starts.")
+    cancelled: int = Field(default=0, description="The number of runs that are being cancelled.")
 
 
-@router.post("/pause", responses=answers(401, 413, 503))
-async def pause(host: HostDep, asked: Pausing | None = None) -> Switched:
-    """Start no agent any more, on any host, whoever asks, until `POST /resume`; jobs may still be queued."""
-    switch = host.switch
+@router.post("/pause", responses=error_responses(401, 413, 503))
+async def pause(host: HostDep, body: Pausing | None = None) -> Switched:
+    """Start no agents, on any host, until `POST /resume`. Jobs can still be queued."""
+    switch = host.holds.pause
     await switch.pause()
     cancelled = 0
-    if asked is not None and asked.cancel:
-        cancelled = await switch.cancel_runs() + host.cancel_inline()
+    if body is not None and body.cancel:
+        cancelled = await switch.cancel_runs() + host.inline.cancel_all()
     return Switched(paused=sorted(switch.paused), cancelled=cancelled)
 
 
-@router.post("/resume", responses=answers(401, 503))
+@router.post("/resume", responses=error_responses(401, 503))
 async def resume(host: HostDep) -> Switched:
-    """Start agents again; of what each schedule has missed meanwhile, one run is made up for."""
-    await host.switch.resume()
-    return Switched(paused=sorted(host.switch.paused))
+    """Start agents again. Each schedule that has missed runs makes up for one of them."""
+    switch = host.holds.pause
+    await switch.resume()
+    return Switched(paused=sorted(switch.paused))

@@ -1,4 +1,4 @@
-"""A run that another request has started, maybe at another host, maybe long ago."""
+"""Run source: a run that another request or host started."""
 
 from __future__ import annotations
 
@@ -16,55 +16,56 @@ from api.http.errors import unavailable
 from api.runs.presence import Presence
 from api.runs.transcript import RunTranscript
 from deployments.host.host import Host
+from tasks.stored_outcome import load_outcome
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-_SOONEST_SECONDS = 0.2
-_LATEST_SECONDS = 2.0
-_GROWTH = 1.3
-_SPARE_SECONDS = 300.0
-"""Beyond its time limit, for what a run does before and after its agent."""
+_FIRST_POLL_SECONDS = 0.2
+_LAST_POLL_SECONDS = 2.0
+_POLL_GROWTH = 1.3
+_EXTRA_SECONDS = 300.0
+"""Beyond the run's time limit: its workspace is prepared before the agent starts, its report is written after it."""
 
 
 @dataclass(frozen=True)
 class FollowedRun:
-    """Hears of a run from its journal, and of its end from the store."""
+    """Reads the events of a run from its journal, and its outcome from the store; made for each keyed request."""
 
     host: Host
     timeout_seconds: int
 
     async def follow(self, run_id: UUID, transcript: RunTranscript) -> Outcome:
-        """What the run came to, or comes to; whoever started it ends it. Raises ApiError, StoreError."""
-        transcript.begin(run_id)
-        outcome = await self.host.find_outcome(run_id)
+        """Return the run's outcome, now or at its end; a cancelled call leaves the run. Raises ApiError, StoreError."""
+        transcript.start(run_id)
+        outcome = await load_outcome(self.host.store, run_id)
         if outcome is not None:
             return outcome
-        async with Presence(self.host.store.journal, run_id).announced():
-            listening = asyncio.create_task(self._listen(run_id, transcript))
+        async with Presence(self.host.store.journal, run_id).announce():
+            reading = asyncio.create_task(self._read_journal(run_id, transcript))
             try:
                 return await self._wait(run_id)
             finally:
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
+                reading.cancel()
+                await asyncio.gather(reading, return_exceptions=True)
 
-    async def _listen(self, run_id: UUID, transcript: RunTranscript) -> None:
+    async def _read_journal(self, run_id: UUID, transcript: RunTranscript) -> None:
         async with aclosing(self.host.store.journal.follow(run_id)) as entries:
             async for entry in entries:
                 with suppress(ValidationError):  # the journal has entries that are no events
-                    transcript.hear(_EVENT.validate_json(entry.body))
+                    transcript.on_event(_EVENT.validate_json(entry.body))
 
     async def _wait(self, run_id: UUID) -> Outcome:
-        deadline = time.monotonic() + self.timeout_seconds + _SPARE_SECONDS
-        interval = _SOONEST_SECONDS
+        deadline = time.monotonic() + self.timeout_seconds + _EXTRA_SECONDS
+        interval = _FIRST_POLL_SECONDS
         while time.monotonic() < deadline:
-            flow_run = await self.host.find_run(run_id)
-            # asked in this order: an outcome is kept before its run's state becomes final
-            outcome = await self.host.find_outcome(run_id)
+            flow_run = await self.host.queue.find(run_id)
+            # read in this order: an outcome is stored before its run's state becomes final
+            outcome = await load_outcome(self.host.store, run_id)
             if outcome is not None:
                 return outcome
             if flow_run is None or (flow_run.state is not None and flow_run.state.is_final()):
                 break
             await asyncio.sleep(interval)
-            interval = min(interval * _GROWTH, _LATEST_SECONDS)
+            interval = min(interval * _POLL_GROWTH, _LAST_POLL_SECONDS)
         cause = "the run that has this Idempotency-Key ended without an answer; use a new key to start another"
         headers = {"x-flow-run-id": str(run_id), "x-should-retry": "false"}
         raise unavailable(cause, headers=headers)

@@ -1,4 +1,4 @@
-"""The run that an Idempotency-Key stands for: started by whoever was first with it, told to all who come with it."""
+"""Run source: the run of an Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from api.runs.followed_run import FollowedRun
 from api.runs.local_run import LocalRun
 from api.runs.presence import Presence
 from api.runs.request_identity import RequestIdentity
-from api.runs.shared_run import key_reused
+from api.runs.shared_run import RunSource, key_reused
 from api.runs.transcript import RunTranscript
 from store.errors import StoreError
-from store.idempotency import UNSETTLED, KeyClaim
+from store.idempotency import UNSETTLED_LIFETIME, KeyClaim
 
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
-_CERTAIN_SECONDS = UNSETTLED.total_seconds() - 10
-"""How long a claim is certainly ours though no run has begun."""
+_CERTAIN_SECONDS = UNSETTLED_LIFETIME.total_seconds() - 10
+"""A claim without a run lapses after UNSETTLED_LIFETIME; the clocks of two hosts may differ by the ten seconds."""
 
 
 class ClaimLost(Exception):
-    """While we waited for a slot our claim has lapsed, and another run has the key."""
+    """The claim lapsed while its request waited for a slot, and another run has the key."""
 
 
 @dataclass
-class KeyedRun:
-    """Claims the key, then runs here, or follows the run that has it.
+class KeyedRun(RunSource):
+    """Claims the key, then runs here, or follows the run that has the key; made for each keyed request.
 
-    The key is given back by a run that came to nothing: none started, or its caller left it.
+    The key is released if no run started, or if its client left the run.
     """
 
     key: str
     identity: RequestIdentity
     here: LocalRun
     elsewhere: FollowedRun
-    _attendance: Presence | None = field(default=None, init=False)
+    _presence: Presence | None = field(default=None, init=False)
 
     async def run(self, transcript: RunTranscript) -> Outcome:
-        """The outcome of the key's one run. Raises ApiError for a key of another request, and what the runs do."""
-        bad: dict[UUID, Outcome] = {}
+        """Return the outcome of the key's one run. Raises ApiError for a key of another request, and what runs do."""
+        failed: dict[UUID, Outcome] = {}
         while True:
             claim = await self._claim()
             if claim.fresh:
@@ -54,17 +54,18 @@ class KeyedRun:
                     return await self._run_here(transcript)
             elif claim.run_id is None:
                 await asyncio.sleep(_POLL_SECONDS)
-            elif claim.run_id in bad:
-                return bad[claim.run_id]
+            elif claim.run_id in failed:
+                return failed[claim.run_id]
             else:
                 outcome = await self.elsewhere.follow(claim.run_id, transcript)
                 if outcome.error is None or transcript.length:
                     return outcome
-                bad[claim.run_id] = outcome  # the key's answer, unless the key has been given back
+                # it is the key's answer, unless the key was released: claim once more to find out
+                failed[claim.run_id] = outcome
 
     async def is_awaited(self) -> bool:
-        """Whether somebody waits for it at another host."""
-        return self._attendance is not None and await self._attendance.anybody()
+        """True if a client waits for the run at another host."""
+        return self._presence is not None and await self._presence.is_anyone_waiting()
 
     async def _claim(self) -> KeyClaim:
         identity = self.identity
@@ -97,11 +98,11 @@ class KeyedRun:
         store = self.here.host.store
         if not await store.idempotency.settle(self.identity.scope, self.key, run_id):
             raise ClaimLost
-        self._attendance = Presence(store.journal, run_id)
+        self._presence = Presence(store.journal, run_id)
         return True
 
     async def _release(self) -> None:
         try:
             await self.here.host.store.idempotency.release(self.identity.scope, self.key)
         except StoreError as error:
-            _log.warning("an Idempotency-Key could not be given back, it keeps its answer: %s", error)
+            _log.warning("an Idempotency-Key could not be released; it keeps the answer of its run: %s", error)

@@ -1,4 +1,4 @@
-"""A run on this host, heard by a call."""
+"""Run source: a new run on this host."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from uuid import UUID
 from agent.claude.turn import Content
 from agent.domain.request import AgentRequest
 from agent.domain.result import Outcome
+from api.runs.shared_run import RunSource
 from api.runs.transcript import RunTranscript
 from deployments.host.host import Host
 
 
-async def no_more_to_do(_run_id: UUID) -> None:
-    """A run that nobody else has to hear of."""
+async def ignore_start(_run_id: UUID) -> None:
+    """Do nothing; for a run without an Idempotency-Key."""
 
 
 @dataclass(frozen=True)
-class LocalRun:
-    """Asks this host for a run: the source of a call that nobody can know of at another host."""
+class LocalRun(RunSource):
+    """Starts one run on this host; made for each request, used if no run of that request is in progress.
+
+    `content` is called once, just before the run: images by URL are downloaded for runs only.
+    """
 
     host: Host
     request: AgentRequest
@@ -28,20 +32,16 @@ class LocalRun:
     wait_seconds: float
 
     async def run(
-        self, transcript: RunTranscript, started: Callable[[UUID], Awaitable[None]] = no_more_to_do
+        self, transcript: RunTranscript, started: Callable[[UUID], Awaitable[None]] = ignore_start
     ) -> Outcome:
-        """Have it run; cancelled, it ends the run. Raises what `Host.inline` and `started` do."""
-        async with self.host.inline(
+        """Run to the end; a cancelled call cancels the run. Raises what `InlineRuns.start` and `started` do."""
+        async with self.host.inline.start(
             self.request,
             tags=[*self.tags],
             wait_seconds=self.wait_seconds,
             content=await self.content(),
-            sink=transcript.hear,
+            sink=transcript.on_event,
         ) as run:
             await started(run.run_id)
-            transcript.begin(run.run_id)
+            transcript.start(run.run_id)
             return await run.outcome()
-
-    async def is_awaited(self) -> bool:
-        """Whether somebody waits for it at another host: never."""
-        return False

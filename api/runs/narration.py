@@ -1,4 +1,4 @@
-"""What an agent says and does, as the pieces of one text."""
+"""Renders events of a run as text."""
 
 from __future__ import annotations
 
@@ -23,90 +23,90 @@ PARAGRAPH = "\n\n"
 
 
 class Piece(NamedTuple):
-    """Some more of what is said, or a line about what is done."""
+    """Some text of the agent, or a line about a tool call."""
 
     kind: Kind
     text: str
 
 
 class Narration:
-    """Turns a run's events into pieces, such that those of one kind make a text when they are joined.
+    """Turns the events of one run into pieces; those of one kind make a text when they are joined.
 
-    A blank line stands where a tool was at work between two texts, and where the provider broke off an attempt: what
-    was said of it has been sent, and the next attempt says all of it again.
+    A blank line separates two texts with a tool call between them. It also follows text of an attempt that the provider
+    broke off: that text has been sent, and the next attempt repeats it.
     """
 
     def __init__(self) -> None:
-        self.last_said = ""
+        self._last_message = ""
         self._in_line = False
-        self._text = _Told("text")
-        self._thinking = _Told("thinking")
+        self._text = _TextOfKind("text")
+        self._thinking = _TextOfKind("thinking")
 
-    def read(self, event: Event) -> list[Piece]:
-        """The pieces that an event adds."""
+    def add(self, event: Event) -> list[Piece]:
+        """Return the pieces that an event adds."""
         match event:
             case TextDelta():
-                return self._text.some(event.text)
+                return self._text.add(event.text)
             case ThinkingDelta():
-                return self._thought(self._thinking.some(event.text))
+                return self._track_line(self._thinking.add(event.text))
             case Said():
-                self.last_said = event.text
-                return self._text.whole(event.text)
+                self._last_message = event.text
+                return self._text.end_block(event.text)
             case Thought():
-                return self._thought(self._thinking.whole(event.text))
+                return self._track_line(self._thinking.end_block(event.text))
             case ToolCalled() | ToolReturned() | ModelRetried() | Warned():
-                self._text.pause()
-                self._thinking.pause()
+                self._text.interrupt()
+                self._thinking.interrupt()
                 line_break, self._in_line = "\n" * self._in_line, False
                 return [Piece("step", f"{line_break}{describe(event)}\n")]
         return []
 
-    def rest(self, text: str) -> list[Piece]:
-        """What is missing of an answer that has not been said, or not to its end."""
-        answer, said = text.strip(), self.last_said.strip()
+    def add_answer(self, text: str) -> list[Piece]:
+        """Return the pieces of a final answer that no event has said, or not to its end."""
+        answer, said = text.strip(), self._last_message.strip()
         if not answer or (said and answer.endswith(said)):
             return []
-        self._text.pause()
-        return self._text.whole(text)
+        self._text.interrupt()
+        return self._text.end_block(text)
 
-    def _thought(self, pieces: list[Piece]) -> list[Piece]:
+    def _track_line(self, pieces: list[Piece]) -> list[Piece]:
         if pieces:
             self._in_line = not pieces[-1].text.endswith("\n")
         return pieces
 
 
-class _Told:
-    """What has been told of one kind of text; each block of it comes in pieces, and then as a whole."""
+class _TextOfKind:
+    """The text of one kind so far; each block of it comes as deltas, and then as a whole."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
         self._block: list[str] = []
-        self._begun = False
-        self._paused = False
+        self._has_text = False
+        self._interrupted = False
 
-    def some(self, text: str) -> list[Piece]:
-        if not text:
+    def add(self, delta: str) -> list[Piece]:
+        if not delta:
             return []
-        gap = PARAGRAPH if self._paused and self._begun else ""
-        self._block.append(text)
-        self._begun = True
-        self._paused = False
-        return [Piece(self._kind, gap + text)]
+        gap = PARAGRAPH if self._interrupted and self._has_text else ""
+        self._block.append(delta)
+        self._has_text = True
+        self._interrupted = False
+        return [Piece(self._kind, gap + delta)]
 
-    def whole(self, text: str) -> list[Piece]:
-        """The block is over: tell what its pieces have left out."""
-        told = "".join(self._block)
-        if text.startswith(told):
-            pieces = self.some(text[len(told) :])
-        elif told.endswith(text):
+    def end_block(self, whole: str) -> list[Piece]:
+        """Return what the deltas of a block have left out of the `whole`."""
+        sent = "".join(self._block)
+        if whole.startswith(sent):
+            pieces = self.add(whole[len(sent) :])
+        elif sent.endswith(whole):
             pieces = []
         else:
-            self._paused = True
-            pieces = self.some(text)
+            self._interrupted = True
+            pieces = self.add(whole)
         self._block.clear()
         return pieces
 
-    def pause(self) -> None:
-        """Something else happens before the next text."""
-        self._paused = True
+    def interrupt(self) -> None:
+        """Record that something else happens before the next text."""
+        self._interrupted = True
         self._block.clear()

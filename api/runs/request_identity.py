@@ -1,4 +1,4 @@
-"""Which logical request an HTTP request is: by its own word, never by a likeness."""
+"""Identifies retries of a request by Idempotency-Key or the SDK's retry count."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from starlette.requests import Request
 from api.http.authentication import bearer_token
 
 _ANSWER_ONLY = ("stream", "stream_options", "include_reasoning")
-"""Members that change how an answer is told, and not what is done for it."""
+"""Members that change the form of an answer and not the run: a key means the same run with and without them."""
 
 
 @dataclass(frozen=True)
 class RequestIdentity:
-    """What makes several HTTP requests one.
+    """The attributes by which two HTTP requests are one; made from each request.
 
-    A `key` is the caller's word for it; `meaning` is what it stands for. A `retry_count` is that of a client which
-    counts its attempts; they are one if their `bytes` are the same.
+    Requests with one `key` are one, and `meaning` must be equal. Requests with a `retry_count` are one if their `bytes`
+    are equal.
     """
 
     scope: str
@@ -32,7 +32,7 @@ class RequestIdentity:
 
 
 async def identify(request: Request, significant_headers: Collection[str] = ()) -> RequestIdentity:
-    """Return the identity of a request whose body is a JSON object; two with other `significant_headers` are two."""
+    """Return the identity of a request whose body is a JSON object; other `significant_headers` make another one."""
     key = request.headers.get("idempotency-key", "").strip() or None
     retry_count = _count(request.headers.get("x-stainless-retry-count"))
     headers = {name: request.headers.getlist(name) for name in significant_headers}

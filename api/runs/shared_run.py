@@ -1,4 +1,8 @@
-"""One logical request and its one run, for everybody who asks for it: a caller, and the same caller again."""
+"""One run shared by several HTTP requests (retries, reconnects), and the registry of those in progress.
+
+A run is cancelled when its last subscriber leaves. A subscriber that may come back (it sent an Idempotency-Key, or is a
+client that counts its retries) leaves it `grace_seconds` more, and longer while a client waits for it at another host.
+"""
 
 from __future__ import annotations
 
@@ -17,107 +21,108 @@ from api.http.errors import RETRY_SOON, ApiError, unavailable
 from api.runs.request_identity import RequestIdentity
 from api.runs.transcript import RunTranscript
 
-AGAIN_SECONDS = 1.0
+PRESENCE_POLL_SECONDS = 1.0
+"""Each poll reads the store; a client at another host announces itself every few seconds only."""
 
 _log = logging.getLogger(__name__)
 
 
 class RunSource(Protocol):
-    """Where the run comes from."""
+    """Starts or finds the run of a request; one per SharedRun."""
 
     async def run(self, transcript: RunTranscript) -> Outcome:
-        """Have it run, and tell of it; cancelled, it ends the run."""
+        """Run it to its end, with its events in `transcript`; a cancelled call cancels the run."""
         ...
 
     async def is_awaited(self) -> bool:
-        """Whether somebody waits for it at another host."""
-        ...
+        """True if a client waits for the run at another host."""
+        return False
 
 
 class Subscriber:
-    """One HTTP request that waits for a call; it leaves once."""
+    """One HTTP request that waits for a shared run; it unsubscribes once."""
 
-    def __init__(self, call: SharedRun, *, may_return: bool, only_before_answer: bool) -> None:
-        self.transcript = call.transcript
-        self._call: SharedRun | None = call
+    def __init__(self, shared_run: SharedRun, *, may_return: bool, only_before_answer: bool) -> None:
+        self.transcript = shared_run.transcript
+        self._shared_run: SharedRun | None = shared_run
         self._may_return = may_return
         self._only_before_answer = only_before_answer
-        call.enter()
+        shared_run.subscribe()
 
-    def begins_to_hear(self) -> None:
-        """The answer's first byte is on its way: some clients do not try again after that."""
+    def mark_answer_started(self) -> None:
+        """Record that the answer has started."""
+        # an SDK that counts its retries does not retry once it has read the first byte
         self._may_return = self._may_return and not self._only_before_answer
 
-    def leave(self, *, answered: bool) -> None:
-        """It has its answer, or it has gone without."""
-        if self._call is not None:
-            self._call.leave(answered=answered, may_return=self._may_return)
-            self._call = None
+    def unsubscribe(self, *, answered: bool) -> None:
+        """Stop waiting; `answered` is False for a client that has disconnected before the end of its answer."""
+        if self._shared_run is not None:
+            self._shared_run.unsubscribe(answered=answered, may_return=self._may_return)
+            self._shared_run = None
 
 
 class SharedRun:
-    """Runs while somebody waits for it, and for `grace_seconds` more where the caller may come back."""
+    """A run and its number of subscribers; made by SharedRuns for a new request, and gone with the run's end."""
 
-    def __init__(self, source: RunSource, grace_seconds: float, forget: Callable[[SharedRun], None]) -> None:
+    def __init__(self, source: RunSource, grace_seconds: float, on_over: Callable[[SharedRun], None]) -> None:
         self.transcript = RunTranscript()
         self._source = source
         self._grace_seconds = grace_seconds
-        self._forget = forget
-        self._callers = 0
-        self._lingering: asyncio.Task[None] | None = None
-        self._running = asyncio.create_task(self._run(), name="chat call")
+        self._on_over = on_over
+        self._subscribers = 0
+        self._grace: asyncio.Task[None] | None = None
+        self._running = asyncio.create_task(self._run(), name="shared run")
 
     @property
-    def is_deserted(self) -> bool:
-        """Nobody waits for it just now."""
-        return self._callers == 0
+    def has_subscribers(self) -> bool:
+        """True if a request waits for the run at this host."""
+        return self._subscribers > 0
 
-    def enter(self) -> None:
-        """Somebody waits for it from now on."""
-        self._callers += 1
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
+    def subscribe(self) -> None:
+        """Count one request more."""
+        self._subscribers += 1
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
 
-    def leave(self, *, answered: bool, may_return: bool) -> None:
-        """One who waited is gone, with the answer or without; the last one's leaving ends it, sooner or later."""
-        self._callers -= 1
-        if self._callers:
+    def unsubscribe(self, *, answered: bool, may_return: bool) -> None:
+        """Count one request less; without any, cancel the run at once or after the grace time."""
+        self._subscribers -= 1
+        if self._subscribers:
             return
         if answered or not may_return:
-            self._give_up()
+            self._cancel()
         else:
-            self._lingering = asyncio.create_task(self._linger())
+            self._grace = asyncio.create_task(self._wait_for_return())
 
-    async def _linger(self) -> None:
-        """Let the caller come back, here or at another host."""
+    async def _wait_for_return(self) -> None:
         await asyncio.sleep(self._grace_seconds)
         while True:
             if not await self._source.is_awaited():
                 break
-            await asyncio.sleep(AGAIN_SECONDS)
-        self._lingering = None
-        self._give_up()
+            await asyncio.sleep(PRESENCE_POLL_SECONDS)
+        self._grace = None
+        self._cancel()
 
-    def _give_up(self) -> None:
-        self._forget(self)
+    def _cancel(self) -> None:
+        self._on_over(self)
         self._running.cancel()
 
     async def _run(self) -> None:
         try:
-            self.transcript.end(await self._source.run(self.transcript))
+            self.transcript.finish(await self._source.run(self.transcript))
         except asyncio.CancelledError:
-            self.transcript.fail(unavailable("the run was ended", headers=RETRY_SOON))
+            self.transcript.fail(unavailable("the run was cancelled", headers=RETRY_SOON))
             raise
-        except Exception as failure:
-            if self.is_deserted and not isinstance(failure, AgentError):
-                _log.warning("a run that nobody waits for any more: %s: %s", type(failure).__name__, failure)
-            self._forget(self)
-            self.transcript.fail(failure)
+        except Exception as error:
+            if not self.has_subscribers and not isinstance(error, AgentError):
+                _log.warning("a run without a waiting client failed: %s: %s", type(error).__name__, error)
+            self._on_over(self)
+            self.transcript.fail(error)
 
 
 class SharedRuns:
-    """Finds the call that a request belongs to, or begins one."""
+    """The shared runs of this host; one per application."""
 
     def __init__(self, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
@@ -125,40 +130,40 @@ class SharedRuns:
         self._counted: defaultdict[tuple[str, str], list[SharedRun]] = defaultdict(list)
 
     def join(self, identity: RequestIdentity, source: RunSource) -> Subscriber:
-        """Wait for the call of this request; a new one runs `source`. Raises ApiError for a key of another request."""
-        call = self._find(identity) or self._begin(identity, source)
+        """Subscribe to the run of this request, or start `source`. Raises ApiError for a key of another request."""
+        shared_run = self._find(identity) or self._start(identity, source)
         keyed = identity.key is not None
         may_return = keyed or identity.retry_count is not None
-        return Subscriber(call, may_return=may_return, only_before_answer=not keyed)
+        return Subscriber(shared_run, may_return=may_return, only_before_answer=not keyed)
 
     def _find(self, identity: RequestIdentity) -> SharedRun | None:
         if identity.key is not None:
-            meaning, call = self._keyed.get((identity.scope, identity.key), (identity.meaning, None))
+            meaning, shared_run = self._keyed.get((identity.scope, identity.key), (identity.meaning, None))
             if meaning != identity.meaning:
                 raise key_reused()
-            return call
+            return shared_run
         if not identity.retry_count:
             return None
-        # one who is still served is somebody else who happens to say the same
+        # two live requests with equal bytes are two requests; only an abandoned one can be a retry
         attempts = self._counted.get((identity.scope, identity.bytes), [])
-        return next((call for call in attempts if call.is_deserted), None)
+        return next((attempt for attempt in attempts if not attempt.has_subscribers), None)
 
-    def _begin(self, identity: RequestIdentity, source: RunSource) -> SharedRun:
-        call = SharedRun(source, self._grace_seconds, partial(self._forget, identity))
+    def _start(self, identity: RequestIdentity, source: RunSource) -> SharedRun:
+        shared_run = SharedRun(source, self._grace_seconds, partial(self._forget, identity))
         if identity.key is not None:
-            self._keyed[identity.scope, identity.key] = (identity.meaning, call)
+            self._keyed[identity.scope, identity.key] = (identity.meaning, shared_run)
         elif identity.retry_count is not None:
-            self._counted[identity.scope, identity.bytes].append(call)
-        return call
+            self._counted[identity.scope, identity.bytes].append(shared_run)
+        return shared_run
 
-    def _forget(self, identity: RequestIdentity, call: SharedRun) -> None:
-        """Whoever asks now is told by the store, or has a new run; forgetting twice is no harm."""
+    def _forget(self, identity: RequestIdentity, shared_run: SharedRun) -> None:
+        """Let later requests start a run, or read the stored answer; a second call changes nothing."""
         if identity.key is not None:
             _, known = self._keyed.get((identity.scope, identity.key), ("", None))
-            if known is call:
+            if known is shared_run:
                 del self._keyed[identity.scope, identity.key]
-        elif call in (attempts := self._counted.get((identity.scope, identity.bytes), [])):
-            attempts.remove(call)
+        elif shared_run in (attempts := self._counted.get((identity.scope, identity.bytes), [])):
+            attempts.remove(shared_run)
             if not attempts:
                 del self._counted[identity.scope, identity.bytes]
 
@@ -172,6 +177,6 @@ SharedRunsDep = Annotated[SharedRuns, Depends(_shared_runs)]
 
 
 def key_reused() -> ApiError:
-    """A key stands for one request, and this is another one."""
+    """Return the error for an Idempotency-Key that stands for another request."""
     message = "Idempotency-Key was used for another request; use a new key for each"
     return ApiError(400, message, param="Idempotency-Key", code="idempotency_key_reused")

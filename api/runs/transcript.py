@@ -1,4 +1,4 @@
-"""A run as it is heard: from its first word, by any number of listeners, whenever they come."""
+"""The text of a run in progress, for any number of readers."""
 
 from __future__ import annotations
 
@@ -13,59 +13,59 @@ from api.runs.narration import Narration, Piece
 
 
 class RunTranscript:
-    """Takes what a run says, and wakes whoever waits for more of it."""
+    """Collects the text of one run and wakes its readers; one per shared run, complete from the run's first event."""
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
-        self.is_alive = False
-        """The agent has given a sign of life."""
+        self.has_agent_event = False
+        """True once an event came from the agent itself, and not from us or from the provider's refusals."""
         self._narration = Narration()
         self._pieces: list[Piece] = []
         self._outcome: Outcome | None = None
         self._failure: Exception | None = None
         self._changed = asyncio.Event()
 
-    def begin(self, run_id: UUID) -> None:
-        """There is a run, and it has a slot."""
+    def start(self, run_id: UUID) -> None:
+        """Record that the run exists and has a slot."""
         self.run_id = run_id
-        self._change()
+        self._wake()
 
-    def hear(self, event: Event) -> None:
-        """A sink for the run's events."""
-        self.is_alive = self.is_alive or not isinstance(event, Warned | ModelRetried)
-        self._pieces += self._narration.read(event)
-        self._change()
+    def on_event(self, event: Event) -> None:
+        """Add an event of the run; a sink."""
+        self.has_agent_event = self.has_agent_event or not isinstance(event, Warned | ModelRetried)
+        self._pieces += self._narration.add(event)
+        self._wake()
 
-    def end(self, outcome: Outcome) -> None:
-        """This is what it came to; an answer that was never said is said now."""
+    def finish(self, outcome: Outcome) -> None:
+        """Record the outcome, and add what no event has said of its answer."""
         if outcome.error is None and outcome.result is not None and outcome.result.structured is None:
-            self._pieces += self._narration.rest(outcome.result.text or "")
+            self._pieces += self._narration.add_answer(outcome.result.text or "")
         self._outcome = outcome
-        self._change()
+        self._wake()
 
     def fail(self, failure: Exception) -> None:
-        """It came to nothing: every listener gets `failure` raised."""
+        """Record that there is no outcome; `outcome` raises `failure` for each reader."""
         self._failure = failure
-        self._change()
+        self._wake()
 
     @property
     def is_over(self) -> bool:
-        """Nothing more is to come."""
+        """True if nothing more is added."""
         return self._outcome is not None or self._failure is not None
 
     @property
     def length(self) -> int:
-        """How many pieces there are so far."""
+        """The number of pieces so far."""
         return len(self._pieces)
 
     def since(self, start: int) -> list[Piece]:
-        """The pieces from number `start` on, joined where neighbours are of one kind."""
+        """Return the pieces from number `start` on, neighbours of one kind joined."""
         return [
             Piece(kind, "".join(piece.text for piece in pieces))
             for kind, pieces in groupby(self._pieces[start:], key=attrgetter("kind"))
         ]
 
-    async def change(self, seconds: float | None = None) -> bool:
+    async def wait_for_change(self, seconds: float | None = None) -> bool:
         """Wait until something has been added; False if nothing was within `seconds`."""
         try:
             async with asyncio.timeout(seconds):
@@ -75,14 +75,15 @@ class RunTranscript:
         return True
 
     async def outcome(self) -> Outcome:
-        """What the run came to, once it is known; raises what kept it from that."""
+        """Return the run's outcome once it is known. Raises what `fail` was given."""
         while not self.is_over:
-            await self.change()
+            await self.wait_for_change()
         if self._failure is not None:
             raise self._failure
         assert self._outcome is not None
         return self._outcome
 
-    def _change(self) -> None:
+    def _wake(self) -> None:
         self._changed.set()
+        # a new event each time: a reader that is not back from its work yet waits on the next one
         self._changed = asyncio.Event()

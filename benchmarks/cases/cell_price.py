@@ -85,7 +85,8 @@ async def cold_starts(directory: Path, model_url: str, pairs: int, warm_up: int 
         provider = ProviderProxy(settings)
         runtimes.append((Runtime(settings, provider), provider))
     (inside, inner_door), (outside, outer_door) = runtimes
-    async with inner_door, outer_door, inside.slots.lend() as inner, outside.slots.lend() as outer:
+    async with inner_door, outer_door:
+        inner, outer = await inside.slots.acquire(), await outside.slots.acquire()
         await inside.open()
         await outside.open()
         found: list[Pair] = []
@@ -109,8 +110,11 @@ async def cold_start(runtime: Runtime, slot: Slot, run_id: str) -> float:
 
     checkout = await runtime.prepare(slot, request, run_id, allow_stale=False)
     began = time.perf_counter()
-    async with runtime.converse(run_id, request, slot, checkout, listen) as conversation:
-        await conversation.hold(request.prompt)
+    async with (
+        runtime.start_process(run_id, request, slot, checkout) as started,
+        runtime.start_turn(run_id, started, request, checkout, listen) as turn,
+    ):
+        await turn.run(request.prompt)
     await runtime.collect(slot, checkout, run_id)
     return 1000 * (said[0] - began)
 

@@ -194,7 +194,7 @@ async def one_run(workspaces: Workspaces, slot: Path) -> tuple[float, float]:
     began = time.perf_counter()
     snapshot = await workspaces.sync(fresh=True)
     synced = time.perf_counter()
-    await workspaces.prepare(slot, snapshot, Identity(run_id="bench"))
+    await workspaces.checkout(slot, snapshot, Identity(run_id="bench"))
     ready = time.perf_counter()
     await workspaces.collect(slot, snapshot, "bench")
     return synced - began, ready - synced

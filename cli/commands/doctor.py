@@ -52,8 +52,7 @@ def _findings() -> list[Finding]:
     try:
         world = read_world(os.environ)
     except SettingsError as error:
-        what, _, mend = str(error).rpartition("; ")
-        return [broken("settings", what, mend)]
+        return [broken("settings", error.reason, error.remedy)]
     return asyncio.run(run_checks(world))
 
 

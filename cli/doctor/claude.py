@@ -25,8 +25,7 @@ async def check_cli(world: DoctorContext) -> list[Finding]:
     try:
         path = find_cli(world.agent)
     except NotConfigured as error:
-        what, _, mend = str(error).partition("; ")
-        return [broken("claude", what, mend)]
+        return [broken("claude", error.problem, error.remedy)]
     version, said = await _ask_version(path)
     pinned = pinned_version()
     if version is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.sandbox.mounts import is_there
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok
-from store.database.address import parse_address, shown
+from store.database.address import display_address, parse_address
 from store.database.database import Database
 from store.database.migration import find_revision
 from store.database.schema import REVISION
@@ -28,9 +28,8 @@ async def check_database(world: DoctorContext) -> list[Finding]:
         finally:
             await database.close()
     except StoreUnavailable as error:
-        what, _, mend = str(error).partition("; ")
-        return [broken("database", what, mend or "start it, or correct DATABASE_URL")]
-    where = shown(url)
+        return [broken("database", error.reason, error.remedy or "start it, or correct DATABASE_URL")]
+    where = display_address(url)
     if revision is None:
         return [ok("database", f"{where} answers; the first start makes its tables")]
     if revision > REVISION:

@@ -11,7 +11,7 @@ from agent.domain.errors import AgentError, NotConfigured
 from agent.git.environment import GitEnvironment
 from agent.git.git import GitError
 from agent.git.remote import find_remote
-from agent.mirrors.registry import USUAL_PLACE
+from agent.mirrors.registry import DEFAULT_CHECKOUT
 from agent.redaction.redactor import mask_url_credentials
 from agent.settings import DEFAULT_WORKSPACE, WorkspaceConfig
 from agent.system.commands import TimeLimit
@@ -31,7 +31,7 @@ async def check_repositories(world: DoctorContext) -> list[Finding]:
         try:
             version = (await environment.local().text("version")).removeprefix("git version ")
         except NotConfigured as error:
-            return [broken("git", *_parted(str(error)))]
+            return [broken("git", error.problem, error.remedy)]
         names = settings.workspace_names
         found = await asyncio.gather(*(_look(world, environment, name) for name in names))
     return [ok("git", version), *found]
@@ -48,17 +48,14 @@ async def _look(world: DoctorContext, environment: GitEnvironment, name: str) ->
         return broken(check, "it has no remote", "set it in WORKSPACES")
     try:
         remote = await find_remote(environment.local(), source)
-        network = environment.network(config.credential_helper).within(TimeLimit(REMOTE_SECONDS))
+        network = environment.network(config.credential_helper).with_time_limit(TimeLimit(REMOTE_SECONDS))
         wanted = config.ref or remote.branch
         listed = await network.text("ls-remote", "--end-of-options", remote.url)
     except GitError as error:
-        # the message has git's own words, and behind them what to look at
-        text, mend = _parted(str(error))
         by_hand = f"try `git ls-remote {mask_url_credentials(source)}`, or correct {setting}"
-        return broken(check, f"{mask_url_credentials(source)}: {text}", mend or by_hand)
+        return broken(check, f"{mask_url_credentials(source)}: {error.problem}", error.remedy or by_hand)
     except AgentError as error:
-        text, mend = _parted(str(error))
-        return broken(check, text, mend)
+        return broken(check, error.problem, error.remedy)
     return _judge(check, mask_url_credentials(remote.url), listed, wanted)
 
 
@@ -78,9 +75,4 @@ def _source(world: DoctorContext, name: str, config: WorkspaceConfig) -> str | N
         return config.remote
     if world.agent.workspace_dir is not None:
         return world.agent.workspace_dir
-    return str(USUAL_PLACE) if USUAL_PLACE.is_dir() else None
-
-
-def _parted(message: str) -> tuple[str, str]:
-    what, _, mend = message.rpartition("; ")
-    return (what, mend) if what else (message, "")
+    return str(DEFAULT_CHECKOUT) if DEFAULT_CHECKOUT.is_dir() else None

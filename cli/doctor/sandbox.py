@@ -21,7 +21,7 @@ async def check_cells(world: DoctorContext) -> list[Finding]:
     try:
         sandbox = await asyncio.to_thread(probe_sandbox, world.agent.agent_sandbox, timeout_seconds=TRIAL_SECONDS)
     except NotConfigured as error:
-        return [broken("sandbox", *_parted(str(error)))]
+        return [broken("sandbox", error.problem, error.remedy or "see docs/security.md")]
     if sandbox.bubblewrap is None:
         return [_without_cells(world, sandbox)]
     spaces = "a user namespace each" if sandbox.bubblewrap.user_namespace else "root's own user namespace"
@@ -41,8 +41,8 @@ async def check_user(world: DoctorContext) -> list[Finding]:
 
 
 def _without_cells(world: DoctorContext, sandbox: ProbeResult) -> Finding:
-    why, mend = _parted(sandbox.reason)
-    mend = "AGENT_SANDBOX=auto" if world.agent.agent_sandbox == "off" else mend
+    why = sandbox.reason
+    mend = "AGENT_SANDBOX=auto" if world.agent.agent_sandbox == "off" else sandbox.remedy or "see docs/security.md"
     network = world.agent.agent_network
     if network != "open":
         return broken("sandbox", f"AGENT_NETWORK={network} needs cells, and there are none: {why}", mend)
@@ -57,15 +57,9 @@ def _groups() -> Finding:
     if set(CONTROLLERS) <= named:
         groups = find_cgroups()
         if groups.version is None:
-            return warning("cgroups", f"a run is bounded process by process: {_parted(groups.reason)[0]}", mend)
+            return warning("cgroups", f"a run is bounded process by process: {groups.reason}", mend)
         return ok("cgroups", f"each run is bounded as a whole ({groups.reason})")
     base = ROOT / next((path.lstrip("/") for _, names, path in memberships if not names), "")
     if os.access(base / "cgroup.subtree_control", os.W_OK):
         return ok("cgroups", "version 2; a service that is alone in its group bounds each run as a whole")
     return warning("cgroups", "a run is bounded process by process: this control group is not ours", mend)
-
-
-def _parted(reason: str) -> tuple[str, str]:
-    """What is wrong, and the cure that stands behind it."""
-    what, _, cure = reason.rpartition("; ")
-    return (what, cure) if what else (reason, "see docs/security.md")

@@ -1,4 +1,4 @@
-"""Holds the queue while the provider refuses everybody: until the reset that it names, else for growing pauses."""
+"""Stops taking work while the provider rejects all calls; until its reset time, else with backoff."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from agent.provider.failures import ProviderFailure
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=15)
 LONGEST_HOLD = timedelta(days=8)
-"""A weekly limit is the longest that a provider has; a reset past it is a mistake."""
+"""The longest limit of a provider is weekly; a reset time past this is taken for a mistake."""
 
-# Without the provider's own words, which may name an account: /health is open.
+# without the provider's own words, which may name an account: /health is open
 _REASONS = {
     "usage_limit": "the provider's usage limit is reached",
     "credential_refused": "the provider refuses the credential",
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class ProviderHold:
-    """Whether jobs are to wait for the provider; it is told of each trouble, and forgets one that has passed."""
+    """The hold of jobs while the provider rejects all calls; one per host, given each failure of a model call."""
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
@@ -34,30 +34,30 @@ class ProviderHold:
 
     @property
     def until(self) -> datetime | None:
-        """When jobs may start again; None if they may now."""
+        """Return when jobs may start again; None if they may now."""
         return self._until if self._until is not None and self._until > self._now() else None
 
-    def hear(self, trouble: ProviderFailure) -> None:
-        """A sink for the provider's troubles; only one that lasts holds the queue."""
-        if not trouble.is_lasting:
+    def on_failure(self, failure: ProviderFailure) -> None:
+        """Hold the jobs if this failure of a model call is one that lasts."""
+        if not failure.is_lasting:
             return
         now = self._now()
         held = self.until is not None
-        until = self._reset(trouble, now) or self._guess(now, held=held)
+        until = self._reset(failure, now) or self._guess(now, held=held)
         if held and self._until is not None and until <= self._until:
             return
         self._until = until
-        self.reason = _REASONS.get(trouble.kind, trouble.kind)
-        told = " ".join(trouble.message.split())[:300]
+        self.reason = _REASONS.get(failure.kind, failure.kind)
+        message = " ".join(failure.message.split())[:300]
         when = until.isoformat(timespec="seconds")
-        _log.warning("jobs are held until %s: %s; it says: %s", when, self.reason, told)
+        _log.warning("jobs are held until %s: %s; the provider says: %s", when, self.reason, message)
 
-    def _reset(self, trouble: ProviderFailure, now: datetime) -> datetime | None:
-        reset = trouble.reset_at
+    def _reset(self, failure: ProviderFailure, now: datetime) -> datetime | None:
+        reset = failure.reset_at
         return reset + _MARGIN if reset is not None and now < reset <= now + LONGEST_HOLD else None
 
     def _guess(self, now: datetime, *, held: bool) -> datetime:
-        """Twice as long as the last time, if that was not long ago; what runs at the same time counts as one."""
+        """Return an end twice as far away as the last one, if that was recent. Failures during a hold count as one."""
         if held and self._until is not None:
             return self._until
         recent = self._until is not None and now - self._until < LONGEST_PAUSE

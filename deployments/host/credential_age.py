@@ -1,4 +1,4 @@
-"""Since when the credential for the model is what it is: keys are to be changed now and then, and some expire."""
+"""Age of the provider credential."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from agent.settings import AgentSettings
 from agent.system.files import write
 
 
-class Seen(Frozen):
-    """A credential as it is remembered: by a fingerprint that says nothing of it to whoever has the file."""
+class SeenCredential(Frozen):
+    """A fingerprint of the credential, which does not reveal it to a reader of the file, and when it was first seen."""
 
     salt: str
     fingerprint: str
@@ -24,7 +24,7 @@ class Seen(Frozen):
 
 
 def credential_since(settings: AgentSettings) -> datetime | None:
-    """When this host first saw the credential that is set now; None without one."""
+    """Return when this host first saw the credential that is set now; None without one."""
     try:
         variable, value = find_credential(settings)
     except NotConfigured:
@@ -34,20 +34,20 @@ def credential_since(settings: AgentSettings) -> datetime | None:
     if seen is not None and hmac.compare_digest(seen.fingerprint, _fingerprint(seen.salt, variable, value)):
         return seen.since
     salt = secrets.token_hex(16)
-    now = Seen(salt=salt, fingerprint=_fingerprint(salt, variable, value), since=datetime.now(UTC))
+    now = SeenCredential(salt=salt, fingerprint=_fingerprint(salt, variable, value), since=datetime.now(UTC))
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, now.model_dump_json())
     return now.since
 
 
-def _read(path: Path) -> Seen | None:
+def _read(path: Path) -> SeenCredential | None:
     try:
-        return Seen.model_validate_json(path.read_bytes())
+        return SeenCredential.model_validate_json(path.read_bytes())
     except (OSError, ValueError):
         return None
 
 
 def _fingerprint(salt: str, variable: str, value: str) -> str:
-    # slow to guess at, in case somebody has set a short one
+    # slow to try out, in case the credential is a short one
     digest = hashlib.scrypt(f"{variable}={value}".encode(), salt=bytes.fromhex(salt), n=2**12, r=8, p=1)
     return digest.hex()[:32]

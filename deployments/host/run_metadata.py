@@ -1,4 +1,4 @@
-"""By what a person finds a run in Prefect: its name, its tags, its labels."""
+"""Name, tags and labels of a flow run, and the request in its parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
@@ -17,6 +17,9 @@ from pydantic import ValidationError
 
 from agent.domain.request import AgentRequest
 from agent.system.text import shorten
+from agent.workspaces.agent_definitions import short_name
+from deployments.telemetry.observers import TRIGGERS, ObservedRun
+from tasks.agent_run.context import RunContext
 from tasks.agent_run.parent_triage import PARENT_LABEL, TRIAGE_LABEL
 
 Labels = dict[str, str | int | float | bool]
@@ -24,57 +27,57 @@ Labels = dict[str, str | int | float | bool]
 _NAME_CHARACTERS = 60
 _TAG_CHARACTERS = 120
 TRIGGER = "trigger:"
-"""How the tag begins that says who asked for a run."""
+"""The prefix of the tag that says how a run was triggered."""
 
 _CALLER = "user:"
 _GENERATED = re.compile(r"[a-z]+-[a-z]+")
-"""What Prefect calls a run that was given no name."""
+"""The form of the names that Prefect makes up."""
 
 _log = logging.getLogger(__name__)
 
 
 def run_name(request: AgentRequest, title: str | None = None) -> str:
-    """The agent, and what it is to do: the title of that, or how its prompt begins."""
+    """Return the agent and its title, or the beginning of its prompt."""
     return f"{request.agent}: {shorten(title or request.prompt, _NAME_CHARACTERS)}"
 
 
 def run_tags(request: AgentRequest, given: Iterable[str]) -> list[str]:
-    """What was given, and the agent's name, however the caller wrote it."""
-    return list(dict.fromkeys([*given, shorten(f"agent:{_short_name(request.agent)}", _TAG_CHARACTERS)]))
+    """Return the given tags and one with the agent's name, without its path."""
+    return list(dict.fromkeys([*given, shorten(f"agent:{short_name(request.agent)}", _TAG_CHARACTERS)]))
 
 
 def run_labels(request: AgentRequest, tags: Iterable[str]) -> Labels:
-    """What was asked for, by name; who asked for it, as the tags say. What was left open has no label."""
+    """Return the labels of a run; what the request leaves open has no label."""
     labels: dict[str, str | None] = {
-        "agent": _short_name(request.agent),
+        "agent": short_name(request.agent),
         "model": request.model,
         "effort": request.effort,
         "workspace": request.workspace,
         "ref": request.ref,
-        "trigger": _told(tags, TRIGGER),
-        "caller": _told(tags, _CALLER),
+        "trigger": _value(tags, TRIGGER),
+        "caller": _value(tags, _CALLER),
     }
     return {name: value for name, value in labels.items() if value is not None}
 
 
 def triage_tags(name: str) -> list[str]:
-    """What a triage and its agents' runs have in common."""
+    """Return the tag of a triage, which the runs of its agents have too."""
     return [shorten(f"triage:{name}", _TAG_CHARACTERS)]
 
 
 def triage_labels(name: str, tags: Iterable[str]) -> Labels:
-    """Of the triage's own run."""
-    return {TRIAGE_LABEL: name, "trigger": _told(tags, TRIGGER) or "prefect"}
+    """Return the labels of the triage's own run."""
+    return {TRIAGE_LABEL: name, "trigger": _value(tags, TRIGGER) or "prefect"}
 
 
 def child_labels(triage: str, parent: UUID) -> Labels:
-    """Whose part a run is."""
+    """Return the labels of a run that a triage started."""
     return {TRIAGE_LABEL: triage, PARENT_LABEL: str(parent)}
 
 
 @dataclass(frozen=True)
 class RunMetadata:
-    """What a run has that was made by the service itself."""
+    """Name, tags and labels, as the service gives them to the runs that it makes."""
 
     name: str
     tags: list[str]
@@ -82,56 +85,51 @@ class RunMetadata:
 
     @classmethod
     def of(cls, request: AgentRequest) -> RunMetadata:
-        """Of an agent's run."""
+        """Return those of an agent's run."""
         return cls(run_name(request), run_tags(request, []), run_labels(request, []))
 
     @classmethod
     def of_triage(cls, name: str) -> RunMetadata:
-        """Of a triage's own run."""
+        """Return those of a triage's own run."""
         return cls(f"triage of {name}", triage_tags(name), triage_labels(name, []))
 
 
 @asynccontextmanager
-async def marked(client: PrefectClient, flow_run: FlowRun, marks: RunMetadata | None) -> AsyncIterator[None]:
-    """Beside what is done in here, give a run that was made in Prefect what the service's own have from the first.
+async def with_metadata(client: PrefectClient, flow_run: FlowRun, metadata: RunMetadata | None) -> AsyncIterator[None]:
+    """While this is open, give a run that was made in Prefect the metadata that the service's own runs have.
 
-    Such are the runs of schedules, and those that a person starts in Prefect's UI. A name that somebody chose stays.
-    Where Prefect does not take it, the run is only harder to find.
+    Those are the runs of schedules, and those that a person starts in Prefect's UI. A name that a person chose stays.
+    A failure is only logged: the run is harder to find, and nothing else.
     """
-    if marks is None or any(tag.startswith(TRIGGER) for tag in flow_run.tags):
+    if metadata is None or any(tag.startswith(TRIGGER) for tag in flow_run.tags):
         yield
         return
     trigger = "schedule" if flow_run.auto_scheduled else "prefect"
-    flow_run.tags = list(dict.fromkeys([*flow_run.tags, f"{TRIGGER}{trigger}", *marks.tags]))
+    flow_run.tags = list(dict.fromkeys([*flow_run.tags, f"{TRIGGER}{trigger}", *metadata.tags]))
     if flow_run.auto_scheduled or _GENERATED.fullmatch(flow_run.name):
-        flow_run.name = marks.name
-    marking = asyncio.create_task(_mark(client, flow_run, {**marks.labels, "trigger": trigger}))
+        flow_run.name = metadata.name
+    updating = asyncio.create_task(_update(client, flow_run, {**metadata.labels, "trigger": trigger}))
     try:
         yield
     finally:
-        marking.cancel()
-        await asyncio.gather(marking, return_exceptions=True)
+        updating.cancel()
+        await asyncio.gather(updating, return_exceptions=True)
 
 
-async def _mark(client: PrefectClient, flow_run: FlowRun, labels: Labels) -> None:
+async def _update(client: PrefectClient, flow_run: FlowRun, labels: Labels) -> None:
     try:
         await client.update_flow_run(flow_run.id, name=flow_run.name, tags=flow_run.tags)
         await client.update_flow_run_labels(flow_run.id, labels)
     except Exception as error:
-        _log.debug("run %s could not be marked: %s", flow_run.id, error)
+        _log.debug("name and tags of run %s could not be set: %s", flow_run.id, error)
 
 
-def _short_name(agent: str) -> str:
-    """The agent's name, where its caller wrote the path of its definition."""
-    return PurePosixPath(agent).name.removesuffix(".md") or agent
-
-
-def _told(tags: Iterable[str], prefix: str) -> str | None:
+def _value(tags: Iterable[str], prefix: str) -> str | None:
     return next((tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix)), None)
 
 
 def read_request(flow_run: FlowRun) -> AgentRequest | None:
-    """What the run was made with; None if that is no request, as the flow itself will say."""
+    """Return the request of the run; None if its parameters hold none, which the flow itself reports."""
     try:
         return AgentRequest.model_validate(flow_run.parameters.get("request"))
     except ValidationError:
@@ -139,6 +137,32 @@ def read_request(flow_run: FlowRun) -> AgentRequest | None:
 
 
 def is_to_resume(flow_run: FlowRun) -> bool:
-    """Whether the run was asked for with `on_crash: resume`."""
+    """True if the run was asked for with `on_crash: resume`."""
     request = flow_run.parameters.get("request")
     return isinstance(request, dict) and request.get("on_crash") == "resume"
+
+
+def observed_run(flow_run: FlowRun, context: RunContext, asked_at: datetime | None = None) -> ObservedRun:
+    """Return the run as its observers see it; `asked_at` is when a caller that waits asked for it."""
+    request = flow_run.parameters.get("request")
+    return ObservedRun(
+        run_id=flow_run.id,
+        trigger=_trigger(flow_run),
+        asked_agent=str(request.get("agent")) if isinstance(request, dict) else "",
+        waited_seconds=None if context.resumption is not None else _waited_seconds(flow_run, asked_at),
+        context=context,
+    )
+
+
+def _trigger(flow_run: FlowRun) -> str:
+    trigger = _value(flow_run.tags, TRIGGER)
+    if trigger is None:
+        return "schedule" if flow_run.auto_scheduled else "prefect"
+    return trigger if trigger in TRIGGERS else "other"
+
+
+def _waited_seconds(flow_run: FlowRun, asked_at: datetime | None) -> float | None:
+    since = asked_at or flow_run.expected_start_time
+    if flow_run.run_count or since is None:
+        return None
+    return max(0.0, (datetime.now(UTC) - since).total_seconds())

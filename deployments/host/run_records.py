@@ -1,4 +1,4 @@
-"""What a host has at work, in files: whoever starts on its state directory after it knows what it has left behind."""
+"""Records runs in progress on disk, so that the next host process can settle or resume them."""
 
 from __future__ import annotations
 
@@ -16,72 +16,74 @@ _CLAIM = "taken by the host "
 
 
 def is_claim(message: str | None) -> bool:
-    """Whether the message of a run's state says that some host has taken it."""
+    """True if the message of a run's state says that a host has taken the run."""
     return message is not None and message.startswith(_CLAIM)
 
 
 class RunRecord(Frozen):
-    """Where a run is at work that is to be carried on if its host does not live to end it."""
+    """Where a run can be resumed if its host dies: written at its start and when its checkout is ready."""
 
     slot: int
     checkout: Checkout | None = None
     run_count: int
-    """Prefect's count of its beginnings, with this one: past it, somebody else has begun it anew."""
+    """Prefect's count of the run's starts, with this one: past it, another host has started the run anew."""
 
 
 class RunRecords:
-    """One state directory's runs; its host's name is the same after each start, and no other host's."""
+    """The runs in progress of one state directory, one file each. One per host.
+
+    `host_id` is kept in the state directory: the same after each start, and different on each host.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         self._directory = state_dir / "host"
         self._runs = self._directory / "runs"
         self._runs.mkdir(parents=True, exist_ok=True)
         self.host_id = self._known_id()
-        self.at_work: set[UUID] = set()
+        self.running: set[UUID] = set()
 
     @property
     def claim(self) -> str:
-        """What the state of a run says that this host has taken and not started yet."""
+        """Return the message of the state of a run that this host has taken and not started yet."""
         return f"{_CLAIM}{self.host_id}"
 
     @contextmanager
-    def noted(self, run_id: UUID, is_kept: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """While this is open the run is at work here.
+    def recorded(self, run_id: UUID, is_kept: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """While this is open the run is recorded as running here.
 
-        Whoever leaves by an exception, or says so, leaves its note behind.
+        The file stays behind after an exception, and if `is_kept` says so at the end.
         """
-        note = self._runs / str(run_id)
-        note.touch()
-        self.at_work.add(run_id)
+        (self._runs / str(run_id)).touch()
+        self.running.add(run_id)
         try:
             yield
             if not is_kept():
                 self.forget(run_id)
         finally:
-            self.at_work.discard(run_id)
+            self.running.discard(run_id)
 
-    def write(self, run_id: UUID, whereabouts: RunRecord) -> None:
-        """Have the note say where the run is at work."""
-        write(self._runs / str(run_id), whereabouts.model_dump_json())
+    def write(self, run_id: UUID, record: RunRecord) -> None:
+        """Record where the run can be resumed."""
+        write(self._runs / str(run_id), record.model_dump_json())
 
-    def whereabouts(self, run_id: UUID) -> RunRecord | None:
-        """Where the run was at work, if its note says so."""
+    def read(self, run_id: UUID) -> RunRecord | None:
+        """Return where the run can be resumed; None if its file does not say."""
         try:
             return RunRecord.model_validate_json((self._runs / str(run_id)).read_text())
         except (OSError, ValueError):
             return None
 
     def forget(self, run_id: UUID) -> None:
-        """The run has ended, as everybody can see in Prefect."""
+        """Remove the file of a run that has its final state in Prefect."""
         (self._runs / str(run_id)).unlink(missing_ok=True)
 
-    def left(self) -> list[UUID]:
-        """The runs that have a note, and are not at work."""
-        noted = []
+    def left_behind(self) -> list[UUID]:
+        """Return the runs that have a file and are not running in this process."""
+        recorded = []
         for path in self._runs.iterdir():
             with contextlib.suppress(ValueError):
-                noted.append(UUID(path.name))
-        return [run_id for run_id in noted if run_id not in self.at_work]
+                recorded.append(UUID(path.name))
+        return [run_id for run_id in recorded if run_id not in self.running]
 
     def _known_id(self) -> str:
         path = self._directory / "id"

@@ -1,4 +1,4 @@
-"""A copy of a state directory, taken while the service runs, from which another service can start."""
+"""Backs up a state directory while the service runs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _FILES = ("prefect/auth-string", "host/id", "mirrors/*.json", "mirrors/*.refs", 
 
 
 class BackupFailed(Exception):
-    """The copy is not whole; the message says what could not be copied."""
+    """The copy is incomplete; the message says which part could not be copied."""
 
 
 def back_up(state_dir: Path, target: Path) -> list[str]:
-    """Copy what cannot be made again to `target`, which must not exist; gives what there is, by its place.
+    """Copy databases, mirrors, keys and secrets to `target`, which must not exist, and return the copied paths.
 
-    Databases by SQLite's own online copy, mirrors by git: with all that agents left unpushed. Slots, logs and what runs
-    had at work are left out. Raises BackupFailed.
+    Databases are copied by SQLite's online backup, mirrors by git, with the unpushed work of agents. Slots, logs and
+    the files of running agents are left out. Raises BackupFailed.
     """
     if target.exists():
-        raise BackupFailed(f"{target} is there already; name a new directory")
+        raise BackupFailed(f"{target} exists already; name a new directory")
     target.mkdir(mode=0o700, parents=True)
     copied = []
     try:
@@ -37,39 +37,39 @@ def back_up(state_dir: Path, target: Path) -> list[str]:
         for mirror in sorted((state_dir / "mirrors").glob("*.git")):
             copied += _copy_mirror(mirror, state_dir, target)
         for path in (path for pattern in _FILES for path in state_dir.glob(pattern)):
-            shutil.copyfile(path, _place(path, state_dir, target))
+            shutil.copyfile(path, _target_path(path, state_dir, target))
             copied.append(str(path.relative_to(state_dir)))
         if (state_dir / "secrets").is_dir():
             shutil.copytree(state_dir / "secrets", target / "secrets")
             copied.append("secrets")
     except (OSError, sqlite3.Error, subprocess.CalledProcessError) as error:
-        raise BackupFailed(f"{error}; {target} is not whole, remove it") from error
+        raise BackupFailed(f"{error}; {target} is incomplete; remove it") from error
     return copied
 
 
 def _copy_database(database: Path, state_dir: Path, target: Path) -> list[str]:
     if not database.exists():
         return []
-    place = _place(database, state_dir, target)
+    copy = _target_path(database, state_dir, target)
     with (
         closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(place)) as to,
+        closing(sqlite3.connect(copy)) as to,
     ):
         source.backup(to)
-        if (said := to.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-            raise BackupFailed(f"the copy of {database} is not sound: {said}")
+        if (finding := to.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
+            raise BackupFailed(f"the copy of {database} is damaged: {finding}")
     return [str(database.relative_to(state_dir))]
 
 
 def _copy_mirror(mirror: Path, state_dir: Path, target: Path) -> list[str]:
-    place = _place(mirror, state_dir, target)
-    command = ["git", "clone", "--quiet", "--mirror", "--template=", "--no-hardlinks", str(mirror), str(place)]
+    copy = _target_path(mirror, state_dir, target)
+    command = ["git", "clone", "--quiet", "--mirror", "--template=", "--no-hardlinks", str(mirror), str(copy)]
     environment = {**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     return [str(mirror.relative_to(state_dir))]
 
 
-def _place(path: Path, state_dir: Path, target: Path) -> Path:
+def _target_path(path: Path, state_dir: Path, target: Path) -> Path:
     place = target / path.relative_to(state_dir)
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return place

@@ -1,4 +1,4 @@
-"""Forgets what has been kept for as long as the settings say, and removes what nobody will ask for."""
+"""Deletes records past their retention period."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from store.errors import StoreError
 from store.settings import StoreSettings
 from store.store import Store
 
-_FIRST_SECONDS = 120.0
-_EVERY_SECONDS = 6 * 3600.0
-_LOOK_SECONDS = 30.0
-_WHEN_LOW_SECONDS = 3600.0
+_START_DELAY_SECONDS = 120.0  # a host that starts has more urgent work
+_INTERVAL_SECONDS = 6 * 3600.0
+_DISK_CHECK_SECONDS = 30.0
+_LOW_DISK_INTERVAL_SECONDS = 3600.0  # a full disk that stays full must not repack mirrors all the time
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Retention:
-    """One host's; any number of hosts may do it at once."""
+    """The periodic clean-up of one host, made at its start; several hosts may run it at once."""
 
     workspaces: Workspaces
     store: Store
     settings: StoreSettings
     run_retention_days: int = 90
-    leftovers: StateCleanup | None = None
+    cleanup: StateCleanup | None = None
     is_disk_low: Callable[[], bool] = lambda: False
 
     @asynccontextmanager
-    async def going_on(
-        self, first_seconds: float = _FIRST_SECONDS, every_seconds: float = _EVERY_SECONDS
+    async def repeating(
+        self, first_seconds: float = _START_DELAY_SECONDS, every_seconds: float = _INTERVAL_SECONDS
     ) -> AsyncIterator[None]:
-        """Do it every few hours while this is open, sooner when the disk gets full; first once the host has started."""
-        async with background_task(self._go_on(first_seconds, every_seconds)):
+        """Run every few hours while this is open, sooner when the disk is nearly full."""
+        async with background_task(self._repeat(first_seconds, every_seconds)):
             yield
 
-    async def once(self) -> None:
-        """Forget what is old; what cannot be reached now is left to the next time, and the log says so."""
+    async def run(self) -> None:
+        """Delete what is past its retention; a failure is logged, and the next time tries again."""
         await self._drop_kept()
         await self._trim_store()
-        if self.leftovers is not None:
-            await self.leftovers.vacate_slots()
-            await asyncio.to_thread(self.leftovers.remove_files)
+        if self.cleanup is not None:
+            await self.cleanup.vacate_slots()
+            await asyncio.to_thread(self.cleanup.remove_files)
 
     async def _drop_kept(self) -> None:
         try:
             for kept in await self.workspaces.drop_older_than():
-                _log.info("forgot the work of run %s, kept since %s", kept.run_id, kept.kept_at)
+                _log.info("deleted the kept work of run %s, kept since %s", kept.run_id, kept.kept_at)
         except (AgentError, OSError) as error:
-            _log.warning("kept work could not be looked through: %s", error)
+            _log.warning("kept work could not be read: %s", error)
 
     async def _trim_store(self) -> None:
         now = datetime.now(UTC)
-        # a day more than the runs themselves: no run that is still there lacks its outcome
+        # a day more than the runs themselves: a run that still exists has its outcome
         days = self.settings.record_retention_days or self.run_retention_days + 1
         try:
             trimmed = await self.store.trim(
@@ -74,19 +74,19 @@ class Retention:
         else:
             _log.debug("trimmed the store: %s", trimmed)
 
-    async def _go_on(self, first_seconds: float, every_seconds: float) -> None:
+    async def _repeat(self, first_seconds: float, every_seconds: float) -> None:
         await asyncio.sleep(first_seconds)
         while True:
             try:
-                await self.once()
+                await self.run()
             except Exception:
-                _log.exception("the upkeep failed; it is tried again later")
-            await self._rest(every_seconds)
+                _log.exception("the clean-up failed; it is tried again later")
+            await self._wait(every_seconds)
 
-    async def _rest(self, seconds: float) -> None:
-        """Return when it is time again, or when it may make room on a full disk."""
+    async def _wait(self, seconds: float) -> None:
+        """Return after `seconds`, or after an hour if the disk is nearly full."""
         done_at = time.monotonic()
         while (rested := time.monotonic() - done_at) < seconds:
-            if rested >= _WHEN_LOW_SECONDS and self.is_disk_low():
+            if rested >= _LOW_DISK_INTERVAL_SECONDS and self.is_disk_low():
                 return
-            await asyncio.sleep(min(_LOOK_SECONDS, seconds - rested))
+            await asyncio.sleep(min(_DISK_CHECK_SECONDS, seconds - rested))

@@ -1,4 +1,4 @@
-"""Removes from a state directory what nobody will ask for any more."""
+"""Removes unused files from the state directory."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from agent.workspaces.workspaces import Workspaces
 from deployments.host.run_records import RunRecords
 
 GRACE_SECONDS = 3600.0
-"""What is younger may belong to something that begins just now."""
+"""A file younger than this may belong to a run that is starting."""
 
-LONGEST_LOG_BYTES = 20 * 1024 * 1024
+MAX_LOG_BYTES = 20 * 1024 * 1024
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
-"""What `agent.system.files.write` names a file until it is whole."""
+"""The name that `agent.system.files.write` gives a file until it is complete."""
 
-_WRITTEN = (".", "host", "host/runs", "mirrors", "slots/*", "prefect")
-"""Where such files may be left: never in a checkout, where an agent may name files as it likes."""
+_DIRECTORIES = (".", "host", "host/runs", "mirrors", "slots/*", "prefect")
+"""Directories with such files: never a checkout, where an agent may use any name."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StateCleanup:
-    """Those of one host."""
+    """The clean-up of one host's state directory; made at its start."""
 
     workspaces: Workspaces
-    in_flight: RunRecords
+    records: RunRecords
     capacity: int
     grace_seconds: float = GRACE_SECONDS
 
     async def vacate_slots(self) -> None:
-        """Remove the slots past the capacity, which was larger once; unpushed work in them is kept first."""
+        """Remove slots past the capacity, left from a larger one; unpushed work in them is kept first."""
         for directory in self._slots_past_capacity():
             try:
                 await self.workspaces.vacate(directory)
@@ -50,16 +50,16 @@ class StateCleanup:
                 _log.warning("the slot %s could not be removed: %s", directory.name, error)
 
     def remove_files(self) -> int:
-        """Remove run directories without a run, half-written files, and the old part of a long log; blocks."""
+        """Remove run directories without a run and incomplete files, and truncate a long log; blocks."""
         removed = 0
-        for path in (*self._dead_runs(), *self._half_written()):
+        for path in (*self._dead_runs(), *self._incomplete_files()):
             with contextlib.suppress(OSError):
                 remove(path)
                 removed += 1
         if removed:
-            _log.info("removed %d leftovers from %s", removed, self._state_dir)
+            _log.info("removed %d unused files from %s", removed, self._state_dir)
         with contextlib.suppress(OSError):
-            cut(self._state_dir / "prefect" / "server.log")
+            truncate_log(self._state_dir / "prefect" / "server.log")
         return removed
 
     @property
@@ -67,34 +67,34 @@ class StateCleanup:
         return self.workspaces.settings.state_dir
 
     def _slots_past_capacity(self) -> list[Path]:
-        spoken_for = {where.slot for run_id in self._noted() if (where := self.in_flight.whereabouts(run_id))}
+        in_use = {record.slot for run_id in self._recorded_runs() if (record := self.records.read(run_id))}
         numbered = [path for path in (self._state_dir / "slots").glob("*") if path.name.isdecimal()]
-        return [path for path in numbered if int(path.name) >= self.capacity and int(path.name) not in spoken_for]
+        return [path for path in numbered if int(path.name) >= self.capacity and int(path.name) not in in_use]
 
     def _dead_runs(self) -> Iterator[Path]:
-        """Directories of runs that are not at work, and that nobody left to be carried on."""
+        """Directories of runs that neither run nor wait to be resumed."""
         for path in (self._state_dir / "runs").glob("*"):
             with contextlib.suppress(ValueError, OSError):
-                if UUID(path.name) not in self._noted() and self._is_old(path):
+                if UUID(path.name) not in self._recorded_runs() and self._is_old(path):
                     yield path
 
-    def _half_written(self) -> Iterator[Path]:
-        for place in _WRITTEN:
+    def _incomplete_files(self) -> Iterator[Path]:
+        for place in _DIRECTORIES:
             for path in self._state_dir.glob(f"{place}/.*"):
                 with contextlib.suppress(OSError):
                     if _TEMPORARY.fullmatch(path.name) and self._is_old(path):
                         yield path
 
-    def _noted(self) -> Collection[UUID]:
-        return {*self.in_flight.at_work, *self.in_flight.left()}
+    def _recorded_runs(self) -> Collection[UUID]:
+        return {*self.records.running, *self.records.left_behind()}
 
     def _is_old(self, path: Path) -> bool:
         return path.lstat().st_mtime < time.time() - self.grace_seconds
 
 
-def cut(log: Path, longest_bytes: int = LONGEST_LOG_BYTES) -> None:
-    """Begin the file anew once it is long; what was in it is beside it, as `.1`. Its writer must append."""
-    if log.stat().st_size > longest_bytes:
+def truncate_log(log: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
+    """Empty the file once it is longer than `max_bytes`; a copy stays beside it as `.1`. Its writer must append."""
+    if log.stat().st_size > max_bytes:
         shutil.copyfile(log, log.with_name(f"{log.name}.1"))
         with log.open("r+b") as file:
             file.truncate(0)

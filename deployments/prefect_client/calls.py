@@ -1,4 +1,4 @@
-"""Calls to Prefect's API that end soon and fail in one way."""
+"""Prefect API calls with a time limit and one error type."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from contextlib import asynccontextmanager
 import httpx
 from prefect.exceptions import PrefectHTTPStatusError
 
-PATIENCE_SECONDS = 2.5
-"""A caller is told within 3 s that Prefect is away."""
+CALLER_SECONDS = 2.5
+"""Limit of a call that an HTTP caller waits for: it gets its 503 within 3 s."""
+
+OPERATOR_SECONDS = 10.0
+"""Limit of a call that an operator waits for, e.g. to pause all agents."""
+
+BACKGROUND_SECONDS = 30.0
+"""Limit of a call that no person waits for; a busy Prefect on SQLite can take that long."""
+
+PAGE_RUNS = 200
+"""Flow runs per query: Prefect's own maximum for one page."""
 
 
 class PrefectUnavailable(Exception):
-    """Prefect's API did not answer, or not in time; nothing is known of what it was asked."""
+    """Prefect's API did not answer, or not in time; the state of what was asked for is unknown."""
 
     retryable = True
 
@@ -23,8 +32,8 @@ class PrefectUnavailable(Exception):
 
 
 @asynccontextmanager
-async def calling_prefect(seconds: float = PATIENCE_SECONDS) -> AsyncIterator[None]:
-    """Calls made in here end within `seconds`; raises PrefectUnavailable when the server is at fault."""
+async def calling_prefect(seconds: float = CALLER_SECONDS) -> AsyncIterator[None]:
+    """End the calls made in here within `seconds`. Raises PrefectUnavailable when the server is at fault."""
     limit = asyncio.timeout(seconds)
     try:
         async with limit:

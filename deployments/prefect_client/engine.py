@@ -1,4 +1,4 @@
-"""Prefect's flow engine in a process that runs many flows at once: without what only makes the others wait."""
+"""Runs flows in process through Prefect's engine, without its per-run overhead."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, State
 from prefect.states import to_state_create
 
 SUSPENSION = "observe_flow_run_suspension"
-"""In Prefect 3.8.8: a thread with a websocket of its own for each run of a deployment, which the event loop waits for
-at the run's beginning and at its end, 50 to 700 ms each time. None of our flows is ever suspended."""
+"""In Prefect 3.8.8 each run of a deployment starts a thread with a websocket; the event loop waits for it at the start
+and at the end of the run, 50 to 700 ms each time. None of our flows uses Prefect's suspension."""
 
 
 def do_without_suspension() -> None:
-    """From now on no run of this process is watched for a suspension."""
+    """Turn off Prefect's observation of suspensions in this process. Raises RuntimeError if there is none."""
     if not hasattr(flow_engine, SUSPENSION):
         raise RuntimeError(f"prefect.flow_engine has no {SUSPENSION} any more; this service is for Prefect 3.8.8")
     setattr(flow_engine, SUSPENSION, _not_observed)
@@ -34,16 +34,14 @@ def _not_observed(*_arguments: Any) -> Iterator[None]:
 
 
 def spare_the_loop() -> None:
-    """Once all is imported: let the garbage collector pass by what will never be garbage.
-
-    A full collection of Prefect's 190,000 objects holds the process for 130 to 180 ms.
-    """
+    """Exclude all objects that exist now from garbage collection; call it once all modules are imported."""
+    # a full collection of Prefect's 190,000 objects stops the process for 130 to 180 ms
     gc.collect()
     gc.freeze()
 
 
 def watch_children_without_threads(loop: asyncio.AbstractEventLoop) -> None:
-    """Learn of a child's end by its pidfd, as Python does from 3.12 on, and not by a thread for each child."""
+    """Wait for child processes by pidfd, as Python does from 3.12 on, instead of one thread per child."""
     if sys.version_info < (3, 12):
         watcher = asyncio.PidfdChildWatcher()
         watcher.attach_loop(loop)
@@ -60,7 +58,7 @@ async def create_run(
     tags: list[str],
     labels: dict[str, Any],
 ) -> FlowRun:
-    """A run of a flow that is known: `PrefectClient.create_flow_run` would ask for its id each time."""
+    """Create a run of the flow with this id; `PrefectClient.create_flow_run` would look the id up each time."""
     run = FlowRunCreate(
         flow_id=flow_id,
         name=name,

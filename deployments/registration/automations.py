@@ -1,4 +1,4 @@
-"""The automations that the service needs in Prefect, where they can be seen, and switched off."""
+"""The Prefect automations of the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flows.triage import triage
 PAUSE_FAILING = AutomationCore(
     name="Pause a schedule that keeps failing",
     description=f"The last {STREAK} runs that a schedule has made failed: its deployment is paused. "
-    "Mend what is wrong, then resume the deployment.",
+    "Fix the cause, then resume the deployment.",
     trigger=EventTrigger(
         expect={FAILING},
         for_each={"prefect.resource.id"},
@@ -31,10 +31,10 @@ PAUSE_FAILING = AutomationCore(
 
 
 def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
-    """Ends as Crashed the runs of which nothing was heard for that long: their host has not come back.
+    """Return the automation that sets runs without an event for `within` to Crashed: their host has not come back.
 
-    A host that does settles its own runs. Prefect's engine sends a heartbeat of each run every 30 seconds; of one whose
-    host died before the first, the server itself has said that it is Running. Other people's flows are left alone.
+    A host that comes back settles its own runs. Prefect's engine sends a heartbeat of each run every 30 seconds; for a
+    run whose host died before the first, the Running event of the server counts. Flows of others are left alone.
     """
     return AutomationCore(
         name="End the runs of a host that does not come back",
@@ -56,7 +56,7 @@ def end_lost(within: timedelta = LOST_AFTER) -> AutomationCore:
 
 
 async def create_automations(client: PrefectClient, lost_after: timedelta | None) -> None:
-    """Make sure that they are there; one that is stays as it is, switched off as well."""
+    """Create the missing automations; one that exists stays as it is, even if it is switched off."""
     for automation in (PAUSE_FAILING, *([end_lost(lost_after)] if lost_after else [])):
         if not await client.read_automations_by_name(automation.name):
             await client.create_automation(automation)

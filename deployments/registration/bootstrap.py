@@ -1,4 +1,4 @@
-"""Brings Prefect to the state that the service needs: work pools, deployments, automations."""
+"""Creates work pools, deployments and automations in Prefect."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from deployments.registration.register import Register
 from deployments.worker.worker import AgentHostWorker
 
 BOOTSTRAP = "bootstrap"
-"""The turn that a host has to have for this: two at once would make things twice."""
+"""The name of the lock that a host holds for this: two hosts at once would create objects twice."""
 
 _log = logging.getLogger(__name__)
 
 
 async def create_work_pool(client: PrefectClient, name: str) -> None:
-    """Make sure that the pool is there; one that is keeps its limit, its pause and its queues."""
+    """Create the work pool; one that exists keeps its limit, its pause and its queues."""
     template = AgentHostWorker.get_default_base_job_template()
     pool = WorkPoolCreate(name=name, type=AgentHostWorker.type, base_job_template=template)
     try:
@@ -34,7 +34,7 @@ async def create_work_pool(client: PrefectClient, name: str) -> None:
 
 
 async def create_work_queues(client: PrefectClient) -> None:
-    """Make sure that jobs have their queues to wait in; one that is there keeps its priority, limit and pause."""
+    """Create the work queues of the agents' pool; one that exists keeps its priority, limit and pause."""
     known = {queue.name for queue in await client.read_work_queues(work_pool_name=AGENTS)}
     for name, priority in QUEUES.items():
         if name not in known:
@@ -43,10 +43,10 @@ async def create_work_queues(client: PrefectClient) -> None:
 
 
 async def apply_register(client: PrefectClient, register: Register, lost_after: timedelta | None = None) -> list[str]:
-    """Bring every deployment of a register that was read whole up to date; gives their full names.
+    """Create or update every deployment of the register and return their full names.
 
-    Deployments that an earlier register had, and this one has not, are paused. With `lost_after` an automation
-    ends runs of which nothing was heard for so long.
+    Deployments that an earlier register had, and this one has not, are paused. With `lost_after`, an automation ends
+    runs without an event for so long.
     """
     for pool in sorted({*POOLS} | {entry.work_pool.name for entry in register.deployments}):
         await create_work_pool(client, pool)
@@ -64,4 +64,4 @@ async def _retire_others(client: PrefectClient, names: list[str]) -> None:
     for deployment in known:
         name = f"{flows.get(deployment.flow_id)}/{deployment.name}"
         if name not in names and await retire_deployment(client, deployment):
-            _log.warning("deployment %s is not in the register any more: it is paused", name)
+            _log.warning("deployment %s is no longer in the register: it is paused", name)

@@ -1,4 +1,4 @@
-"""One deployment of the register, brought to Prefect without undoing what an operator has switched there."""
+"""Applies one deployment to Prefect and keeps what an operator changed there."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from prefect.utilities.callables import parameter_schema
 from deployments.registration.register import DeploymentEntry
 
 RETIRED = "retired"
-"""The version of a deployment that the register has no more."""
+"""The version of a deployment that is no longer in the register."""
 
 _OURS = re.compile(r"(?:^|\+)[0-9a-f]{8}-[0-9a-f]{8}$")
 
 
 async def apply_deployment(client: PrefectClient, entry: DeploymentEntry) -> str:
-    """Create it, or bring it up to date where its entry has changed since; gives its full name.
+    """Create the deployment, or update it if its entry has changed, and return its full name.
 
-    What is paused or resumed in Prefect stays so, until the entry's own `active` or `paused` changes.
+    What was paused or resumed in Prefect stays so until `active` or `paused` of the entry changes.
     """
     flow = entry.load_flow()
     name = f"{flow.name}/{entry.name}"
@@ -45,7 +45,7 @@ async def apply_deployment(client: PrefectClient, entry: DeploymentEntry) -> str
 
 
 async def retire_deployment(client: PrefectClient, deployment: DeploymentResponse) -> bool:
-    """Pause a deployment that was in the register and is not any more; False for one that never was."""
+    """Pause a deployment that was in the register. False for one that never was."""
     if not _OURS.search(deployment.version or ""):
         return False
     await client.update_deployment(deployment.id, DeploymentUpdate(paused=True, version=RETIRED, tags=deployment.tags))
@@ -67,7 +67,7 @@ async def _create(client: PrefectClient, entry: DeploymentEntry, flow: Flow[...,
 async def _update(
     client: PrefectClient, entry: DeploymentEntry, known: DeploymentResponse, options: dict[str, Any]
 ) -> None:
-    """The version is written last and with everything else: an update that was cut off is made again."""
+    """Update the deployment. The version is written last, with the rest: an interrupted update is repeated."""
     switched = (known.version or "").rpartition("-")[2] != options["version"].rpartition("-")[2]
     slugs = {schedule.slug for schedule in entry.named_schedules()}
     for schedule in known.schedules:
@@ -106,7 +106,7 @@ def _schedules(entry: DeploymentEntry) -> dict[str, Any]:
 
 
 def _flags(entry: DeploymentEntry) -> dict[str, Any]:
-    """What an operator may switch in Prefect as well."""
+    """The switches of the entry that an operator can change in Prefect, too."""
     return {"paused": entry.paused, **{str(one.slug): one.active for one in entry.named_schedules()}}
 
 

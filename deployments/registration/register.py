@@ -1,4 +1,4 @@
-"""The register of deployments, `prefect.yaml`, read and checked as a whole."""
+"""Reads and validates prefect.yaml."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PACKAGED = Path(__file__).parents[1] / "prefect.yaml"
-"""The register as the wheel carries it; a source tree has it at its top."""
+"""The register inside the wheel; a source tree has it at its top."""
 
 
 class RegisterError(Exception):
-    """The register cannot be used; nothing of it was applied."""
+    """The register cannot be used; nothing of it was applied. The message names the file and the entry."""
 
 
 class _Entry(BaseModel):
@@ -26,7 +26,7 @@ class _Entry(BaseModel):
 
 
 class ScheduleEntry(_Entry):
-    """When a deployment runs by itself: one of cron, interval (seconds) and rrule."""
+    """A schedule of a deployment: exactly one of cron, interval (seconds) and rrule."""
 
     slug: str | None = None
     cron: str | None = None
@@ -38,7 +38,7 @@ class ScheduleEntry(_Entry):
     parameters: dict[str, Any] = {}
 
     def build(self) -> DeploymentScheduleCreate:
-        """The schedule in Prefect's own words; raises ValueError when it says none, or two."""
+        """Return Prefect's schedule. Raises ValueError for no rule, or two."""
         rules = [rule for rule in (self.cron, self.interval, self.rrule) if rule is not None]
         if len(rules) != 1:
             raise ValueError("a schedule has exactly one of cron, interval and rrule")
@@ -55,14 +55,14 @@ class ScheduleEntry(_Entry):
 
 
 class LimitEntry(_Entry):
-    """How many runs of a deployment may be under way, and what happens to one too many."""
+    """The number of runs of a deployment at once, and the strategy for a run past it."""
 
     limit: Annotated[int, Field(ge=1)]
     collision_strategy: str = "ENQUEUE"
 
 
 class PoolEntry(_Entry):
-    """The work pool and the queue that runs wait in."""
+    """The work pool and the queue of a deployment's runs."""
 
     name: str
     work_queue_name: str | None = None
@@ -70,7 +70,7 @@ class PoolEntry(_Entry):
 
 
 class DeploymentEntry(_Entry):
-    """One deployment."""
+    """One deployment of prefect.yaml, as read by `read_register`."""
 
     name: str
     entrypoint: str
@@ -84,18 +84,18 @@ class DeploymentEntry(_Entry):
     paused: bool = False
 
     def named_schedules(self) -> list[ScheduleEntry]:
-        """The schedules, each with a slug: by it Prefect knows a schedule that has changed from one that is new."""
+        """Return the schedules, each with a slug: by it Prefect tells a changed schedule from a new one."""
         return [
             schedule if schedule.slug else schedule.model_copy(update={"slug": f"schedule-{number}"})
             for number, schedule in enumerate(self.schedules, start=1)
         ]
 
     def load_flow(self) -> Flow[..., Any]:
-        """The flow itself; raises whatever its import raises."""
+        """Import and return the flow. Raises the error of the import."""
         return load_flow_from_entrypoint(self.entrypoint, use_placeholder_flow=False)
 
     def limit(self) -> tuple[int | None, ConcurrencyOptions | None]:
-        """The limit and its policy, as Prefect takes them."""
+        """Return the limit and its options for Prefect."""
         if isinstance(self.concurrency_limit, LimitEntry):
             strategy = {"collision_strategy": self.concurrency_limit.collision_strategy}
             return self.concurrency_limit.limit, ConcurrencyOptions.model_validate(strategy)
@@ -103,7 +103,7 @@ class DeploymentEntry(_Entry):
 
 
 class Register(BaseModel):
-    """All deployments."""
+    """All deployments of prefect.yaml."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -111,13 +111,13 @@ class Register(BaseModel):
 
 
 def find_register(directory: Path) -> Path:
-    """The register that counts: the one in `directory`, else the one at the top of a source tree, else the wheel's."""
+    """Return the path of the register: in `directory`, else at the top of a source tree, else in the wheel."""
     candidates = [directory / "prefect.yaml", PACKAGED.parents[1] / "prefect.yaml", PACKAGED]
     return next((path for path in candidates if path.is_file()), PACKAGED)
 
 
 def read_register(path: Path) -> Register:
-    """The register at `path`, with every schedule and flow of it tried; raises RegisterError."""
+    """Read the register at `path` and try every schedule and flow in it. Raises RegisterError."""
     try:
         register = Register.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:
@@ -127,11 +127,11 @@ def read_register(path: Path) -> Register:
         where = ".".join(str(part) for part in first["loc"])
         raise RegisterError(f"{path}: {where}: {first['msg']}") from None
     for entry in register.deployments:
-        _try(path, entry)
+        _check_entry(path, entry)
     return register
 
 
-def _try(path: Path, entry: DeploymentEntry) -> None:
+def _check_entry(path: Path, entry: DeploymentEntry) -> None:
     try:
         flow = entry.load_flow()
         entry.limit()

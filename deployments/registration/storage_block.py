@@ -1,4 +1,4 @@
-"""The block that says where results of runs are kept."""
+"""The Prefect block for result storage."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from prefect.filesystems import LocalFileSystem
 
 
 async def save_storage_block(directory: Path, name: str = "agent-results") -> str:
-    """Have the server know `directory` as a block, made or moved as needed, and return its reference.
+    """Create or update the block for `directory` in Prefect and return its reference.
 
-    The reference is what PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK wants. Without one, Prefect asks the server for its
+    The reference is the value of PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK. Without it, Prefect asks the server for its
     default at each run, with a synchronous call on the event loop.
     """
     directory.mkdir(parents=True, exist_ok=True)

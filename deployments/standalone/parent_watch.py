@@ -1,4 +1,4 @@
-"""Notices when the process that started this one is gone."""
+"""Exits when the parent process is gone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 
 def watch_parent(on_gone: Callable[[], None]) -> None:
-    """Call `on_gone` in a thread of its own once the parent has ended, however that happened."""
+    """Call `on_gone` in a thread once the parent process has ended, also after SIGKILL."""
+    # demo/parent_watch.py is a copy: demo imports nothing of ours
     parent = os.pidfd_open(os.getppid())
 
     def wait() -> None:
@@ -17,4 +18,4 @@ def watch_parent(on_gone: Callable[[], None]) -> None:
         os.close(parent)
         on_gone()
 
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+    threading.Thread(target=wait, name="parent watch", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Prefect's server application, made fit to be embedded."""
+"""Prefect's server application, adapted for embedding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployments.standalone.sqlite import TurnTakingSqliteConfiguration
 
 
 def create() -> FastAPI:
-    """Return the application for the settings in the environment, for a server process of its own."""
+    """Return the application for the settings in the environment."""
     url = get_current_settings().server.database.connection_url
     if url is not None and make_url(url.get_secret_value()).get_backend_name() == "sqlite":
         _use_sqlite(url.get_secret_value())

@@ -1,4 +1,4 @@
-"""The environments of the embedded Prefect server and of those who call it."""
+"""Environments of the embedded Prefect server and of its clients."""
 
 import json
 import os
@@ -14,12 +14,12 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _SYSTEM = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
 KEPT = frozenset((*_SYSTEM, *_CERTIFICATES, *_PROXIES))
-"""What the server's process inherits beside `PREFECT_*`; its automations may call webhooks."""
+"""Variables that the server process inherits beside `PREFECT_*`; its automations may call webhooks."""
 
 STORAGE_BLOCK = "local-file-system/agent-results"
-"""Where results of runs would be kept: a reference that `storage_block.save_storage_block` makes good.
+"""The block for results of runs, created by `storage_block.save_storage_block`.
 
-Hosts share it, each with a directory of its own: it is there to be named, for our flows keep their results themselves.
+Hosts share the name, each with its own directory. It only has to exist: our flows keep their results themselves.
 """
 
 _CLIENTS_OWN = frozenset(
@@ -28,7 +28,7 @@ _CLIENTS_OWN = frozenset(
 
 
 def server_environment(state_dir: Path, host: str, port: int, auth_string: str) -> dict[str, str]:
-    """Return the settings of an embedded server that keeps everything under `state_dir` and to itself."""
+    """Return the settings of an embedded server that keeps everything under `state_dir` and sends nothing out."""
     home = prefect_home(state_dir)
     origin = http_origin(host, port)
     return {
@@ -45,9 +45,9 @@ def server_environment(state_dir: Path, host: str, port: int, auth_string: str) 
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_LEVEL": "WARNING",
         **_SILENT,
-        **_PROMPT,
+        **_SHORT_WAITS,
         **_BATCHES,
-        **_RARELY,
+        **_CLEANUP,
         **_RETENTION,
     }
 
@@ -58,14 +58,14 @@ _SILENT = {
     "DO_NOT_TRACK": "1",
 }
 
-# Who waits for a slot of a limit is told to come back after the average time it was held, up to these seconds;
-# the stock 30, 30 and 10 leave a free slot unused for as long.
-_PROMPT = {
+# Prefect tells a run that waits for a concurrency slot to come back after the average time the slot was held, up to
+# these seconds; the stock 30, 30 and 10 leave a free slot unused for as long.
+_SHORT_WAITS = {
     "PREFECT_SERVER_CONCURRENCY_MAXIMUM_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
     "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
     "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
-    # a job may well wait this long for an agent; that is a queue, not a late run
+    # a job may wait this long for an agent: it is queued, not late
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "300",
 }
 
@@ -82,9 +82,9 @@ def _seconds(**duration: float) -> int:
     return int(timedelta(**duration).total_seconds())
 
 
-# Prefect looks again, each time, at the task runs of every flow run that was cancelled in the last day; the stock 20
-# seconds let a hundred of them cost half of a busy server's work, and for good. Who is to end is told by its host.
-_RARELY = {"PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "300"}
+# Each loop reads the task runs of every flow run that was cancelled in the last day; at the stock 20 seconds a hundred
+# of them cost half of a busy server's work. Hosts end cancelled runs themselves.
+_CLEANUP = {"PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "300"}
 
 _RETENTION = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
@@ -96,7 +96,7 @@ _RETENTION = {
 
 
 def chosen_environment(settings: HostSettings) -> dict[str, str]:
-    """What the service's own settings mean for the embedded server; an operator's own `PREFECT_*` win over it."""
+    """Return the Prefect settings that follow from the service's own; `PREFECT_*` of the operator win over them."""
     retention = {"PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_seconds(days=settings.run_retention_days))}
     if settings.log_format == "json":
         return retention | {"PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("prefect_logging_json.yml"))}
@@ -104,8 +104,8 @@ def chosen_environment(settings: HostSettings) -> dict[str, str]:
 
 
 def process_environment(settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment of the server's process: an operator's own `PREFECT_*` win over `settings`,
-    except for those that say where and for whom it serves."""
+    """Return the environment of the server process: `PREFECT_*` of the operator win over `settings`, except for its
+    address and password."""
     kept = {name: value for name, value in inherited.items() if name in KEPT}
     operators = {
         name: value for name, value in inherited.items() if name.startswith("PREFECT_") and name not in _CLIENTS_OWN
@@ -115,7 +115,7 @@ def process_environment(settings: Mapping[str, str], inherited: Mapping[str, str
 
 
 _HOSTS = {
-    # the shortest Prefect allows: how soon a dead host's runs can be told from long ones
+    # the shortest that Prefect allows: a dead host's runs are found so much sooner
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
@@ -124,7 +124,7 @@ _HOSTS = {
 
 
 def shared_environment(home: Path) -> dict[str, str]:
-    """Return what a process that runs flows against an operator's own server should have, where it is not set."""
+    """Return the defaults of a process that runs flows against a Prefect server of the operator."""
     return {"PREFECT_HOME": str(home), "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": STORAGE_BLOCK, **_HOSTS}
 
 
@@ -133,15 +133,15 @@ def client_environment(
 ) -> dict[str, str]:
     """Return the settings of a process that runs flows against the embedded server.
 
-    They count only if they are set before `prefect` is imported.
+    They apply only if they are set before `prefect` is imported.
     """
     environment = {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": api_url,
         "PREFECT_API_AUTH_STRING": auth_string,
-        # the newer of its two UIs: there a link to a run still leads to that run after the password was asked for
+        # the newer of its two UIs: it keeps the link to a run while it asks for the password
         "PREFECT_UI_URL": f"{api_url.removesuffix('/api')}/v2",
-        # the server has no CSRF check and is our own version: two calls fewer for each client
+        # the server has no CSRF check and our own version: saves two calls of each client
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
         **_HOSTS,
@@ -152,18 +152,18 @@ def client_environment(
 
 
 def prefect_home(state_dir: Path) -> Path:
-    """Return where the embedded server keeps its files."""
+    """Return the directory of the embedded server's files."""
     return state_dir / "prefect"
 
 
 def http_origin(host: str, port: int) -> str:
-    """Return how a browser or client on this machine addresses a server that listens on `host` and `port`."""
+    """Return the URL by which this machine reaches a server that listens on `host` and `port`."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def auth_string(state_dir: Path) -> str:
-    """Return the server's `user:password`: made at its first start, and the same ever after."""
+    """Return the server's `user:password`, created at its first start and kept."""
     path = prefect_home(state_dir) / "auth-string"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
@@ -172,7 +172,7 @@ def auth_string(state_dir: Path) -> str:
 
 
 def _create(path: Path, text: str) -> None:
-    # whoever links first has made it; nobody ever reads half of it
+    # a link appears at once and whole, and the first process wins
     with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # 0600
         file.write(text)
         file.flush()

@@ -1,6 +1,6 @@
-"""A fresh Prefect database from its recorded schema, instead of a hundred migrations.
+"""Creates the Prefect database from a recorded schema instead of running its migrations.
 
-`python -m deployments.standalone.prefect_schema` records it anew; do so when the pin of Prefect changes.
+`python -m deployments.standalone.prefect_schema` records it; run it when the pin of Prefect changes.
 """
 
 import importlib.metadata
@@ -16,10 +16,10 @@ RECORDED = Path(__file__).with_name("prefect_schema.sql")
 
 
 def create_database(path: Path, prefect_version: str) -> bool:
-    """Create the database at `path` if there is none, and say whether that was done.
+    """Create the database at `path` if there is none. True if it was created.
 
-    A schema recorded with another version of Prefect is left alone: its migrations then do the work, as they
-    do for every database that exists.
+    A schema recorded with another version of Prefect is not used: then Prefect's migrations create the tables, as they
+    upgrade an existing database.
     """
     script = RECORDED.read_text()
     if path.exists() or script.splitlines()[0] != _title(prefect_version):
@@ -30,14 +30,14 @@ def create_database(path: Path, prefect_version: str) -> bool:
         with closing(sqlite3.connect(draft)) as connection:
             connection.executescript(script)
         try:
-            os.link(draft, path)  # at once and whole, and never over another
+            os.link(draft, path)  # appears at once and whole, and never replaces another
         except OSError:
             return False
     return True
 
 
 def migrate(home: Path) -> Path:
-    """Return a database made under `home` by all of Prefect's own migrations."""
+    """Create a database under `home` with all of Prefect's migrations and return its path."""
     environment = {"PREFECT_HOME": str(home), "DO_NOT_TRACK": "1", "PATH": os.defpath, "HOME": str(home)}
     command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
     subprocess.run(command, env=environment, cwd=home, check=True, capture_output=True)
@@ -45,7 +45,7 @@ def migrate(home: Path) -> Path:
 
 
 def dump(path: Path, prefect_version: str) -> str:
-    """Return the script that makes a database like the one at `path`."""
+    """Return the SQL script that creates a database like the one at `path`."""
     with closing(sqlite3.connect(path)) as connection:
         lines = [line.rstrip() for statement in connection.iterdump() for line in statement.splitlines()]
     return "\n".join([_title(prefect_version), *lines, ""])

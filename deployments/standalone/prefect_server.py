@@ -1,4 +1,4 @@
-"""The embedded Prefect server: a process of its own, started and ended with the one that needs it."""
+"""The embedded Prefect server process."""
 
 import argparse
 import errno
@@ -32,14 +32,14 @@ from deployments.standalone.prefect_environment import (
 PORT_IN_USE = 98
 """The exit status of a server whose port is taken: EADDRINUSE."""
 
-_DRAIN_SECONDS = 3
-_STOP_SECONDS = 10.0
-_KILL_SECONDS = 2.0
+_DRAIN_SECONDS = 3  # for requests under way; clients retry the rest
+_STOP_SECONDS = 10.0  # then the server ends itself: SQLite's log makes an end at any point safe
+_EXIT_SECONDS = 2.0  # after that, before it is killed
 _LOG_TAIL_BYTES = 4096
 
 
 class PrefectServerFailed(Exception):
-    """The server's process ended, or was not ready in time; `exit_status` is None for the latter."""
+    """The server process ended, or was not ready in time; then `exit_status` is None."""
 
     def __init__(self, message: str, exit_status: int | None) -> None:
         super().__init__(message)
@@ -47,15 +47,16 @@ class PrefectServerFailed(Exception):
 
 
 class PortInUse(Exception):
-    """Something else listens on the address that the server was to have."""
+    """Another program listens on the address."""
 
     def __init__(self, host: str, port: int, setting: str) -> None:
-        super().__init__(f"cannot listen on {host}:{port}: it is in use; set {setting} to another port")
+        self.remedy = f"set {setting} to another port"
+        super().__init__(f"cannot listen on {host}:{port}: it is in use; {self.remedy}")
 
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """A running server: where it is, how to get in, and its process."""
+    """A running server: address, password, process and log. `start_server` makes it."""
 
     api_url: str
     auth_string: str
@@ -72,10 +73,10 @@ def start_server(
     inherited: Mapping[str, str] = os.environ,
     ready_seconds: float = 90.0,
 ) -> Iterator[PrefectServer]:
-    """Lend a healthy server, and end it afterwards; with port 0 it gets a free one.
+    """Start a server, yield it once it is healthy, and end it afterwards; port 0 takes a free one.
 
     Blocks while it starts (some 5 seconds) and stops: from a loop, enter it in a thread. The server also ends
-    when this process does, however that happens. Raises PortInUse and PrefectServerFailed.
+    with this process, even after SIGKILL. Raises PortInUse and PrefectServerFailed.
     """
     with listen(host, port) as listener:
         server = _spawn(state_dir, listener, host, inherited)
@@ -87,7 +88,7 @@ def start_server(
 
 
 def listen(host: str, port: int, setting: str = "PREFECT_SERVER_API_PORT") -> socket.socket:
-    """Return a socket that listens on `host` and `port`; raises PortInUse."""
+    """Return a socket that listens on `host` and `port`. Raises PortInUse."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
@@ -107,7 +108,7 @@ def _spawn(state_dir: Path, listener: socket.socket, host: str, inherited: Mappi
     home = prefect_home(state_dir)
     log = home / "server.log"
     if log.exists():
-        log.replace(home / "server.log.1")  # a server that is started again may have said why it ended
+        log.replace(home / "server.log.1")  # it may say why the last server ended
     with log.open("ab") as output:  # it may be cut while it is written
         process = subprocess.Popen(
             # -P and `home`: neither code nor a prefect.toml of the caller's directory is picked up
@@ -143,14 +144,14 @@ def _is_healthy(client: httpx.Client, api_url: str) -> bool:
 
 def _failure(server: PrefectServer, status: int | None, seconds: float) -> str:
     what = f"was not ready after {seconds:.0f} s" if status is None else f"ended with status {status}"
-    said = server.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
-    return f"the Prefect server {what}; {server.log} ends with:\n{said}"
+    tail = server.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
+    return f"the Prefect server {what}; {server.log} ends with:\n{tail}"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_STOP_SECONDS + _KILL_SECONDS)
+        process.wait(_STOP_SECONDS + _EXIT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -168,7 +169,7 @@ def main() -> NoReturn:
         listener = _listen_or_exit()
     else:
         listener = socket.socket(fileno=options.embedded)
-        threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
+        threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     sys.exit(serve(listener))
 
 
@@ -217,7 +218,7 @@ def serve(listener: socket.socket) -> int:
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         headers=[("content-security-policy", _content_policy())],
     )
-    gc.disable()  # nothing that is loaded here is ever garbage: a fifth of the time to start
+    gc.disable()  # nothing that is loaded here becomes garbage: saves a fifth of the start
     config.load()
     gc.freeze()
     gc.enable()
@@ -227,17 +228,17 @@ def serve(listener: socket.socket) -> int:
 
 
 def _content_policy() -> str:
-    # The UI's own analytics ask for their remote settings even where analytics are off, and its block
-    # catalogue shows images from elsewhere: a browser with this header sends nothing out.
+    # The UI's analytics fetch remote settings even where analytics are off, and its block catalogue shows
+    # images from other sites: a browser with this header sends nothing out.
     api = urlsplit(os.environ.get("PREFECT_SERVER_UI_API_URL", ""))
-    elsewhere = f" {api.scheme}://{api.netloc}" if api.netloc else ""
-    return f"connect-src 'self'{elsewhere}; img-src 'self' data: blob:; frame-ancestors 'self'"
+    api_origin = f" {api.scheme}://{api.netloc}" if api.netloc else ""
+    return f"connect-src 'self'{api_origin}; img-src 'self' data: blob:; frame-ancestors 'self'"
 
 
 class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        # whatever a service still waits for: SQLite's log makes an end at any point safe
+        # a service of Prefect's may wait without a bound; SQLite's log makes an end at any point safe
         watchdog = threading.Timer(_STOP_SECONDS, os._exit, args=[1])
         watchdog.daemon = True
         watchdog.start()

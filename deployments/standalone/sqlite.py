@@ -1,4 +1,4 @@
-"""SQLite for Prefect's server, with writers that take turns instead of failing."""
+"""SQLite settings for Prefect's server: writers queue instead of failing."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -22,10 +22,10 @@ _TURN: ContextVar[_Turn | None] = ContextVar("sqlite_turn", default=None)
 
 
 class TurnTakingSqliteConfiguration(AioSqliteConfiguration):
-    """Prefect's SQLite configuration, whose transactions hold the write lock before their first read.
+    """Prefect's SQLite configuration with transactions that take the write lock before their first read.
 
-    Prefect begins most of them DEFERRED. Of two that read and then write, SQLite refuses one on the spot: the
-    API answers 503, and the client sleeps for 2, 4, 8 seconds.
+    Prefect begins most of them DEFERRED. Of two that read and then write, SQLite refuses one at once: the API answers
+    503, and the client sleeps for 2, 4, 8 seconds. One object per server process.
     """
 
     def __init__(self, connection_url: str) -> None:
@@ -36,9 +36,9 @@ class TurnTakingSqliteConfiguration(AioSqliteConfiguration):
     async def begin_transaction(
         self, session: AsyncSession, with_for_update: bool = False
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
-        """Enter a transaction of `session`, alone to write; inside another of the same task, as a part of that."""
+        """Begin a transaction of `session` as the only writer; inside one of the same task, a savepoint of that."""
         turn = _TURN.get()
-        # a task that was started during a turn inherits it, but is not in it
+        # a task that was started during a turn inherits the variable, but is not inside the turn
         if turn is not None and turn.task is asyncio.current_task():
             await _join(session, turn.session)
             async with session.begin() as transaction:
@@ -49,7 +49,7 @@ class TurnTakingSqliteConfiguration(AioSqliteConfiguration):
 
     @asynccontextmanager
     async def _turn(self, session: AsyncSession) -> AsyncGenerator[AsyncSessionTransaction, None]:
-        # Who waits here is served in order and holds no connection of the pool; SQLite's own waiting polls.
+        # Waiting here is in order and holds no connection of the pool; SQLite's own waiting polls.
         async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             token = _TURN.set(_Turn(asyncio.current_task(), session))
             try:
@@ -60,8 +60,8 @@ class TurnTakingSqliteConfiguration(AioSqliteConfiguration):
 
 
 async def _join(session: AsyncSession, holder: AsyncSession) -> None:
-    # On a connection of its own it would wait for the lock that its caller holds, until it fails after a
-    # minute; so its transaction becomes a savepoint of the caller's.
+    # On another connection it would wait for the lock that its caller holds, and fail after a minute: so its
+    # transaction becomes a savepoint of the caller's.
     connection = await holder.connection()
     session.sync_session.bind = connection.sync_connection
     session.sync_session.join_transaction_mode = "create_savepoint"
@@ -72,7 +72,7 @@ async def _begun_immediate(session: AsyncSession) -> AsyncGenerator[None, None]:
     token = SQLITE_BEGIN_MODE.set("IMMEDIATE")
     try:
         await session.connection()
-        # what else this task opens meanwhile, it opens to read
+        # other transactions of this task only read
         SQLITE_BEGIN_MODE.set("DEFERRED")
         yield
     finally:

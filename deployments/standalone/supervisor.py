@@ -1,4 +1,4 @@
-"""Everything on one machine: the embedded Prefect server and the host, started, watched and ended together."""
+"""Runs the embedded Prefect server and the host, and stops them together."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Part = Literal["prefect", "host"]
 Address = tuple[str, int]
 
 CANNOT_START = 2
-"""What a host exits with when it would fail again in the same way."""
+"""The exit status of a host that would fail again in the same way."""
 
 _NO_PROXY = ("no_proxy", "NO_PROXY")
-_LOOK_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 30.0
-_STEADY_SECONDS = 15.0
+_POLL_SECONDS = 0.1
+_MAX_PAUSE_SECONDS = 30.0
+_STEADY_SECONDS = 15.0  # a host that ran for so long starts again after the shortest pause
 
 
 class Supervisor:
-    """Keeps the parts running until a signal; a part that dies is started again, with growing pauses."""
+    """Keeps the parts of one service running until a signal; restarts a part that dies, with growing pauses."""
 
     def __init__(
         self,
@@ -60,11 +60,11 @@ class Supervisor:
         self._pause_seconds = 1.0
 
     def run(self) -> int:
-        """Run the parts; gives the exit status. Raises PortInUse and PrefectServerFailed at the start."""
+        """Run the parts and return the exit status. Raises PortInUse and PrefectServerFailed at the start."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         if self._runs_host:
-            # known within a second, and not after Prefect's server has come up for nothing
+            # a port in use is reported within a second, before Prefect's server starts
             listen(*self._api, "API_PORT").close()
         with self._stack:
             if self._runs_prefect:
@@ -85,7 +85,7 @@ class Supervisor:
         return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
 
     def _start_server(self, port: int) -> None:
-        with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} tells more"):
+        with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} has details"):
             server = self._stack.enter_context(
                 start_server(self._state_dir, port=port, inherited=self._server_environment)
             )
@@ -97,20 +97,20 @@ class Supervisor:
         self._host = subprocess.Popen(
             [sys.executable, "-m", "api"],
             env=self._host_environment(),
-            # Ctrl-C in a terminal is for us: we pass it on once, as SIGTERM.
+            # Ctrl-C in a terminal goes to us; the host gets one SIGTERM.
             start_new_session=True,
         )
 
     def _host_environment(self) -> dict[str, str]:
         home = prefect_home(self._state_dir)
         if self._server is None:
-            home.mkdir(parents=True, exist_ok=True)  # Prefect makes no more than the last directory itself
+            home.mkdir(parents=True, exist_ok=True)  # Prefect creates only the last directory itself
             return shared_environment(home) | self._environment
         clients = client_environment(self._server.api_url, self._server.auth_string, home, STORAGE_BLOCK)
-        # Prefect's client would ask a proxy for loopback too.
+        # Prefect's client would use a proxy for loopback, too.
         direct = {name: f"{self._environment.get(name, '')},127.0.0.1,localhost".lstrip(",") for name in _NO_PROXY}
         own = {"STATE_DIR": str(self._state_dir)}
-        # its host comes back with this process; and on SQLite the automation is too much for a busy server
+        # its host comes back with this process; on SQLite the automation would overload a busy server
         return {"END_LOST_RUNS": "false"} | self._environment | clients | direct | own
 
     def _watch(self) -> int:
@@ -121,19 +121,19 @@ class Supervisor:
             if self._host is not None and (status := self._host.poll()) is not None:
                 if status == CANNOT_START:
                     return status
-                self._revive_host(status)
-            time.sleep(_LOOK_SECONDS)
+                self._restart_host(status)
+            time.sleep(_POLL_SECONDS)
         return self._host.wait() if self._host is not None else 0
 
-    def _revive_host(self, status: int) -> None:
-        """Start the host again, later each time that it did not live long."""
+    def _restart_host(self, status: int) -> None:
+        """Start the host again, after a pause that doubles each time it did not run for long."""
         if time.monotonic() - self._host_started_at > _STEADY_SECONDS:
             self._pause_seconds = 1.0
         print(f"host ended ({status}); starting it again in {self._pause_seconds:.0f} s", flush=True)
         until = time.monotonic() + self._pause_seconds
-        self._pause_seconds = min(self._pause_seconds * 2, _LONGEST_PAUSE_SECONDS)
+        self._pause_seconds = min(self._pause_seconds * 2, _MAX_PAUSE_SECONDS)
         while time.monotonic() < until and not self._stops:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         if not self._stops:
             self._start_host()
 
@@ -150,12 +150,12 @@ class Supervisor:
 def supervise(
     state_dir: Path, api: Address, only: Part | None = None, for_server: Mapping[str, str] = MappingProxyType({})
 ) -> int:
-    """Run what `only` says, or all of it, with this process's environment; `api` is where the host will listen.
+    """Run all parts, or the one named by `only`, with this process's environment; the host listens on `api`.
 
-    Prefect's server gets `for_server` as well, where the environment does not say otherwise.
+    The Prefect server also gets `for_server`; the environment wins over it.
 
     Raises NotConfigured, PortInUse and PrefectServerFailed at the start.
     """
     if only == "host" and "PREFECT_API_URL" not in os.environ:
-        raise NotConfigured("--only host works for a Prefect server of yours: set PREFECT_API_URL to its address")
+        raise NotConfigured("--only host needs a Prefect server of yours: set PREFECT_API_URL to its address")
     return Supervisor(state_dir, api, os.environ, only, for_server).run()

@@ -1,101 +1,79 @@
-"""What a host is like at this moment, read when it is asked for."""
+"""Metrics of the host, collected on scrape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from agent.runtime import Runtime
-from deployments.holds.disk_space import DiskSpace
-from deployments.holds.pause import PauseSwitch
-from deployments.holds.provider_hold import ProviderHold
 from deployments.pools import POOLS
+from deployments.telemetry.capacity import HostCapacity, Isolation, WarmCounts
 
 _PREFIX = "agent_service_"
 
 
-class HostParts(Protocol):
-    """What of a host is told."""
-
-    runtime: Runtime
-    hold: ProviderHold
-    disk: DiskSpace
-
-    @property
-    def switch(self) -> PauseSwitch:
-        """The kill switch."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether an agent that is asked for now would have to wait."""
-
-    async def waiting_jobs(self) -> int:
-        """How many runs are due and wait; raises PrefectUnavailable."""
-
-
 class HostState(Collector):
-    """A collector that asks nobody but the host's own memory, and the disk."""
+    """A collector of the host's capacity; one per host. A scrape reads memory and the free disk space only."""
 
-    def __init__(self, host: HostParts) -> None:
-        self._host = host
+    def __init__(self, capacity: Callable[[], HostCapacity]) -> None:
+        self._capacity = capacity
 
     def collect(self) -> Iterable[Metric]:
-        """All of it."""
-        yield from self._capacity()
-        yield from self._holding()
-        yield from self._disk()
-        yield from self._warm()
-        yield self._sandbox()
+        """Yield the metrics of one reading."""
+        now = self._capacity()
+        yield from _slots(now)
+        yield from _holds(now)
+        yield from _disk(now)
+        yield from _warm(now.warm)
+        yield _sandbox(now.isolation)
 
-    def _capacity(self) -> Iterator[Metric]:
-        slots = self._host.runtime.slots
-        yield _gauge("slots", "Agents that may be at work at once on this host.", slots.capacity)
-        yield _gauge("slots_free", "Slots that nobody has.", slots.free)
-        yield _gauge("busy", "1 if an agent that is asked for now would have to wait.", self._host.busy)
 
-    def _holding(self) -> Iterator[Metric]:
-        until = self._host.hold.until
-        yield _gauge("jobs_held", "1 while jobs wait because the model's provider refuses everybody.", bool(until))
-        if until is not None:
-            yield _gauge("jobs_held_until_timestamp_seconds", "When they are tried again.", until.timestamp())
-        paused = GaugeMetricFamily(f"{_PREFIX}paused", "1 while an operator has paused the work pool.", labels=["pool"])
-        for pool in POOLS:
-            paused.add_metric([pool], pool in self._host.switch.paused)
-        yield paused
+def _slots(now: HostCapacity) -> Iterator[Metric]:
+    yield _gauge("slots", "Agents that may run at once on this host.", now.slots)
+    yield _gauge("slots_free", "Slots without a run.", now.free)
+    yield _gauge("busy", "1 if an agent that is asked for now would have to wait.", now.is_busy)
 
-    def _disk(self) -> Iterator[Metric]:
-        disk = self._host.disk
-        yield _gauge("disk_free_bytes", "Room under STATE_DIR.", disk.free)
-        yield _gauge("disk_min_free_bytes", "With less than this no work is taken.", disk.min_free_bytes)
-        yield _gauge("disk_low", "1 while no work is taken because there is too little room.", disk.is_low)
 
-    def _warm(self) -> Iterator[Metric]:
-        warm = self._host.runtime.warm
-        yield _gauge("warm_parked", "Processes of the CLI that have started and wait for a run.", warm.parked)
-        starts = CounterMetricFamily(
-            f"{_PREFIX}warm_starts", "Runs by whether a parked process could be theirs.", labels=["result"]
-        )
-        starts.add_metric(["hit"], warm.tally.hits)
-        starts.add_metric(["miss"], warm.tally.misses)
-        yield starts
-        text = "Parked processes that were ended without a run."
-        yield CounterMetricFamily(f"{_PREFIX}warm_replacements", text, value=warm.tally.replacements)
+def _holds(now: HostCapacity) -> Iterator[Metric]:
+    yield _gauge("jobs_held", "1 while jobs wait because the model's provider rejects all calls.", bool(now.held_until))
+    if now.held_until is not None:
+        yield _gauge("jobs_held_until_timestamp_seconds", "When they are tried again.", now.held_until.timestamp())
+    paused = GaugeMetricFamily(f"{_PREFIX}paused", "1 while an operator has paused the work pool.", labels=["pool"])
+    for pool in POOLS:
+        paused.add_metric([pool], pool in now.paused)
+    yield paused
 
-    def _sandbox(self) -> Metric:
-        enclosure = self._host.runtime.enclosure
-        version = enclosure.cgroups.version
-        return InfoMetricFamily(
-            f"{_PREFIX}sandbox",
-            "How agents are held: kind bwrap or none, and the version of control groups that bound them, or none.",
-            {
-                "kind": enclosure.sandbox.kind,
-                "bwrap": enclosure.sandbox.version or "",
-                "cgroup": str(version) if version is not None else "none",
-            },
-        )
+
+def _disk(now: HostCapacity) -> Iterator[Metric]:
+    yield _gauge("disk_free_bytes", "Free space under STATE_DIR.", now.disk_free_bytes)
+    yield _gauge("disk_min_free_bytes", "With less than this no work is taken.", now.disk_min_free_bytes)
+    yield _gauge("disk_low", "1 while no work is taken because disk space is low.", now.is_disk_low)
+
+
+def _warm(warm: WarmCounts) -> Iterator[Metric]:
+    yield _gauge("warm_parked", "Processes of the CLI that have started and wait for a run.", warm.processes)
+    starts = CounterMetricFamily(
+        f"{_PREFIX}warm_starts", "Runs by whether a warm process matched them.", labels=["result"]
+    )
+    starts.add_metric(["hit"], warm.hits)
+    starts.add_metric(["miss"], warm.misses)
+    yield starts
+    text = "Warm processes that were ended without a run."
+    yield CounterMetricFamily(f"{_PREFIX}warm_replacements", text, value=warm.replacements)
+
+
+def _sandbox(isolation: Isolation) -> Metric:
+    version = isolation.cgroup_version
+    return InfoMetricFamily(
+        f"{_PREFIX}sandbox",
+        "The isolation of agents: kind bwrap or none, and the version of control groups that limit them, or none.",
+        {
+            "kind": isolation.kind,
+            "bwrap": isolation.bubblewrap_version or "",
+            "cgroup": str(version) if version is not None else "none",
+        },
+    )
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -1,4 +1,4 @@
-"""How a line of the log looks: text for people, or one JSON object; secrets in neither."""
+"""Log formatters (text, JSON) with redaction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(about)s%(message)s"
 
 
 def run_of(record: logging.LogRecord) -> str | None:
-    """The run that a line is about, as the service or Prefect's own loggers know it."""
+    """Return the id of the run that a line is about, from the service's or from Prefect's loggers."""
     run_id = getattr(record, "run_id", None) or getattr(record, "flow_run_id", None)
     return str(run_id) if run_id else None
 
@@ -26,7 +26,7 @@ class TextFormatter(logging.Formatter):
         self._redactor = redactor or Redactor()
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, with a traceback below it if there is one."""
+        """Return the line, with a traceback below it if there is one."""
         run_id = run_of(record)
         record.about = f"[{run_id}] " if run_id else ""
         return self._redactor.redact(super().format(record))
@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
         self._redactor = redactor or Redactor()
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object."""
+        """Return the line as a JSON object."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""The service's own log: one line an event, on stderr."""
+"""Logging set-up of the service, and filters for Prefect's run logs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _QUIET = {
     # each attempt to reach a collector that is away would be a warning
     "opentelemetry": logging.ERROR,
 }
-# Prefect gives these handlers of their own, with a format of its own.
+# Prefect gives these loggers handlers with another format
 _CAPTURED = ("uvicorn", "fastapi", "prefect._internal")
 
 _run_id: ContextVar[UUID | None] = ContextVar("about_run", default=None)
 
 
 def configure_logs(level: str = "info", form: Format = "text", secrets: Iterable[str] = ()) -> None:
-    """Write what the service logs as lines on stderr, without `secrets`; its libraries only from warnings on."""
+    """Write log lines to stderr, with `secrets` redacted; chatty libraries only from warnings on."""
     redactor = Redactor(secrets)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(redactor) if form == "json" else TextFormatter(redactor))
@@ -46,7 +46,7 @@ def configure_logs(level: str = "info", form: Format = "text", secrets: Iterable
 
 @contextmanager
 def about_run(run_id: UUID) -> Iterator[None]:
-    """While this is open, what is logged says that it is about that run."""
+    """While this is open, log lines name that run."""
     token = _run_id.set(run_id)
     try:
         yield
@@ -55,7 +55,7 @@ def about_run(run_id: UUID) -> Iterator[None]:
 
 
 class PrintableRecord(logging.LogRecord):
-    """What strangers have written does nothing to a terminal, and begins no line that looks like one of ours."""
+    """A log record without control characters, and with further lines indented: none can pose as a line of ours."""
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ class PrintableRecord(logging.LogRecord):
             self.run_id = run_id
 
     def getMessage(self) -> str:
-        """The message, its further lines set in."""
+        """Return the message, its further lines indented."""
         return printable(super().getMessage()).replace("\n", "\n    ")
 
 
@@ -74,10 +74,7 @@ _DONE = ("Finished in state Completed(", "Finished in state Cancelling(")
 
 
 def quiet_runs() -> None:
-    """From now on the log of a run in Prefect has what the run did, and not what the page around it shows anyway.
-
-    The service's own log keeps when a run began and ended.
-    """
+    """Drop from Prefect's run logs the lines that repeat a run's states; the service's own log keeps begin and end."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_spare)
 

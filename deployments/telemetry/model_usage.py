@@ -1,4 +1,4 @@
-"""What a run used of which model, as the CLI's result message tells it."""
+"""Usage per model, from the CLI's result message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ModelUse(Frozen):
 
 
 def usage_by_model(result: AgentResult) -> dict[str, ModelUse]:
-    """By the model's name; a CLI that does not tell models apart has all of it under the run's own."""
+    """Return the usage by model name; all of it under the run's model where the CLI does not tell models apart."""
     said = _model_usage(result)
     if said:
         return {name: _read(use) for name, use in said.items() if isinstance(use, dict)}

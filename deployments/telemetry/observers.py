@@ -1,4 +1,4 @@
-"""Runs as those see them who count and trace: from a host's slot to the end, each event, each task."""
+"""Run observers and their events: started, event, task attempt, finished."""
 
 from __future__ import annotations
 
@@ -6,120 +6,102 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun
-
+from agent.domain.checkout import Checkout
 from agent.domain.events import Event, bound
 from agent.domain.result import Outcome
-from agent.workspaces.agent_definitions import agent_name
+from agent.workspaces.agent_definitions import agent_name, short_name
 from deployments.telemetry.logs import about_run
 from tasks.agent_run.context import RunContext
 
-TRIGGER = "trigger:"
 TRIGGERS = frozenset({"chat", "execute", "prefect", "rerun", "schedule", "triage"})
-"""Who asks for runs: nothing else is told apart."""
+"""The triggers with a label value each; all others are counted as `other`."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ObservedRun:
-    """What is known of a run when it gets its slot."""
+    """A run as its observers see it, from the moment it has its slot."""
 
     run_id: UUID
     trigger: str
     asked_agent: str
     waited_seconds: float | None
-    """From the moment that it was asked for, or due, to its slot; None for one that had begun before."""
+    """From the request, or the due time, to the slot; None for a run that is resumed or tried again."""
     context: RunContext
 
     @property
     def agent(self) -> str:
-        """The agent's name, whichever way it was asked for; exact once the run has its checkout."""
-        checkout = self.context.checkout
-        if checkout is not None:
-            return agent_name(self.asked_agent, checkout.path)
-        return self.asked_agent.rpartition("/")[2].removesuffix(".md")
+        """The agent's name; read from its definition once the run has its checkout."""
+        if self.checkout is None:
+            return short_name(self.asked_agent)
+        return agent_name(self.asked_agent, self.checkout.path)
+
+    @property
+    def checkout(self) -> Checkout | None:
+        """The checkout of the run, once there is one."""
+        return self.context.checkout
 
 
 class RunWatch(Protocol):
-    """Watches one run; nothing of it may wait."""
+    """Observes one run. Its methods are called on the event loop and must not block."""
 
-    def hear(self, event: Event) -> None:
-        """What the agent does."""
+    def on_event(self, event: Event) -> None:
+        """Take the next event of the agent."""
 
     def step(self, name: str) -> AbstractContextManager[Any]:
-        """Open while the run is in that task; each attempt is a step of its own."""
+        """Return what is entered for each attempt of a task."""
 
     def end(self, outcome: Outcome | None) -> None:
-        """The run is over; None: it leaves this host without an end, to go on later."""
+        """Take the end of the run; None: it leaves this host without an end, to be resumed or tried again."""
 
 
 class Observer(Protocol):
-    """Watches every run of a host."""
+    """Observes all runs of a host."""
 
     def watch(self, run: ObservedRun) -> RunWatch:
-        """Whoever watches this one."""
+        """Return the watch of this run."""
 
 
-@contextmanager
-def watched(observers: Sequence[Observer], flow_run: FlowRun, context: RunContext) -> Iterator[None]:
-    """While this is open the run is watched, and what is logged says which run it is about.
+class RunObservation:
+    """The watches of one run; made before the run's context, which needs `step`. An observer's error is only logged."""
 
-    A watcher that fails is a line in the log, and nothing to the run.
-    """
-    run = _describe(flow_run, context)
-    watchers = [watcher for one in observers if (watcher := _safely(one.watch, run)) is not None]
-    with about_run(flow_run.id), ExitStack() as stack:
-        for watcher in watchers:
-            stack.enter_context(bound(lambda event, hear=watcher.hear: _safely(hear, event)))  # type: ignore[misc]
-        context.step = lambda name: _in_step(watchers, name)
-        try:
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+        self._watches: list[RunWatch] = []
+
+    @contextmanager
+    def opened(self, run: ObservedRun) -> Iterator[None]:
+        """While this is open the run is observed, and log lines name it."""
+        self._watches += [watch for one in self._observers if (watch := _safely(one.watch, run)) is not None]
+        with about_run(run.run_id), ExitStack() as stack:
+            for watch in self._watches:
+                stack.enter_context(bound(_event_sink(watch)))
+            try:
+                yield
+            finally:
+                for watch in self._watches:
+                    _safely(watch.end, run.context.ended)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """While this is open the run is in an attempt of the task `name`."""
+        with ExitStack() as stack:
+            for watch in self._watches:
+                stack.enter_context(_safely(watch.step, name) or nullcontext())
             yield
-        finally:
-            for watcher in watchers:
-                _safely(watcher.end, context.ended)
 
 
-@contextmanager
-def _in_step(watchers: Sequence[RunWatch], name: str) -> Iterator[None]:
-    with ExitStack() as stack:
-        for watcher in watchers:
-            stack.enter_context(_safely(watcher.step, name) or nullcontext())
-        yield
+def _event_sink(watch: RunWatch) -> Callable[[Event], None]:
+    return lambda event: _safely(watch.on_event, event)
 
 
 def _safely(call: Callable[..., Any], *arguments: object) -> Any:
     try:
         return call(*arguments)
     except Exception:
-        _log.exception("a run could not be watched")
+        _log.exception("a run could not be observed")
         return None
-
-
-def _describe(flow_run: FlowRun, context: RunContext) -> ObservedRun:
-    request = flow_run.parameters.get("request")
-    return ObservedRun(
-        run_id=flow_run.id,
-        trigger=_trigger(flow_run),
-        asked_agent=str(request.get("agent")) if isinstance(request, dict) else "",
-        waited_seconds=_waited(flow_run, context),
-        context=context,
-    )
-
-
-def _trigger(flow_run: FlowRun) -> str:
-    named = next((tag.removeprefix(TRIGGER) for tag in flow_run.tags if tag.startswith(TRIGGER)), None)
-    if named is None:
-        return "schedule" if flow_run.auto_scheduled else "prefect"
-    return named if named in TRIGGERS else "other"
-
-
-def _waited(flow_run: FlowRun, context: RunContext) -> float | None:
-    if context.resumption is not None or flow_run.run_count:
-        return None
-    since = context.asked_at or flow_run.expected_start_time
-    return max(0.0, (datetime.now(UTC) - since).total_seconds()) if since is not None else None

@@ -1,4 +1,4 @@
-"""How many wait: callers in memory, and jobs in Prefect, who is asked now and then."""
+"""Metrics of waiting callers and jobs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from prometheus_client.registry import Collector
 from deployments.prefect_client.calls import PrefectUnavailable
 
 FRESH_SECONDS = 5.0
-PATIENCE_SECONDS = 1.0
+"""Prefect is asked for the number of due jobs at most so often."""
+
+SCRAPE_SECONDS = 1.0
+"""A scrape waits for Prefect at most so long."""
 
 
 class QueueMetrics(Collector):
-    """Its depth; that of the jobs is left out while Prefect does not say."""
+    """A collector of queue depths; one per host. The jobs are left out while Prefect does not answer."""
 
     def __init__(self, count_jobs: Callable[[], Awaitable[int]], clock: Callable[[], float] = time.monotonic) -> None:
         self._count_jobs = count_jobs
@@ -28,8 +31,8 @@ class QueueMetrics(Collector):
         self._asking: asyncio.Task[None] | None = None
 
     @contextmanager
-    def caller(self) -> Iterator[None]:
-        """While this is open, one caller more waits."""
+    def waiting_caller(self) -> Iterator[None]:
+        """While this is open, count one waiting caller more."""
         self._callers += 1
         try:
             yield
@@ -37,20 +40,20 @@ class QueueMetrics(Collector):
             self._callers -= 1
 
     async def look(self) -> None:
-        """Ask Prefect if the last answer is old, and wait a moment for it; who asks at the same time shares it."""
+        """Ask Prefect if the last answer is old, and wait a moment for it; concurrent scrapes share the call."""
         if self._asking is None:
             if self._clock() - self._asked_at < FRESH_SECONDS:
                 return
             self._asking = asyncio.create_task(self._ask())
-        await asyncio.wait({self._asking}, timeout=PATIENCE_SECONDS)
-        if self._asking is not None:  # an answer that comes later is for the next one
+        await asyncio.wait({self._asking}, timeout=SCRAPE_SECONDS)
+        if self._asking is not None:  # an answer that comes later is for the next scrape
             self._jobs = None
 
     def collect(self) -> Iterable[Metric]:
-        """Both queues."""
+        """Yield the depth of both queues."""
         depth = GaugeMetricFamily(
             "agent_service_queue_depth",
-            "Who waits for a slot: chat callers at this host; jobs that are due, of all hosts, in Prefect.",
+            "Runs that wait for a slot: chat callers at this host; jobs that are due, of all hosts, in Prefect.",
             labels=["queue"],
         )
         depth.add_metric(["chat"], self._callers)
@@ -59,7 +62,7 @@ class QueueMetrics(Collector):
         yield depth
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Cancel the call that is open, if any."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Counts runs: how many, how long they waited and worked, what they used."""
+"""Metrics of runs: counts, waiting time, duration, cost; bounded label values."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from deployments.telemetry.observers import TRIGGERS, ObservedRun
 from tasks.agent_run.outcome import status_of
 
 MOST_AGENTS = 50
+"""Agents with a label value each. Their names come from callers, and each costs some forty series."""
+
 MOST_MODELS = 30
 
 _WAITS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 900, 3600, 14_400)
@@ -22,7 +24,7 @@ _RUNS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 2700, 5400, 14_400)
 
 
 class RunMetrics:
-    """An observer; the series that it makes are bounded, whatever callers name."""
+    """Counts the runs of a host; an observer, one per host. The number of its series is bounded."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -81,12 +83,12 @@ class RunMetrics:
             self.at_work.labels(trigger)
 
     def watch(self, run: ObservedRun) -> RunCount:
-        """Whoever counts this run."""
+        """Return the watch that counts this run."""
         return RunCount(self, run)
 
 
 class RunCount:
-    """Counts one run."""
+    """The watch of one run; made by `RunMetrics.watch`."""
 
     def __init__(self, metrics: RunMetrics, run: ObservedRun) -> None:
         self._metrics = metrics
@@ -97,23 +99,24 @@ class RunCount:
         if run.waited_seconds is not None:
             metrics.wait.labels(run.trigger).observe(run.waited_seconds)
 
-    def hear(self, event: Event) -> None:
-        """The CLI has started only with an agent that it knows: from then on its name is a label."""
+    def on_event(self, event: Event) -> None:
+        """Take the agent's start."""
+        # the CLI starts only with an agent that it knows: from then on the name may become a label
         if isinstance(event, Started) and self._agent is None:
             self._agent = self._metrics.agents.learn(self._run.agent)
             self._metrics.start.observe(time.monotonic() - self._began)
 
     def step(self, name: str) -> AbstractContextManager[object]:
-        """Not counted."""
+        """Return nothing to enter: attempts of tasks are not counted."""
         return nullcontext()
 
     def end(self, outcome: Outcome | None) -> None:
-        """Count it, if this was its end."""
+        """Count the run, unless it ends here only to go on later."""
         self._metrics.at_work.labels(self._run.trigger).dec()
         self._note_workspace()
         if outcome is None:
             return
-        agent = self._agent or self._metrics.agents.of(self._run.agent)
+        agent = self._agent or self._metrics.agents.label_of(self._run.agent)
         self._metrics.finished.labels(agent, self._run.trigger, status_of(outcome)).inc()
         if outcome.result is not None:
             self._metrics.duration.labels(agent).observe(max(0.0, outcome.result.duration_seconds))
@@ -127,8 +130,8 @@ class RunCount:
             self._metrics.dollars.labels(model).inc(use.dollars)
 
     def _note_workspace(self) -> None:
-        """Workspaces are the operator's to name, so they are few."""
-        checkout = self._run.context.checkout
+        """Record the age of the workspace; its name may be a label, for operators name few."""
+        checkout = self._run.checkout
         if checkout is None:
             return
         snapshot = checkout.snapshot
@@ -145,21 +148,21 @@ LONGEST = 100
 
 
 class Names:
-    """The first so many names are told apart; whatever comes after them is `other`."""
+    """The label values of one label: the first `most` names, then `other`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._names: set[str] = set()
 
     def learn(self, name: str) -> str:
-        """The label of a name that is known to be a true one."""
+        """Return the label value of a name that exists, and remember it."""
         short = name[:LONGEST]
         if short not in self._names and len(self._names) >= self._most:
             return OTHER
         self._names.add(short)
         return short
 
-    def of(self, name: str) -> str:
-        """The label of a name that may be anything: `unknown` unless it was learnt before."""
+    def label_of(self, name: str) -> str:
+        """Return the label value of a name that a caller made up: `unknown` unless it was learnt before."""
         short = name[:LONGEST]
         return short if short in self._names else UNKNOWN

@@ -1,7 +1,7 @@
-"""The trace of one run: a span for each attempt of a task, and for each tool that the agent calls.
+"""Spans of one run: task attempts and tool calls.
 
-Attributes have the names of OpenTelemetry's conventions for generative AI where there are any. What is said, asked
-and answered is not in them.
+Attributes have the names of OpenTelemetry's conventions for generative AI where there are any. Prompts, answers and
+tool input are not in them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tasks.agent_run.outcome import status_of
 
 
 class RunTrace:
-    """Traces one run.
+    """The trace of one run; made by `Tracing.watch`, ended with the run.
 
     No span is made the current one: Prefect's engine would take it for the parent of its own, and label runs with it.
     """
@@ -44,8 +44,8 @@ class RunTrace:
         self._task = self._root
         self._tools: dict[str, Span] = {}
 
-    def hear(self, event: Event) -> None:
-        """Tool calls become spans; what else is told is the run's or its task's own."""
+    def on_event(self, event: Event) -> None:
+        """Make tool calls spans, and add other facts to the span of the run or the task."""
         match event:
             case Started():
                 self._root.set_attribute("gen_ai.agent.name", self._run.agent)
@@ -69,7 +69,7 @@ class RunTrace:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """A span for this attempt; tools that never returned end with it."""
+        """Make a span for this attempt; spans of tools that never returned end with it."""
         self._task = self._begin(name, self._root, {})
         failure: str | None = None
         try:
@@ -85,15 +85,15 @@ class RunTrace:
             self._task = self._root
 
     def end(self, outcome: Outcome | None) -> None:
-        """What it came to, and what it cost."""
+        """End the trace with the outcome and the cost."""
         self._root.set_attribute("agent_service.outcome", status_of(outcome) if outcome is not None else "put off")
         if outcome is not None and outcome.result is not None:
-            self._tell(outcome.result)
+            self._set_result(outcome.result)
         _finish(self._root, outcome.error if outcome is not None else None)
 
-    def _tell(self, result: AgentResult) -> None:
+    def _set_result(self, result: AgentResult) -> None:
         usage = result.usage
-        told = {
+        attributes = {
             "gen_ai.response.model": result.model,
             "gen_ai.usage.input_tokens": usage.prompt_tokens,
             "gen_ai.usage.cache_read.input_tokens": usage.cache_read_input_tokens,
@@ -102,7 +102,7 @@ class RunTrace:
             "agent_service.turns": result.turns,
             "agent_service.workspace.commit": result.workspace.commit if result.workspace else None,
         }
-        self._root.set_attributes({name: value for name, value in told.items() if value is not None})
+        self._root.set_attributes({name: value for name, value in attributes.items() if value is not None})
 
     def _begin(self, name: str, parent: Span, attributes: dict[str, str]) -> Span:
         return self._tracer.start_span(name, context=set_span_in_context(parent, Context()), attributes=attributes)

@@ -1,4 +1,4 @@
-"""Traces of runs in OpenTelemetry's terms, sent to a collector where TRACES_ENDPOINT names one."""
+"""OpenTelemetry set-up and export: traces of runs, sent to TRACES_ENDPOINT."""
 
 from __future__ import annotations
 
@@ -35,38 +35,38 @@ _LAST_SECONDS = 3.0
 
 
 class RunIds(IdGenerator):
-    """The id of a run's trace is the run's own, so that whoever has the one finds the other."""
+    """An id generator: the id of a run's trace is the run's id, so that one finds the other."""
 
     def __init__(self) -> None:
         self.trace_id = 0
 
     def generate_trace_id(self) -> int:
-        """The run's."""
+        """Return the id of the run."""
         return self.trace_id
 
     def generate_span_id(self) -> int:
-        """Any but 0, which is none."""
+        """Return any number but 0, which stands for no span."""
         return secrets.randbits(64) or 1
 
 
 class Tracing:
-    """An observer: one trace a run."""
+    """Traces the runs of a host; an observer, added while `tracing` is open."""
 
     def __init__(self, tracer: Tracer, ids: RunIds) -> None:
         self._tracer = tracer
         self._ids = ids
 
     def watch(self, run: ObservedRun) -> RunTrace:
-        """Whoever traces this run."""
+        """Return the watch that traces this run."""
         self._ids.trace_id = run.run_id.int
         return RunTrace(self._tracer, run)
 
 
 @asynccontextmanager
 async def tracing(settings: HostSettings, observers: list[Observer], host_id: str) -> AsyncIterator[None]:
-    """While this is open, runs are traced if the settings say where to; raises NotConfigured without the extra.
+    """While this is open, trace runs if TRACES_ENDPOINT is set. Raises NotConfigured without the extra.
 
-    Nothing here waits for the collector: spans are sent from a thread, and those that find no room are lost.
+    No run waits for the collector: spans are sent from a thread, and dropped when its queue is full.
     """
     if settings.traces_endpoint is None:
         yield
@@ -83,9 +83,9 @@ async def tracing(settings: HostSettings, observers: list[Observer], host_id: st
 
 @asynccontextmanager
 async def sending(exporter: SpanExporter, observers: list[Observer], host_id: str) -> AsyncIterator[None]:
-    """While this is open, runs are traced and their spans given to `exporter`; the last have 3 s to leave."""
+    """While this is open, trace runs and give their spans to `exporter`; the last ones have 3 s."""
     ids = RunIds()
-    # our own, not OpenTelemetry's global one: with that Prefect's engine traces as well, at a call for each run
+    # not OpenTelemetry's global provider: with that Prefect's engine traces as well, at a call for each run
     provider = TracerProvider(
         sampler=ALWAYS_ON,
         resource=Resource.create({"service.name": SERVICE, "service.instance.id": host_id}),
@@ -105,9 +105,9 @@ async def sending(exporter: SpanExporter, observers: list[Observer], host_id: st
 
 
 def read_headers(settings: HostSettings) -> dict[str, str]:
-    """TRACES_HEADERS; raises NotConfigured where it is not a list of NAME=VALUE."""
+    """Return TRACES_HEADERS as a mapping. Raises NotConfigured where it is not a list of NAME=VALUE."""
     given = settings.traces_headers.get_secret_value() if settings.traces_headers is not None else ""
     pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
     if not all(name.strip() and separator for name, separator, _ in pairs):
-        raise NotConfigured("TRACES_HEADERS must be NAME=VALUE,NAME=VALUE")
+        raise NotConfigured("TRACES_HEADERS must be NAME=VALUE,NAME=VALUE; correct it in the environment or in .env")
     return {name.strip().lower(): value.strip() for name, _, value in pairs}

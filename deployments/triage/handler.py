@@ -1,14 +1,12 @@
-"""Triages: they wait for agents, so they take no slot, and have a pool of their own."""
+"""How the worker runs triages: no slot, a pool of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
-from uuid import UUID
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
@@ -17,7 +15,8 @@ from prefect.flow_engine import run_flow_async
 
 from agent.system.files import remove
 from deployments.host.host import Host
-from deployments.host.run_metadata import RunMetadata, marked
+from deployments.host.run_metadata import RunMetadata, with_metadata
+from deployments.host.slot_use import SlotUse
 from deployments.pools import TRIAGE
 from deployments.telemetry.logs import about_run
 from deployments.triage.agent_runs import TriageAgents
@@ -28,73 +27,62 @@ from tasks.triage.models import TriageRequest
 
 _log = logging.getLogger(__name__)
 
-# Prefect types an async flow by its coroutine, and its engine by what that gives.
+# Prefect types an async flow by its coroutine, and its engine by what that gives
 _FLOW = cast("Flow[[TriageRequest], Any]", triage)
 
 
 class TriageHandler(RunHandler[None]):
-    """Triages, as many at once as TRIAGE_CAPACITY says."""
+    """Triages, at most TRIAGE_CAPACITY at once; they take no slot, for they wait for runs that need one."""
 
     pool = TRIAGE
     flow_name = "triage"
     ends_with_its_host = True
 
     def __init__(self, host: Host) -> None:
-        super().__init__(host)
-        self._seats = asyncio.Semaphore(host.settings.triage_capacity)
+        super().__init__(host, host.triages_queued)
+        self._places = asyncio.Semaphore(host.settings.triage_capacity)
         self._running: list[TriageContext] = []
         # a host that was killed had no time to clear these away
         with contextlib.suppress(OSError):
             remove(host.runtime.settings.state_dir / "triage" / "checkouts")
 
-    async def take(self) -> None:
-        """Room for one more."""
-        await self._seats.acquire()
+    async def acquire(self) -> SlotUse[None]:
+        """Return a place for one more triage."""
+        await self._places.acquire()
+        return SlotUse(None, lambda _: self._places.release())
 
-    def give_back(self, seat: None) -> None:
-        """There is room again."""
-        self._seats.release()
-
-    def expect(self, nudge: Callable[[], None]) -> None:
-        """Triages are queued by the host, too."""
-        self.host.triage_nudge = nudge
-
-    def cancel(self, run_id: UUID) -> bool:
-        """Have the triage end its agents, or, where the host stops, leave them to whoever carries it on."""
-        return self.host.cancelling.tell(run_id)
-
-    def break_off(self) -> None:
-        """The host stops: its triages are carried on elsewhere, or here later."""
+    def suspend_all(self) -> None:
+        """Leave the triages to be taken over by another host, or by this one later."""
         for context in self._running:
-            context.stopping = True
+            context.suspend()
 
-    async def execute(self, flow_run: FlowRun, seat: None) -> None:
-        """Run `triage` to its end here; a cancellation ends it as Cancelled."""
+    async def execute(self, flow_run: FlowRun, slot: SlotUse[None]) -> None:
+        """Execute `triage` to its end; a cancellation ends it as Cancelled."""
         context = self.context(flow_run)
         self._running.append(context)
         try:
-            async with marked(self.host.prefect, flow_run, RunMetadata.of_triage(triage_name(flow_run))):
+            async with with_metadata(self.host.prefect, flow_run, RunMetadata.of_triage(triage_name(flow_run))):
                 await self._execute(flow_run, context)
         except Abort as error:
             _log.warning("triage %s is ended in Prefect: %s", flow_run.name, error)
         finally:
             self._running.remove(context)
-            self.give_back(seat)
 
     async def _execute(self, flow_run: FlowRun, context: TriageContext) -> None:
+        host = self.host
         with (
             about_run(flow_run.id),
-            self.host.in_flight.noted(flow_run.id),
-            self.host.cancelling.heard(flow_run.id, context.cancellation.ask),
+            host.records.recorded(flow_run.id),
+            host.cancellations.listening(flow_run.id, context.cancellation.ask),
             triaging(context),
         ):
             state = await run_flow_async(_FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state")
             assert isinstance(state, State)
             if state.is_cancelling():
-                await self.host.cancelling.finish(flow_run.id, state.message)
+                await host.cancellations.finish(flow_run.id, state.message)
 
     def context(self, flow_run: FlowRun) -> TriageContext:
-        """What the tasks of `flow_run` work with."""
+        """Return the context of the tasks of `flow_run`."""
         return TriageContext(
             run_id=flow_run.id,
             started_at=datetime.now(UTC),
@@ -107,6 +95,6 @@ class TriageHandler(RunHandler[None]):
 
 
 def triage_name(flow_run: FlowRun) -> str:
-    """What the triage is called by its request; nothing, if that is none."""
+    """Return the name of the triage in its request; empty if the parameters hold no request."""
     request = flow_run.parameters.get("request")
     return str(request.get("name", "")) if isinstance(request, dict) else ""

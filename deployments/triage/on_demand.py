@@ -1,4 +1,4 @@
-"""Triages that the register names: started out of turn, or only planned."""
+"""Starts or plans a registered triage out of schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployments.host.host import Host
 from deployments.host.run_metadata import triage_labels, triage_tags
 from deployments.prefect_client.calls import calling_prefect
 from store.handled_items import ClaimTerms
-from tasks.sources.listing import list_values
+from tasks.sources.listing import list_source
 from tasks.triage.item_result import describe_item
 from tasks.triage.items import Item, Listing, read_items
 from tasks.triage.models import ItemReport, TriageReport, TriageRequest, agent_request
@@ -45,7 +45,7 @@ async def start_triage(host: Host, name: str, *, again: bool, tags: list[str]) -
             tags=[*tags, *triage_tags(request.name)],
             labels=triage_labels(request.name, tags),
         )
-    host.triage_nudge()
+    host.triages_queued.set()
     return flow_run.id
 
 
@@ -56,7 +56,7 @@ async def plan_triage(host: Host, name: str, *, again: bool = False) -> TriageRe
     """
     started_at = datetime.now(UTC)
     request = _request(await _find(host, name), again=again)
-    values, notes = await list_values(request, host.runtime, host.secrets_dir)
+    values, notes = await list_source(request.source, request.workspace, request.ref, host)
     listing = await asyncio.to_thread(read_items, values, request.reading)
     known = await host.store.handled.find(request.name, [item.key for item in listing.items])
     lease = timedelta(seconds=host.settings.triage_lease_seconds)
@@ -80,7 +80,7 @@ def _report(request: TriageRequest, listing: Listing, plan: Plan, started_at: da
         finished_at=datetime.now(UTC),
         listed=len(listing.items),
         handled_before=plan.handled_before,
-        elsewhere=plan.elsewhere,
+        elsewhere=plan.claimed_elsewhere,
         waiting=waiting,
         items=[_planned(request, item) for item in chosen],
         set_aside=plan.set_aside,

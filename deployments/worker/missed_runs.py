@@ -1,4 +1,4 @@
-"""What becomes of scheduled runs whose time has passed: one of a schedule is made up for, at most."""
+"""Catches up on missed scheduled runs: at most one per schedule."""
 
 from __future__ import annotations
 
@@ -12,34 +12,32 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterCreatedBy,
     FlowRunFilterExpectedStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from deployments.prefect_client.calls import calling_prefect
+from deployments.prefect_client.calls import BACKGROUND_SECONDS, calling_prefect
+from deployments.prefect_client.flow_runs import in_state
 from deployments.settings import HostSettings
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 30.0
 _INSTANT = timedelta(microseconds=1)
 
 
 class MissedRuns:
-    """Prefect keeps every run that an outage, a pause or a busy host has kept from starting, and would start them all.
+    """Chooses which due runs to start; made for one look at the pool.
 
-    A scheduled run gives way to any later one of its schedule that is due as well. Because a later one counts in
-    whatever state, hosts that look at the same time never start two.
+    After an outage or a pause Prefect has every run of a schedule that was due meanwhile. Only the latest is started,
+    the others are skipped. A later run counts in any state, so hosts that look at the same time never start two.
     """
 
     def __init__(self, client: PrefectClient, settings: HostSettings) -> None:
         self._client = client
         self._settings = settings
 
-    async def leave_out(self, due: Sequence[FlowRun]) -> list[FlowRun]:
-        """The runs to start, in their order; the others end as Skipped. Raises PrefectUnavailable."""
+    async def skip_missed(self, due: Sequence[FlowRun]) -> list[FlowRun]:
+        """Return the runs to start, in their order; the others become Skipped. Raises PrefectUnavailable."""
         earliest: dict[UUID, datetime] = {}
         for one in dict.fromkeys(filter(None, map(_schedule, due))):
             earliest[one] = await self._earliest(one)
@@ -56,9 +54,9 @@ class MissedRuns:
         return chosen
 
     async def _earliest(self, schedule: UUID) -> datetime:
-        """What was due before this is not started: it is when the schedule's latest run was due."""
+        """Return when the schedule's latest run was due; runs that were due before are not started."""
         now = datetime.now(UTC)
-        async with calling_prefect(_PATIENCE_SECONDS):
+        async with calling_prefect(BACKGROUND_SECONDS):
             last = await self._client.read_flow_runs(
                 flow_run_filter=FlowRunFilter(
                     created_by=FlowRunFilterCreatedBy(id_=[schedule]),
@@ -74,14 +72,14 @@ class MissedRuns:
         return max(bounds, default=now - timedelta(days=36_500))
 
     async def _skip(self, schedule: UUID, earliest: datetime) -> None:
-        """End what waits and was due before; Prefect takes some fifty at a time, the rest is seen at the next look."""
+        """Set the waiting runs that were due before to Skipped: some fifty at once, the rest at the next look."""
         missed = FlowRunFilter(
             created_by=FlowRunFilterCreatedBy(id_=[schedule]),
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            state=in_state(StateType.SCHEDULED),
             expected_start_time=FlowRunFilterExpectedStartTime(before_=earliest - _INSTANT),
         )
         reason = f"missed: this schedule goes on with what was due at {earliest:%Y-%m-%d %H:%M:%S} UTC or later"
-        async with calling_prefect(_PATIENCE_SECONDS):
+        async with calling_prefect(BACKGROUND_SECONDS):
             answer = await self._client.request(
                 "POST",
                 "/flow_runs/bulk_set_state",  # type: ignore[arg-type]
@@ -90,11 +88,11 @@ class MissedRuns:
                     "state": {"type": StateType.CANCELLED.value, "name": "Skipped", "message": reason},
                 },
             )
-        _log.warning("%d runs of a schedule are left out: %s", len(answer.json()["results"]), reason)
+        _log.warning("%d runs of a schedule are skipped: %s", len(answer.json()["results"]), reason)
 
 
 def _schedule(flow_run: FlowRun) -> UUID | None:
-    """The schedule that made the run, if one did."""
+    """Return the id of the schedule that made the run, if one did."""
     if not flow_run.auto_scheduled or flow_run.created_by is None:
         return None
     return flow_run.created_by.id

@@ -1,4 +1,4 @@
-"""Has the runs carried on that an earlier host was at work in, and that were asked to be (`on_crash: resume`)."""
+"""Resumes interrupted runs with on_crash=resume."""
 
 from __future__ import annotations
 
@@ -11,58 +11,79 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import AwaitingRetry, Pending
 
 from agent.domain.checkout import Resumption
+from agent.pool.slots import Slot
 from deployments.host.host import Host
 from deployments.host.run_metadata import is_to_resume
-from deployments.prefect_client.calls import calling_prefect
+from deployments.host.slot_use import SlotUse
+from deployments.prefect_client.calls import BACKGROUND_SECONDS, calling_prefect
 
-MOST_TIMES = 10
-"""So often a run is begun or carried on; after that it is perhaps what its hosts die of."""
-
-_PATIENCE_SECONDS = 30.0
+MAX_STARTS = 10
+"""A run is started or resumed so often at most: past that it may be what its hosts die of."""
 
 _log = logging.getLogger(__name__)
 
 
 class Resumptions:
-    """Before a host takes any work: each slot goes to the run that left its files there."""
+    """The runs that this host resumes, each in the slot that holds its files. One per host.
+
+    The settlement fills it before the host takes any work; the worker takes from it first of all.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._slots: list[tuple[FlowRun, SlotUse[Slot]]] = []
+        self._resumptions: dict[UUID, Resumption] = {}
+
+    @property
+    def waiting(self) -> frozenset[UUID]:
+        """Return the runs that wait for the worker to resume them."""
+        return frozenset(flow_run.id for flow_run, _ in self._slots)
+
+    def take_slots(self) -> list[tuple[FlowRun, SlotUse[Slot]]]:
+        """Return the runs to resume, each with its slot, which the taker closes."""
+        taken, self._slots = self._slots, []
+        return taken
+
+    def take(self, run_id: UUID) -> Resumption | None:
+        """Return what a resumed run goes on with; None for any other run."""
+        return self._resumptions.pop(run_id, None)
 
     async def resume(self, flow_run: FlowRun) -> bool:
-        """Have the run carried on, or done anew if its agent had not begun; False if it is to be ended.
+        """Resume the run, or queue it anew if its agent had not begun; False if it is to be settled.
 
         Raises PrefectUnavailable.
         """
         if not _may_go_on(flow_run):
             return False
-        where = self._host.in_flight.whereabouts(flow_run.id)
-        if where is not None and flow_run.run_count > where.run_count:
-            # another host did not wait for us any longer: it is that one's now
-            self._host.in_flight.forget(flow_run.id)
+        record = self._host.records.read(flow_run.id)
+        if record is not None and flow_run.run_count > record.run_count:
+            # another host did not wait for this one any longer, and has started it anew
+            self._host.records.forget(flow_run.id)
             return True
-        session_id = await asyncio.to_thread(self._host.runtime.private(str(flow_run.id)).session_id)
-        if where is None or where.checkout is None or session_id is None:
+        session_id = await asyncio.to_thread(self._host.runtime.run_directory(str(flow_run.id)).session_id)
+        if record is None or record.checkout is None or session_id is None:
             await self._set(flow_run.id, AwaitingRetry(message="its agent had not begun"))
-            self._host.in_flight.forget(flow_run.id)
+            self._host.records.forget(flow_run.id)
             return True
-        slot = self._host.runtime.slots.claim(where.slot) if where.checkout.path.is_dir() else None
-        if slot is None:
+        slots = self._host.runtime.slots
+        found = slots.acquire_index(record.slot) if record.checkout.path.is_dir() else None
+        if found is None:
             return False
+        slot = SlotUse(found, slots.release)
         try:
-            # which nobody else can take, as a run that is to be tried again could be
-            carried = await self._set(flow_run.id, Pending(message=self._host.in_flight.claim))
+            # Pending, which no other host can take, unlike a run that is to be tried again
+            resumed = await self._set(flow_run.id, Pending(message=self._host.records.claim))
+            self._host.records.write(flow_run.id, record.model_copy(update={"run_count": resumed.run_count + 1}))
         except BaseException:
-            self._host.runtime.slots.give_back(slot)
+            slot.close()
             raise
-        self._host.in_flight.write(flow_run.id, where.model_copy(update={"run_count": carried.run_count + 1}))
-        self._host.carried.append((carried, slot))
-        self._host.resumptions[flow_run.id] = Resumption(checkout=where.checkout, session_id=session_id)
-        _log.warning("run %s is carried on in slot %d", flow_run.id, slot.index)
+        self._slots.append((resumed, slot))
+        self._resumptions[flow_run.id] = Resumption(checkout=record.checkout, session_id=session_id)
+        _log.warning("run %s is resumed in slot %d", flow_run.id, found.index)
         return True
 
     async def _set(self, run_id: UUID, state: State[Any]) -> FlowRun:
-        async with calling_prefect(_PATIENCE_SECONDS):
+        async with calling_prefect(BACKGROUND_SECONDS):
             await self._host.prefect.set_flow_run_state(run_id, state, force=True)
             return await self._host.prefect.read_flow_run(run_id)
 
@@ -70,6 +91,6 @@ class Resumptions:
 def _may_go_on(flow_run: FlowRun) -> bool:
     state = flow_run.state
     over = state is None or state.is_final() or state.is_cancelling()
-    if over or flow_run.run_count >= MOST_TIMES or flow_run.deployment_id is None:
+    if over or flow_run.run_count >= MAX_STARTS or flow_run.deployment_id is None:
         return False
     return is_to_resume(flow_run)

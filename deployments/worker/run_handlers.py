@@ -1,106 +1,93 @@
-"""Kinds of work: the pool that each waits in, how much of it there may be at once, how it is carried out."""
+"""How the worker runs agent runs: slots, cancellation, suspension."""
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic
 from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 
 from agent.pool.slots import Slot
 from deployments.host.host import Host
-from deployments.host.run_metadata import RunMetadata, marked, read_request
-from deployments.pools import WORK_POOL
+from deployments.host.run_metadata import RunMetadata, read_request, with_metadata
+from deployments.host.slot_use import SlotT, SlotUse
+from deployments.pools import AGENTS
+from deployments.worker.resumption import Resumptions
 
-Seat = TypeVar("Seat")
 
+class RunHandler(ABC, Generic[SlotT]):
+    """One kind of run, for a worker: its pool, its slots, its execution. One per kind and host."""
 
-class RunHandler(ABC, Generic[Seat]):
-    """One kind of run, as a worker needs to know it; a seat is what a run has to have before it is taken."""
+    pool: ClassVar[str]
+    flow_name: ClassVar[str]
+    ends_with_its_host: ClassVar[bool] = False
+    """True if a run is stopped when the host stops, for another host to take it over."""
 
-    pool: str
-    flow_name: str
-    ends_with_its_host: bool = False
-    """A run of it is broken off when the host stops, to be carried on by whoever takes it next."""
-
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, queued: asyncio.Event) -> None:
         self.host = host
+        self.queued = queued
+        """Set when this host has queued a run of this kind."""
 
     @property
     def is_held(self) -> bool:
-        """No run of it is to be taken for now, e.g. because there is no room on the disk."""
-        return self.host.disk.is_low
+        """True if no run is to be taken for now."""
+        return self.host.holds.disk.is_low
 
     @abstractmethod
-    async def take(self) -> Seat:
-        """A seat, as soon as there is one."""
+    async def acquire(self) -> SlotUse[SlotT]:
+        """Return a slot, as soon as one is free."""
 
     @abstractmethod
-    def give_back(self, seat: Seat) -> None:
-        """The seat is free again."""
+    async def execute(self, flow_run: FlowRun, slot: SlotUse[SlotT]) -> None:
+        """Execute the run to its end; its slot may be closed earlier."""
 
-    @abstractmethod
-    async def execute(self, flow_run: FlowRun, seat: Seat) -> None:
-        """Run it to its end, and give the seat back."""
-
-    @abstractmethod
-    def expect(self, nudge: Callable[[], None]) -> None:
-        """`nudge` is to be called when this host has queued a run of this kind."""
-
-    def carried(self) -> list[tuple[FlowRun, Seat]]:
-        """Runs that an earlier host has begun and that go on here, each with its seat; asked once."""
+    def resumed(self) -> list[tuple[FlowRun, SlotUse[SlotT]]]:
+        """Return the runs that an earlier host process began and that go on here, each with its slot; once."""
         return []
 
     def cancel(self, run_id: UUID) -> bool:
-        """End the run in its own way; False if it is not at work here, or has no way but to be broken off."""
-        return False
+        """Cancel the run; False if it does not run here."""
+        return self.host.cancellations.cancel_local(run_id)
 
-    def break_off(self) -> None:
-        """The host stops: runs that are cancelled from now on are not cancelled by anybody's wish."""
+    @abstractmethod
+    def suspend_all(self) -> None:
+        """Suspend what can be resumed, because the host stops; a cancellation after this is not the operator's."""
 
 
 class AgentRunHandler(RunHandler[Slot]):
-    """Agents, each in a slot."""
+    """Agent runs, each in a slot of the host."""
 
-    pool = WORK_POOL
+    pool = AGENTS
     flow_name = "agent_run"
+
+    def __init__(self, host: Host, resumptions: Resumptions) -> None:
+        super().__init__(host, host.agents_queued)
+        self._resumptions = resumptions
 
     @property
     def is_held(self) -> bool:
-        """The provider refuses everybody, or there is no room."""
-        return self.host.hold.until is not None or super().is_held
+        """True if the provider rejects all calls, or disk space is low."""
+        return self.host.holds.provider.until is not None or super().is_held
 
-    async def take(self) -> Slot:
-        """A slot of the host."""
-        return await self.host.runtime.slots.take()
+    async def acquire(self) -> SlotUse[Slot]:
+        """Return a slot of the host."""
+        slots = self.host.runtime.slots
+        return SlotUse(await slots.acquire(), slots.release)
 
-    def give_back(self, seat: Slot) -> None:
-        """The slot is free again."""
-        self.host.runtime.slots.give_back(seat)
+    def resumed(self) -> list[tuple[FlowRun, SlotUse[Slot]]]:
+        """Return the runs that are resumed in the slots that hold their files."""
+        return self._resumptions.take_slots()
 
-    def carried(self) -> list[tuple[FlowRun, Slot]]:
-        """Agents that go on where they were."""
-        carried, self.host.carried = self.host.carried, []
-        return carried
+    def suspend_all(self) -> None:
+        """Suspend the agents that can be resumed; the others may finish."""
+        self.host.execution.suspend_all()
 
-    def break_off(self) -> None:
-        """Agents that can be carried on are not waited for."""
-        self.host.execution.part()
-
-    async def execute(self, flow_run: FlowRun, seat: Slot) -> None:
-        """Run the agent to its end."""
-        execution = self.host.execution
+    async def execute(self, flow_run: FlowRun, slot: SlotUse[Slot]) -> None:
+        """Execute the agent run to its end."""
         request = read_request(flow_run)
-        marks = RunMetadata.of(request) if request is not None else None
-        async with marked(self.host.prefect, flow_run, marks):
-            await execution.execute(flow_run, execution.context(flow_run, seat))
-
-    def cancel(self, run_id: UUID) -> bool:
-        """Have the agent end, and what it gave be kept."""
-        return self.host.cancelling.tell(run_id)
-
-    def expect(self, nudge: Callable[[], None]) -> None:
-        """Jobs are queued by the host."""
-        self.host.nudge = nudge
+        metadata = RunMetadata.of(request) if request is not None else None
+        async with with_metadata(self.host.prefect, flow_run, metadata):
+            execution, resumption = self.host.execution, self._resumptions.take(flow_run.id)
+            await execution.execute(execution.prepare(flow_run, slot, resumption=resumption))

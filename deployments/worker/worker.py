@@ -1,4 +1,4 @@
-"""Takes jobs and scheduled runs from a work pool, and runs them in this process."""
+"""A Prefect worker that runs flows in this process."""
 
 from __future__ import annotations
 
@@ -8,76 +8,73 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from anyio.abc import TaskStatus
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterNextScheduledStartTime,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-    WorkPoolFilter,
-    WorkPoolFilterName,
-)
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort
 from prefect.states import Pending
 from prefect.utilities.engine import propose_state
 from prefect.utilities.services import critical_service_loop
 from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
 
-from deployments.prefect_client.calls import calling_prefect
-from deployments.worker.failing_schedules import tell_failing_schedule
+from deployments.host.slot_use import SlotUse
+from deployments.prefect_client.calls import BACKGROUND_SECONDS, calling_prefect
+from deployments.prefect_client.flow_runs import count_due
+from deployments.worker.failing_schedules import report_failing_schedule
 from deployments.worker.missed_runs import MissedRuns
 from deployments.worker.run_handlers import RunHandler
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE_SECONDS = 30.0
-_SCHEDULED = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-_ROLL_CALL_SECONDS = 20.0
-"""Prefect shows queues and deployments as not ready that no worker has asked for their runs in a minute."""
+_SHOW_SECONDS = 20.0
+"""Prefect shows queues and deployments as not ready when no worker has asked for their runs in a minute."""
 
 _FRESH_SECONDS = 0.2
-_PAUSE_SECONDS = 1.0
+"""After a longer wait for a slot the due runs are read again: one of a higher priority may have come."""
+
+_RETRY_SECONDS = 1.0
+"""Pause after a failed look at the pool: short, for a run may wait; a dead Prefect costs one call a second."""
+
 _ENDING_SECONDS = 60.0
+"""At the end of the host a cancelled run has so long to end; then its asyncio task is cancelled."""
 
 
 class AgentHostResult(BaseWorkerResult):
-    """What a run in this process comes to for the worker: its state is the flow's own."""
+    """The result that Prefect's base class asks for. It says nothing: the run's state is set by its flow."""
 
 
 class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
-    """A Prefect worker without processes of its own: a run starts as soon as the host has a seat for it.
+    """A Prefect worker of one pool that starts a run in this process as soon as the host has a slot for it.
 
-    It runs one flow of the installed package, and nothing else: a run of another flow ends as Crashed.
+    It runs one flow of the installed package; a run of another flow ends as Crashed.
     """
 
     type = "agent-host"
     _description = "Runs Claude agents in slots of a Claude Agent Service host."
 
-    def __init__(self, work: RunHandler[Any], **options: Any) -> None:
-        # Prefetching would start a run before its time.
-        # The name is the host's own after each start: Prefect shows one worker a host, not one a start.
-        name = f"{socket.gethostname()} {work.host.in_flight.host_id}"
-        super().__init__(work.pool, **{"name": name, "prefetch_seconds": 0, **options})
-        self._work = work
-        self._settings = work.host.settings
-        self._nudged = asyncio.Event()
+    def __init__(self, handler: RunHandler[Any], **options: Any) -> None:
+        host = handler.host
+        # the same name after each start, so that Prefect shows one worker a host
+        name = f"{socket.gethostname()} {host.records.host_id}"
+        # prefetching would start a run before its time
+        super().__init__(handler.pool, **{"name": name, "prefetch_seconds": 0, **options})
+        self._handler = handler
+        self._settings = host.settings
+        self._claim_message = host.records.claim
+        self._queued = handler.queued
         self._runs: dict[UUID, asyncio.Task[Any]] = {}
-        self._roll_call = 0.0
+        self._show_at = 0.0
         self._own_flow_id: UUID | None = None
 
     @asynccontextmanager
     async def working(self, hurry: asyncio.Event) -> AsyncIterator[None]:
-        """While this is open runs are taken; at the end those at work may finish, unless `hurry` is set."""
-        self._work.expect(self._nudged.set)
+        """While this is open runs are taken; at its end the running ones may finish, unless `hurry` is set."""
         async with self:
             heartbeat = asyncio.create_task(self._keep_in_touch())
-            for flow_run, seat in self._work.carried():
-                self._start(flow_run, seat)
+            for flow_run, slot in self._handler.resumed():
+                self._start(flow_run, slot)
             taking = asyncio.create_task(self._take_runs())
             try:
                 yield
@@ -91,110 +88,101 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         await critical_service_loop(self._sync_and_initialize, interval=interval, jitter_range=0.3, backoff=4)
 
     async def _take_runs(self) -> None:
-        """Give each due run a seat, in the order that Prefect hands them out; the pool's own rules are Prefect's."""
+        """Give each due run a slot, in Prefect's order; Prefect applies the limits of the pool and its queues."""
         while True:
-            self._nudged.clear()
+            self._queued.clear()
             try:
                 if await self._take_one():
                     continue
             except Exception as error:
-                _log.warning("cannot take runs from the work pool %s: %s", self._work.pool, error)
-                await asyncio.sleep(_PAUSE_SECONDS)
-            await self._nudge_or_poll()
+                _log.warning("cannot take runs from the work pool %s: %s", self._handler.pool, error)
+                await asyncio.sleep(_RETRY_SECONDS)
+            await self._wait_for_runs()
 
     async def _take_one(self) -> bool:
-        """Start one due run, waiting for a seat if need be; False when none is due."""
-        if self._work.is_held or not await self._may_be_due() or not (due := await self._due_runs()):
+        """Start one due run, once there is a slot; False when no run is due."""
+        if self._handler.is_held or not await self._may_be_due() or not (due := await self._due_runs()):
             return False
-        asked = time.monotonic()
-        seat = await self._work.take()
+        asked_at = time.monotonic()
+        slot = await self._handler.acquire()
         try:
-            if time.monotonic() - asked > _FRESH_SECONDS:
+            if time.monotonic() - asked_at > _FRESH_SECONDS:
                 due = await self._due_runs()
-            claimed = None if self._work.is_held else await self._claim(due)
+            claimed = None if self._handler.is_held else await self._claim(due)
+            if claimed is None:
+                slot.close()
+                return False
+            self._start(claimed, slot)
         except BaseException:
-            self._work.give_back(seat)
+            slot.close()
             raise
-        if claimed is None:
-            self._work.give_back(seat)
-            return False
-        self._start(claimed, seat)
         return True
 
-    async def _nudge_or_poll(self) -> None:
+    async def _wait_for_runs(self) -> None:
+        """Return when this host has queued a run, a run has ended, or it is time to poll for other runs."""
         try:
             async with asyncio.timeout(self._settings.queue_poll_seconds):
-                await self._nudged.wait()
+                await self._queued.wait()
         except TimeoutError:
             return
 
     async def _may_be_due(self) -> bool:
-        """False only if no run is due: a question that costs Prefect a quarter of the one for the runs."""
-        if time.monotonic() > self._roll_call:
+        """False if no run is due; asking for the number costs Prefect a quarter of asking for the runs."""
+        if time.monotonic() > self._show_at:
             return True
-        started_by = FlowRunFilterNextScheduledStartTime(before_=datetime.now(UTC))
-        async with calling_prefect(_PATIENCE_SECONDS):
-            return bool(
-                await self.client.count_flow_runs(
-                    flow_run_filter=FlowRunFilter(state=_SCHEDULED, next_scheduled_start_time=started_by),
-                    work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[self._work.pool])),
-                )
-            )
+        return await count_due(self.client, self._handler.pool, BACKGROUND_SECONDS) > 0
 
     async def _due_runs(self) -> list[FlowRun]:
-        """The runs that are due, without those that a schedule has made up for since."""
-        async with calling_prefect(_PATIENCE_SECONDS):
+        """Return the due runs, without those that a later run of their schedule replaces."""
+        async with calling_prefect(BACKGROUND_SECONDS):
             due = [entry.flow_run for entry in await self._get_scheduled_flow_runs()]
-        self._roll_call = time.monotonic() + _ROLL_CALL_SECONDS
-        return await MissedRuns(self.client, self._settings).leave_out(due)
+        self._show_at = time.monotonic() + _SHOW_SECONDS
+        return await MissedRuns(self.client, self._settings).skip_missed(due)
 
     async def _claim(self, due: Sequence[FlowRun]) -> FlowRun | None:
-        """The first of them that Prefect lets us have: another host may be quicker, the pool may be full."""
+        """Take the first of them that Prefect gives to this host: another may be faster, the pool may be full."""
         for flow_run in due:
-            async with calling_prefect(_PATIENCE_SECONDS):
+            async with calling_prefect(BACKGROUND_SECONDS):
                 if await self._propose_pending_state(flow_run):
                     return flow_run
         return None
 
-    def _start(self, flow_run: FlowRun, seat: Any) -> None:
-        task = asyncio.create_task(self._run_in(seat, flow_run), name=f"run {flow_run.id}")
+    def _start(self, flow_run: FlowRun, slot: SlotUse[Any]) -> None:
+        task = asyncio.create_task(self._run(flow_run, slot), name=f"run {flow_run.id}")
+        slot.close_with(task)
         self._runs[flow_run.id] = task
         task.add_done_callback(lambda _: self._runs.pop(flow_run.id, None))
-        task.add_done_callback(lambda _: self._nudged.set())
+        task.add_done_callback(lambda _: self._queued.set())
 
-    async def _run_in(self, seat: Any, flow_run: FlowRun) -> None:
-        try:
-            if flow_run.flow_id != await self._flow_id():
-                self._work.give_back(seat)
-                reason = f"this host runs the flow {self._work.flow_name} from this pool, and no other"
-                await self._propose_crashed_state(flow_run, reason)
-                return
-        except BaseException:
-            self._work.give_back(seat)
-            raise
-        await self._work.execute(flow_run, seat)
-        await tell_failing_schedule(self.client, flow_run)
+    async def _run(self, flow_run: FlowRun, slot: SlotUse[Any]) -> None:
+        if flow_run.flow_id != await self._flow_id():
+            slot.close()
+            reason = f"this host runs only the flow {self._handler.flow_name} from this pool"
+            await self._propose_crashed_state(flow_run, reason)
+            return
+        await self._handler.execute(flow_run, slot)
+        await report_failing_schedule(self.client, flow_run)
 
     async def _flow_id(self) -> UUID:
         if self._own_flow_id is None:
-            async with calling_prefect(_PATIENCE_SECONDS):
-                self._own_flow_id = (await self.client.read_flow_by_name(self._work.flow_name)).id
+            async with calling_prefect(BACKGROUND_SECONDS):
+                self._own_flow_id = (await self.client.read_flow_by_name(self._handler.flow_name)).id
         return self._own_flow_id
 
     async def _finish_runs(self, hurry: asyncio.Event) -> None:
-        """Let the runs at work end by themselves for as long as the settings say, then end them."""
+        """Let the running runs end by themselves within DRAIN_SECONDS, then cancel them."""
         tasks = set(self._runs.values())
         if tasks:
-            self._work.break_off()
-            _log.info("waiting for %d runs of %s to finish", len(tasks), self._work.flow_name)
+            self._handler.suspend_all()
+            _log.info("waiting for %d runs of %s to finish", len(tasks), self._handler.flow_name)
             hurried = asyncio.create_task(hurry.wait())
             finished = asyncio.gather(*tasks, return_exceptions=True)
-            timeout = 0 if self._work.ends_with_its_host else self._settings.drain_seconds
+            timeout = 0 if self._handler.ends_with_its_host else self._settings.drain_seconds
             either: set[asyncio.Future[Any]] = {hurried, finished}
             await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             hurried.cancel()
             for run_id, task in list(self._runs.items()):
-                if not self._work.cancel(run_id):
+                if not self._handler.cancel(run_id):
                     task.cancel()
             await asyncio.wait(tasks, timeout=_ENDING_SECONDS)
             for task in tasks:
@@ -202,18 +190,18 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
             await asyncio.gather(hurried, *tasks, return_exceptions=True)
 
     async def _cancel_run(self, flow_run_id: UUID) -> None:
-        """Prefect's observer saw that somebody cancels a run: end it if it is at work here."""
+        """Cancel the run if it runs here; called by Prefect's observer of cancellations."""
         task = self._runs.get(flow_run_id)
-        if task is not None and not self._work.cancel(flow_run_id) and self._work.ends_with_its_host:
+        if task is not None and not self._handler.cancel(flow_run_id) and self._handler.ends_with_its_host:
             task.cancel()
 
     async def _propose_pending_state(self, flow_run: FlowRun) -> bool:
-        """Take the run, and leave word of who did: a claim that its host does not live to keep can be settled."""
-        claim: State[Any] = Pending(message=self._work.host.in_flight.claim)
+        """Take the run, with the claim of this host as message: if the host dies now, the run can be settled."""
+        claim: State[Any] = Pending(message=self._claim_message)
         try:
             state: State[Any] = await propose_state(self.client, claim, flow_run_id=flow_run.id)
         except Abort as error:
-            _log.debug("run %s is not for us: %s", flow_run.id, error)
+            _log.debug("run %s cannot be taken: %s", flow_run.id, error)
             return False
         return state.is_pending()
 
@@ -223,10 +211,14 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         configuration: BaseJobConfiguration,
         task_status: TaskStatus[int] | None = None,
     ) -> AgentHostResult:
-        """Prefect's own way to hand a run to a worker; ours does not pass here, it starts runs by seat."""
+        """Execute a run that Prefect's base class hands over; this worker itself calls `_start`."""
         if task_status is not None:
             task_status.started(0)
-        await self._run_in(await self._work.take(), flow_run)
+        slot = await self._handler.acquire()
+        try:
+            await self._run(flow_run, slot)
+        finally:
+            slot.close()
         return AgentHostResult(status_code=0, identifier=str(flow_run.id))
 
 

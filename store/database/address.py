@@ -1,4 +1,4 @@
-"""DATABASE_URL, read."""
+"""Parses DATABASE_URL."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ BACKENDS = {"sqlite": "sqlite", "postgresql": "postgresql", "postgres": "postgre
 
 
 def parse_address(database_url: str) -> URL:
-    """The database that `database_url` names, its driver left out; refused if we do not speak to it."""
+    """Return the URL without its driver. Raises StoreUnavailable for another kind of database."""
     try:
         url = make_url(database_url)
     except (ArgumentError, ValueError):
         # the text itself stays out of the message: it may hold a password
-        raise StoreUnavailable(f"DATABASE_URL is not a URL; {EXAMPLES}", retryable=False) from None
+        raise StoreUnavailable("DATABASE_URL is not a URL", EXAMPLES, retryable=False) from None
     backend = BACKENDS.get(url.get_backend_name())
     if backend is None:
-        raise StoreUnavailable(f"DATABASE_URL cannot be {url.get_backend_name()}; {EXAMPLES}", retryable=False)
+        raise StoreUnavailable(f"DATABASE_URL cannot be {url.get_backend_name()}", EXAMPLES, retryable=False)
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
-        raise StoreUnavailable(f"DATABASE_URL names no SQLite file; {EXAMPLES}", retryable=False)
+        raise StoreUnavailable("DATABASE_URL names no SQLite file", EXAMPLES, retryable=False)
     return url.set(drivername=backend)
 
 
-def shown(url: URL) -> str:
-    """The address as people may see it: no password, nor parameters that may hold one."""
+def display_address(url: URL) -> str:
+    """Return the address for messages: without the password and the parameters that may hold one."""
     return url.set(query={}).render_as_string(hide_password=True)
 
 

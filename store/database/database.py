@@ -1,4 +1,4 @@
-"""One database, SQLite or PostgreSQL, to read from and to write to."""
+"""A database connection pool: reads and serialized writes, SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database.address import parse_address
-from store.database.failures import reported
+from store.database.failures import translate_errors
 from store.database.postgresql import open_postgresql
 from store.database.sqlite import open_sqlite
 from store.errors import StoreUnavailable
 
-PATIENCE_SECONDS = 20
+TRANSACTION_SECONDS = 20  # longer than SQLite's busy timeout, so that its own message is the one translate_errors
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -26,34 +26,34 @@ Opening = AbstractAsyncContextManager[AsyncConnection]
 
 
 class Database:
-    """One database; every wait has an end, and every failure of it is a `StoreUnavailable`.
+    """One database; every wait is bounded, and every failure is a StoreUnavailable. `open_store` makes one per process.
 
-    Work that has begun goes on to its end when its caller is cancelled: a driver that is interrupted loses its
-    connection, and aiosqlite a thread as well.
+    Work that has begun runs to its end when its caller is cancelled: an interrupted driver loses its connection, and
+    aiosqlite a thread as well.
     """
 
     def __init__(self, database_url: str) -> None:
         self.url: URL = parse_address(database_url)
         self.is_sqlite = self.url.drivername == "sqlite"
-        with reported(self.url):
+        with translate_errors(self.url):
             self._reader, self._writer = (open_sqlite if self.is_sqlite else open_postgresql)(self.url)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     async def read(self, work: Work[T]) -> T:
-        """Give `work` a connection on which each statement stands alone."""
-        return await self._finish(self._reader.connect(), work, PATIENCE_SECONDS)
+        """Run `work` with a connection on which each statement is a transaction of its own."""
+        return await self._finish(self._reader.connect(), work, TRANSACTION_SECONDS)
 
-    async def write(self, work: Work[T], *, durable: bool = True, seconds: float = PATIENCE_SECONDS) -> T:
-        """Give `work` a transaction, committed at its end; without `durable` a power cut may still undo it."""
+    async def write(self, work: Work[T], *, durable: bool = True, seconds: float = TRANSACTION_SECONDS) -> T:
+        """Run `work` in a transaction and commit it; without `durable` a power cut may still undo it."""
         return await self._finish(self._writer.execution_options(durable=durable).begin(), work, seconds)
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction that lasts as long as this is open, and that commits nothing."""
+    async def hold_transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that lasts as long as this is open and commits nothing."""
         connection = self._writer.connect()
-        with reported(self.url):
-            async with asyncio.timeout(PATIENCE_SECONDS):
+        with translate_errors(self.url):
+            async with asyncio.timeout(TRANSACTION_SECONDS):
                 await connection.start()
         try:
             yield connection
@@ -61,7 +61,7 @@ class Database:
             await connection.close()
 
     async def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        """All that `query` finds."""
+        """Return all rows of `query`."""
 
         async def fetch(connection: AsyncConnection) -> Sequence[Row[Any]]:
             return (await connection.execute(query)).all()
@@ -69,7 +69,7 @@ class Database:
         return await self.read(fetch)
 
     async def change(self, statement: UpdateBase, *, durable: bool = True) -> int:
-        """Execute `statement` in a transaction of its own, and count the rows it touched."""
+        """Execute `statement` in a transaction of its own and return the number of rows it changed."""
 
         async def execute(connection: AsyncConnection) -> int:
             return (await connection.execute(statement)).rowcount
@@ -77,11 +77,11 @@ class Database:
         return await self.write(execute, durable=durable)
 
     def insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
-        """The insert of this database's own dialect, which knows `on_conflict_do_update`."""
+        """Return the insert of this database's dialect, which has `on_conflict_do_update`."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     async def close(self) -> None:
-        """Finish what is under way and close every connection; whoever comes later is refused."""
+        """Finish running work and close every connection; later calls raise StoreUnavailable."""
         self._closed = True
         if self._under_way:
             await asyncio.wait(self._under_way)
@@ -97,6 +97,6 @@ class Database:
         return await asyncio.shield(task)
 
     async def _run(self, opening: Opening, work: Work[T], seconds: float) -> T:
-        with reported(self.url):
+        with translate_errors(self.url):
             async with asyncio.timeout(seconds), opening as connection:
                 return await work(connection)

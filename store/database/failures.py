@@ -1,4 +1,4 @@
-"""A driver's errors, told as one `StoreUnavailable` that a tired person can act on."""
+"""Maps driver errors to StoreUnavailable."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 from sqlalchemy.engine import URL
 
-from store.database.address import shown
+from store.database.address import display_address
 from store.errors import StoreUnavailable
 
-NOT_ALLOWED = "42501"
+INSUFFICIENT_PRIVILEGE = "42501"
 
-# The system's and SQLite's error names, PostgreSQL's SQLSTATEs, by prefix: what to try, and if waiting may be enough.
-ELSEWHERE = "make it writable for this user, or name another place in DATABASE_URL"
-ADVICE = {
-    "EACCES": (ELSEWHERE, False),
-    "ENOTDIR": (ELSEWHERE, False),
-    "EISDIR": (ELSEWHERE, False),
-    "EROFS": (ELSEWHERE, False),
+# Error names of the system and SQLite, SQLSTATEs of PostgreSQL, by prefix: (remedy, True if a retry may succeed).
+CHOOSE_WRITABLE_PATH = "make it writable for this user, or name another place in DATABASE_URL"
+REMEDIES = {
+    "EACCES": (CHOOSE_WRITABLE_PATH, False),
+    "ENOTDIR": (CHOOSE_WRITABLE_PATH, False),
+    "EISDIR": (CHOOSE_WRITABLE_PATH, False),
+    "EROFS": (CHOOSE_WRITABLE_PATH, False),
     "ENOSPC": ("free some space on its filesystem", True),
-    "SQLITE_BUSY": ("another process holds it for long; is one of them stopped?", True),
+    "SQLITE_BUSY": ("end the process that holds the file, if one is stopped", True),
     "SQLITE_FULL": ("free some space on its filesystem", True),
     "SQLITE_IOERR": ("look at the space and the health of its filesystem", True),
-    "SQLITE_READONLY": (ELSEWHERE, False),
-    "SQLITE_CANTOPEN": (ELSEWHERE, False),
+    "SQLITE_READONLY": (CHOOSE_WRITABLE_PATH, False),
+    "SQLITE_CANTOPEN": (CHOOSE_WRITABLE_PATH, False),
     "SQLITE_NOTADB": ("name another file in DATABASE_URL", False),
     "SQLITE_CORRUPT": ("move the file away, or put a backup in its place", False),
     "28": ("correct the user and password in DATABASE_URL", False),
     "3D": ("create that database, or correct DATABASE_URL", False),
-    NOT_ALLOWED: ("grant this user the right to create tables there", False),
+    INSUFFICIENT_PRIVILEGE: ("grant this user the right to create tables there", False),
     "53100": ("free some space on its filesystem", True),
 }
 
 
 @contextmanager
-def reported(url: URL) -> Iterator[None]:
-    """What the drivers raise for want of a database leaves here as `StoreUnavailable`."""
+def translate_errors(url: URL) -> Iterator[None]:
+    """Raise StoreUnavailable for the errors that drivers raise when the database fails."""
     try:
         yield
     except Exception as error:
-        trouble = _trouble(error)
-        if trouble is None:
+        failure = _database_error(error)
+        if failure is None:
             raise
-        raise _unavailable(url, trouble) from error
+        raise _unavailable(url, failure) from error
 
 
-def _trouble(error: Exception) -> BaseException | None:
-    """What the database said; None if the mistake is ours."""
+def _database_error(error: Exception) -> BaseException | None:
+    """Return the driver's error, or None if the statement itself is wrong."""
     match error:
         case exc.IntegrityError() | exc.ProgrammingError() | exc.DataError():
-            return error.orig if _code(error.orig) == NOT_ALLOWED else None
+            return error.orig if _code(error.orig) == INSUFFICIENT_PRIVILEGE else None
         case exc.DBAPIError():
             return error.orig
         case exc.TimeoutError():
@@ -62,15 +62,15 @@ def _trouble(error: Exception) -> BaseException | None:
         case RuntimeError() if "new thread" in str(error):
             return error  # aiosqlite gives each connection a thread
         case _:
-            # while it connects, asyncpg's errors come as they are; who uses SQLite need not import it
+            # errors while asyncpg connects are not wrapped; matched by name so that SQLite needs no asyncpg
             return error if type(error).__module__.startswith("asyncpg.") else None
 
 
 def _unavailable(url: URL, error: BaseException) -> StoreUnavailable:
     code = _code(error)
-    advice, retryable = next((ADVICE[known] for known in ADVICE if code.startswith(known)), (None, True))
-    reason = f"store at {shown(url)}: {_one_line(url, error)}"
-    return StoreUnavailable(f"{reason}; {advice}" if advice else reason, retryable=retryable)
+    remedy, retryable = next((REMEDIES[known] for known in REMEDIES if code.startswith(known)), (None, True))
+    reason = f"store at {display_address(url)}: {_one_line(url, error)}"
+    return StoreUnavailable(reason, remedy, retryable=retryable)
 
 
 def _code(error: object) -> str:

@@ -1,4 +1,4 @@
-"""Bring the tables of a database up to what this code expects."""
+"""Runs the Alembic migrations."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from filelock import AsyncFileLock
 from sqlalchemy import Connection, inspect, text
 
 from store.database.database import Database
-from store.database.failures import reported
+from store.database.failures import translate_errors
 from store.database.schema import REVISION, VERSION_TABLE
 from store.errors import StoreUnavailable
 
-LOCK_SECONDS = 60
-UPGRADE_SECONDS = 600
+LOCK_WAIT_SECONDS = 60  # another process that starts at the same time has created the tables by then
+UPGRADE_SECONDS = 600  # a large journal table is rewritten within this on a slow disk
 ADVISORY_LOCK = 0x5354_4F52_45  # any number, as long as it is always this one
 
 
 async def migrate(database: Database) -> None:
-    """Make or upgrade the tables, once, however many processes ask at the same time."""
-    async with _alone(database):
+    """Create or upgrade the tables, once across processes. Raises StoreUnavailable."""
+    async with _exclusive(database):
         if await find_revision(database) != REVISION:
             await database.write(lambda connection: connection.run_sync(_upgrade), seconds=UPGRADE_SECONDS)
 
 
 async def find_revision(database: Database) -> str | None:
-    """The migration that the tables are at; None: there are none yet."""
+    """Return the migration that the tables are at, or None if there are no tables."""
     return await database.read(lambda connection: connection.run_sync(_revision))
 
 
 @asynccontextmanager
-async def _alone(database: Database) -> AsyncIterator[None]:
-    """Nobody else opens the file meanwhile; PostgreSQL has a lock of its own for this, taken in `_upgrade`."""
+async def _exclusive(database: Database) -> AsyncIterator[None]:
+    """Keep other processes from the SQLite file; PostgreSQL has an advisory lock for this, taken in `_upgrade`."""
     if not database.is_sqlite:
         yield
         return
-    with reported(database.url):
-        async with AsyncFileLock(f"{database.url.database}.lock", timeout=LOCK_SECONDS):
+    with translate_errors(database.url):
+        async with AsyncFileLock(f"{database.url.database}.lock", timeout=LOCK_WAIT_SECONDS):
             # needs the file to itself: when two processes meet here, SQLite refuses one without waiting
             await database.read(lambda connection: connection.exec_driver_sql("PRAGMA journal_mode=WAL"))
             yield
@@ -57,7 +57,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic.util import CommandError  # noqa: PLC0415
 
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
     config = Config()
@@ -67,5 +67,5 @@ def _upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise StoreUnavailable(
-            f"the store was migrated by a newer version of this service ({error}); run that one", retryable=False
+            f"the store was migrated by a newer version of this service ({error})", "run that version", retryable=False
         ) from error

@@ -1,11 +1,11 @@
-"""PostgreSQL, with an end to every wait."""
+"""PostgreSQL set-up: time limits."""
 
 from __future__ import annotations
 
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-CONNECT_SECONDS = 5
+CONNECT_SECONDS = 5  # a host that does not answer by then is reported as unavailable
 SERVER_SETTINGS = {
     "application_name": "claude-agent-store",
     "lock_timeout": "10s",
@@ -15,7 +15,7 @@ SERVER_SETTINGS = {
 
 
 def open_postgresql(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
-    """The engine to read with, and the one to write with; they share their connections."""
+    """Return the engines to read and to write with; they share one pool."""
     writer = create_async_engine(
         "postgresql+asyncpg://",
         connect_args={

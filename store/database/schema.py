@@ -1,7 +1,7 @@
-"""The tables, the same on SQLite and PostgreSQL.
+"""Tables.
 
-The names carry a prefix, version table included, so that they can share a database with Prefect's own.
-Texts lie as bytes: PostgreSQL's text takes no NUL, and neither database takes a lone surrogate.
+Their names have a prefix, so that they can share a database with Prefect's own tables.
+Text is stored as bytes: PostgreSQL's text takes no NUL, and neither database takes a lone surrogate.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from sqlalchemy import (
 )
 
 REVISION = "0002"
-"""The migration that leads to these tables."""
+"""The last migration: the one that gives these tables."""
 
 VERSION_TABLE = "store_version"
 
 
 class Body(TypeDecorator[str]):
-    """A text of any content and size."""
+    """Column type of text of any content and size."""
 
     impl = LargeBinary
     cache_ok = True
@@ -43,7 +43,7 @@ class Body(TypeDecorator[str]):
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment, always in UTC and aware of it."""
+    """Column type of an aware datetime in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True

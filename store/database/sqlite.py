@@ -1,10 +1,10 @@
-"""SQLite, set up so that many processes can use one file.
+"""SQLite set-up: WAL, busy timeout, one writer.
 
-WAL lets readers go on while one writes. Each transaction that writes says so when it begins (BEGIN IMMEDIATE): it waits
-for its turn there, and is never told "database is locked" halfway, where waiting does not help.
+WAL lets readers continue while one process writes. Each writing transaction begins with BEGIN IMMEDIATE: it waits there
+and never fails with "database is locked" halfway, where waiting does not help.
 
-synchronous=FULL: what `write()` has committed survives a power cut. NORMAL, for `write(durable=False)`, spares each
-commit its fsync: killed processes lose nothing, a power cut may take the last commits back, the file stays sound.
+synchronous=FULL: a commit of `write()` survives a power cut. NORMAL, for `write(durable=False)`, saves the fsync of
+each commit: killed processes lose nothing, a power cut may undo the last commits, the file stays sound.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-BUSY_SECONDS = 10
-READERS = 4
+BUSY_SECONDS = 10  # longer than any write transaction of this service takes
+READERS = 4  # connections; each costs a thread
 
 
 def open_sqlite(url: URL) -> tuple[AsyncEngine, AsyncEngine]:
-    """The engine to read with, and the one to write with; the file is made if need be, for this user alone."""
+    """Return the engines to read and to write with; a missing file is created for this user alone."""
     assert url.database is not None
     Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # also because a path that cannot be opened would leave a thread of aiosqlite's behind
+    # raises here for a path that cannot be opened: in aiosqlite that would leave a thread running
     os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
-    # one writer a process: its own queue is fairer than SQLite's, which sleeps and tries again
+    # one writer per process: the pool's queue is fair, SQLite's own waiting sleeps and polls
     reader, writer = _engine(url, READERS), _engine(url, 1)
     event.listen(writer.sync_engine, "begin", _begin)
     return reader, writer

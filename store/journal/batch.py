@@ -1,4 +1,4 @@
-"""Some events of many runs, numbered and written in one transaction."""
+"""Numbers and writes entries of many runs in one transaction."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from store.journal.entry import Entry
 
 
 class Batch:
-    """Some events of many runs, written once in as many tries as it takes.
+    """Events of many runs that are written exactly once, in as many tries as needed; JournalWriter makes each.
 
-    Their numbers are given out in the transaction that writes them: no two processes give the same, and a process that
-    dies leaves no hole.
+    They get their numbers in the transaction that writes them: no two processes give the same number, and a process
+    that dies leaves no hole.
     """
 
     def __init__(self, events: list[Pending]) -> None:
@@ -30,12 +30,12 @@ class Batch:
         self.tries = 0
 
     async def write(self, database: Database) -> dict[UUID, list[Entry]]:
-        """Write all of it, and say what it has become, by run."""
+        """Write all events and return the entries by run. Raises StoreUnavailable."""
         self.tries += 1
         return await database.write(partial(self._write, database), durable=False)
 
     async def _write(self, database: Database, connection: AsyncConnection) -> dict[UUID, list[Entry]]:
-        # the commit of a try that failed may have come through all the same
+        # the commit of a try that failed may have succeeded all the same
         last = await self._last_seqs(connection) if self.tries > 1 else {}
         if last:
             return self._numbered(last)
@@ -47,7 +47,7 @@ class Batch:
 
     async def _reserve(self, database: Database, connection: AsyncConnection) -> None:
         now = datetime.now(UTC)
-        # in the same order everywhere: two processes with the same runs would else wait for each other
+        # sorted: two processes with the same runs in another order would deadlock
         heads = [
             {"run_id": run_id, "last_seq": count, "updated_at": now, "batch_id": self._id}
             for run_id, count in sorted(self._counts.items())

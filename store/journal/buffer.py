@@ -1,4 +1,4 @@
-"""Events that wait to be written, in a bounded room of memory."""
+"""Bounded in-memory buffer of entries to be written."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from uuid import UUID
 
 from store.journal.entry import GAP
 
-OVERHEAD = 300  # what an event costs beside its body, in bytes
+EVENT_OVERHEAD_BYTES = 300  # memory of an event beside its body, measured
 
 
 @dataclass(slots=True)
 class Pending:
-    """An event that waits; a gap is one that counts those which found no room."""
+    """An event that waits to be written; with `dropped`, a gap that counts the events without room."""
 
     run_id: UUID
     type: str
@@ -27,19 +27,19 @@ class Pending:
 
     @property
     def size(self) -> int:
-        """Roughly what it takes in memory, in bytes."""
-        return OVERHEAD + sys.getsizeof(self.body)
+        """Approximate memory in bytes."""
+        return EVENT_OVERHEAD_BYTES + sys.getsizeof(self.body)
 
     @property
     def text(self) -> str:
-        """What to write as its body."""
+        """The body to write."""
         return json.dumps({"dropped": self.dropped}) if self.dropped else self.body
 
 
 class JournalBuffer:
-    """A queue for any thread to put into and one task to take from.
+    """A queue that any thread puts into and one task takes from; one per Journal.
 
-    Past `max_bytes` it drops what comes, and a gap in the run's place says how many.
+    Past `max_bytes` it drops new events and puts a gap with their number in their place.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -63,7 +63,7 @@ class JournalBuffer:
                 self._push(event)
 
     def batch(self, max_events: int, max_bytes: int) -> list[Pending]:
-        """The oldest of those that wait; they stay until `discard`."""
+        """Return the oldest waiting events; they stay in the buffer until `discard`."""
         with self._lock:
             taken: list[Pending] = []
             size = 0
@@ -77,7 +77,7 @@ class JournalBuffer:
             return taken
 
     def discard(self, batch: list[Pending], *, written: bool) -> None:
-        """Let go of what `batch` gave; what was not written leaves a gap."""
+        """Remove the events that `batch` returned; without `written`, a gap takes their place."""
         with self._lock:
             for event in batch:
                 self._waiting.popleft()
@@ -90,7 +90,7 @@ class JournalBuffer:
                     self._drop(event)
 
     def last(self, run_id: UUID | None) -> int:
-        """How high `done` will be when all of this run, or all of every run, is written."""
+        """Return the value of `done` at which all events of this run (or of all runs) are written."""
         with self._lock:
             return self._put if run_id is None else self._last_of.get(run_id, 0)
 

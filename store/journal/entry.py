@@ -1,4 +1,4 @@
-"""One event of a run, as the journal gives it back."""
+"""One journal entry."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 GAP = "gap"
-"""The type of the entry that stands for lost ones; its body is `{"dropped": how many}`."""
+"""The type of the entry in place of lost ones; its body is `{"dropped": NUMBER}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of a run; `seq` counts 1, 2, 3... in its run."""
+    """One event of a run as the journal returns it; `seq` counts 1, 2, 3... in its run."""
 
     seq: int
     at: datetime

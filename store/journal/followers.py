@@ -1,4 +1,4 @@
-"""Tells the readers of a run that its journal has grown, wherever it was written."""
+"""Wakes readers when a journal has grown, on any host."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from store.journal.entry import Entry
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
-POLL_RUNS = 500
-KEPT_CHARACTERS = 1_000_000
+POLL_SECONDS = 0.25  # delay of events that another host wrote
+RUNS_PER_QUERY = 500  # below SQLite's limit of 999 variables in older builds
+OFFERED_CHARACTERS = 1_000_000  # of one slow reader in memory; past it the reader reads the database
 
 
 class JournalFollower:
-    """One reader of a run that has had everything up to `after`."""
+    """One reader of a run that has read everything up to `after`; JournalWatch makes it for each `follow`."""
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -34,32 +34,32 @@ class JournalFollower:
         self._grown = asyncio.Event()
 
     def offer(self, entries: list[Entry]) -> None:
-        """These were written just now; a slow reader does without, and finds them in the database."""
+        """Hand over entries that this process has written; a slow reader reads them from the database instead."""
         self._size += sum(len(entry.body) for entry in entries)
-        if self._size > KEPT_CHARACTERS:
+        if self._size > OFFERED_CHARACTERS:
             self._fresh = []
         else:
             self._fresh += entries
         self.wake()
 
     def take(self) -> list[Entry]:
-        """What was offered since, if it follows on `after` without a hole; the next `wait` is for what comes later."""
+        """Return the entries offered since, if they follow `after` without a hole, else none."""
         self._grown.clear()
         fresh, self._fresh, self._size = self._fresh, [], 0
         seqs = [entry.seq for entry in fresh]
         return fresh if seqs == list(range(self.after + 1, self.after + 1 + len(seqs))) else []
 
     def wake(self) -> None:
-        """There is something to read, or a reason to look."""
+        """End `wait`: there is something to read, or the reader should look."""
         self._grown.set()
 
     async def wait(self) -> None:
-        """Return when there is something to read, or a reason to look."""
+        """Return after `wake`."""
         await self._grown.wait()
 
 
 class JournalWatch:
-    """Knows who follows which run: what this process writes is handed over, the rest found by polling."""
+    """The readers of all runs; one per Journal. Gets what this process writes, and polls for what other hosts write."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -69,7 +69,7 @@ class JournalWatch:
 
     @contextmanager
     def follow(self, run_id: UUID, after: int) -> Iterator[JournalFollower]:
-        """A follower of this run for as long as this is open."""
+        """Register a follower of this run while this is open."""
         follower = JournalFollower(after)
         self._followers[run_id].add(follower)
         self._followed.set()
@@ -81,15 +81,15 @@ class JournalWatch:
                 del self._followers[run_id]
 
     def written(self, run_id: UUID, entries: list[Entry]) -> None:
-        """This process has written these."""
+        """Hand entries that this process has written to the followers of the run."""
         for follower in self._followers.get(run_id, ()):
             follower.offer(entries)
 
     async def close(self) -> None:
-        """Let every follower go."""
+        """Stop polling and end every follower."""
         self._task.cancel()
         await asyncio.wait([self._task])
-        for follower in self._everyone():
+        for follower in self._all_followers():
             follower.closed = True
             follower.wake()
 
@@ -98,24 +98,24 @@ class JournalWatch:
             await self._followed.wait()
             await asyncio.sleep(POLL_SECONDS)
             try:
-                await self._look()
+                await self._poll_once()
             except Exception as error:
                 if not isinstance(error, StoreUnavailable):
                     logger.exception("journal: cannot see what other processes write")
-                for follower in self._everyone():
-                    follower.wake()  # each meets the trouble itself, and its caller hears of it
+                for follower in self._all_followers():
+                    follower.wake()  # each reads for itself, and its caller gets the error
             if not self._followers:
                 self._followed.clear()
 
-    async def _look(self) -> None:
+    async def _poll_once(self) -> None:
         run_ids = list(self._followers)
         query = select(journals.c.run_id, journals.c.last_seq)
-        for start in range(0, len(run_ids), POLL_RUNS):
-            some = run_ids[start : start + POLL_RUNS]
+        for start in range(0, len(run_ids), RUNS_PER_QUERY):
+            some = run_ids[start : start + RUNS_PER_QUERY]
             for run_id, last in await self._database.rows(query.where(journals.c.run_id.in_(some))):
                 for follower in self._followers.get(run_id, ()):
                     if last > follower.after:
                         follower.wake()
 
-    def _everyone(self) -> list[JournalFollower]:
+    def _all_followers(self) -> list[JournalFollower]:
         return [follower for followers in self._followers.values() for follower in followers]

@@ -1,4 +1,4 @@
-"""The events of a run, in order, for any reader on any host."""
+"""The journal of a run: append, read, follow."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from store.journal.writer import JournalWriter
 
 logger = logging.getLogger(__name__)
 
-BUFFER_BYTES = 64 * 1024 * 1024
-PAGE = 100
-FLUSH_SECONDS = 10
+BUFFER_BYTES = 64 * 1024 * 1024  # some minutes of sixteen busy runs while the database is away
+PAGE_ENTRIES = 100
+FLUSH_SECONDS = 10  # a run's end waits this long for its last events
 
 
 class Journal:
-    """The events of runs: each run's are numbered 1, 2, 3... for good when they are written.
+    """The events of runs, numbered 1, 2, 3... in each run when they are written; one per Store.
 
     Any number of processes may append to a run and follow it.
     """
@@ -38,42 +38,42 @@ class Journal:
         self._writer = JournalWriter(database, self._buffer, self._watch.written)
 
     def append(self, run_id: UUID, type: str, body: str) -> None:
-        """Hand over an event, from any thread; never waits, never raises.
+        """Queue an event, from any thread; never waits, never raises.
 
-        It is written within some 50 ms. While the database is away it is kept, up to `buffer_bytes` in all; what
-        finds no room becomes a `gap` entry that tells how many were lost.
+        It is written within some 50 ms. While the database is away, up to `buffer_bytes` are kept in all; events
+        without room become a `gap` entry with their number.
         """
         self._buffer.put(Pending(run_id, type, body))
-        self._writer.nudge()
+        self._writer.notify()
 
     async def flush(self, run_id: UUID | None = None, *, seconds: float = FLUSH_SECONDS) -> None:
-        """Return once all that was appended so far (to this run) is written, or raise `StoreUnavailable`."""
-        await self._writer.reach(self._buffer.last(run_id), seconds)
+        """Return once all events appended so far (to this run) are written. Raises StoreUnavailable."""
+        await self._writer.wait_until_written(self._buffer.last(run_id), seconds)
 
     async def read(self, run_id: UUID, after: int = 0, limit: int = 500) -> list[Entry]:
-        """The first `limit` written events of the run past number `after`."""
+        """Return the first `limit` written events of the run past number `after`."""
         query = select(entries.c.seq, entries.c.at, entries.c.type, entries.c.body)
         query = query.where(entries.c.run_id == run_id, entries.c.seq > after)
         rows = await self._database.rows(query.order_by(entries.c.seq).limit(limit))
         return [Entry(*row) for row in rows]
 
     async def follow(self, run_id: UUID, after: int = 0) -> AsyncGenerator[Entry]:
-        """Every event past number `after`, once and in order: those written, then each new one, until it is closed.
+        """Yield every event past number `after`, once and in order, then each new one, until it is closed.
 
         It ends by itself only with the store; use it as `async with aclosing(journal.follow(run_id)) as events`.
         """
         with self._watch.follow(run_id, after) as follower:
             while not follower.closed:
                 fresh = follower.take()
-                page = fresh or await self.read(run_id, follower.after, PAGE)
+                page = fresh or await self.read(run_id, follower.after, PAGE_ENTRIES)
                 for entry in page:
                     follower.after = entry.seq
                     yield entry
-                if fresh or len(page) < PAGE:
+                if fresh or len(page) < PAGE_ENTRIES:
                     await follower.wait()
 
     async def trim(self, older_than: datetime) -> int:
-        """Delete the journals that have not grown since `older_than`, each as a whole; count their events."""
+        """Delete the journals that have not grown since `older_than` and return the number of their events."""
         deleted = 0
         while run_ids := await self._idle_since(older_than):
             for run_id in run_ids:
@@ -81,7 +81,7 @@ class Journal:
         return deleted
 
     async def close(self) -> None:
-        """Write what still waits, then stop."""
+        """Write the waiting events, then stop."""
         try:
             await self.flush()
         except StoreUnavailable as error:

@@ -1,4 +1,4 @@
-"""What alembic runs: the migrations, in the transaction that the caller began."""
+"""Alembic's environment: runs the migrations in the transaction that the caller began."""
 
 from __future__ import annotations
 

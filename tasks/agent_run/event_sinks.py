@@ -1,4 +1,4 @@
-"""Where the events of a run go: its log in Prefect, and the journal."""
+"""Sinks for the events of a run: Prefect's run log and the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.journal.journal import Journal
 
 
 def to_log(logger: logging.Logger | logging.LoggerAdapter[Any]) -> Sink:
-    """A sink that writes each step as one line of the run's log."""
+    """Return a sink that writes each step as one line of the run's log."""
 
     def sink(event: Event) -> None:
         line = describe(event)
@@ -24,7 +24,7 @@ def to_log(logger: logging.Logger | logging.LoggerAdapter[Any]) -> Sink:
 
 
 def to_journal(journal: Journal, run_id: UUID) -> Sink:
-    """A sink that keeps each event; deltas are left out, the whole text follows them."""
+    """Return a sink that writes each event to the journal, without deltas: the whole text follows them."""
 
     def sink(event: Event) -> None:
         if not isinstance(event, TextDelta | ThinkingDelta):

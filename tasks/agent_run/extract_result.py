@@ -1,4 +1,4 @@
-"""Extracts the result of an invocation."""
+"""Task: extract the result of an invocation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.agent_run.context import step
 @task(name="extract_result", cache_policy=NO_CACHE, persist_result=False)
 @step
 async def extract_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
-    """The agent's answer, its cost and what it changed; raises AgentFailed or AgentTimedOut for a bad ending."""
+    """Return the answer, its cost and the changes. Raises AgentFailed or AgentTimedOut if the agent ended badly."""
     result = read_result(request, invocation)
     error = _schema_error(request, result)
     if error is not None:
@@ -28,7 +28,7 @@ async def extract_result(request: AgentRequest, invocation: Invocation) -> Agent
 
 
 def _schema_error(request: AgentRequest, result: AgentResult) -> str | None:
-    """Where the structured answer leaves the caller's schema, if it does."""
+    """Return where the structured answer violates the caller's schema, None if it does not."""
     if request.json_schema is None:
         return None
     failure: ValidationError | None = best_match(

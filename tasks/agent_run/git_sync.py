@@ -1,4 +1,4 @@
-"""Brings a git workspace up to date."""
+"""Task: bring a git workspace up to date."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ RETRIES = 2
 )
 @step
 async def git_sync(request: AgentRequest) -> Checkout:
-    """A clean checkout of the request's workspace at its newest commit.
+    """Return a clean checkout of the request's workspace at its newest commit.
 
-    When the remote stays away, the last attempt gives the last good state and says so, unless the workspace or the
-    request is strict. A run that is carried on keeps the checkout it had. Raises WorkspaceError.
+    If the remote does not answer, the last attempt returns the last good state and warns, unless the workspace or the
+    request is strict. A resumed run keeps its checkout. Raises WorkspaceError.
     """
     run = current_run()
     logger = get_run_logger()
     if run.resumption is not None:
-        run.checkout = run.resumption.checkout
-        logger.info("the workspace is as the agent left it, from %s on", run.checkout.snapshot.commit)
-        return run.checkout
+        checkout = run.resumption.checkout
+        run.record_checkout(checkout)
+        logger.info("the workspace is as the agent left it, from %s on", checkout.snapshot.commit)
+        return checkout
     last_attempt = (task_run.run_count or 1) > RETRIES
     allow_stale = last_attempt and not request.strict_workspace
-    if run.head_start is not None and (task_run.run_count or 1) == 1:
-        checkout = await run.head_start.checkout()
+    if run.early_start is not None and (task_run.run_count or 1) == 1:
+        checkout = await run.early_start.checkout()
     else:
         checkout = await run.runtime.prepare(run.slot, request, str(run.run_id), allow_stale=allow_stale)
-    run.checkout = checkout
-    run.note_checkout(checkout)
+    run.record_checkout(checkout)
     logger.info("workspace %s at %s (%s)", checkout.snapshot.workspace, checkout.snapshot.commit, checkout.snapshot.ref)
     if checkout.snapshot.stale:
         warning = f"the workspace is not up to date: {checkout.snapshot.stale_reason}"

@@ -1,4 +1,4 @@
-"""Invokes the agent."""
+"""Task: run the agent."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from agent.domain.checkout import Checkout
 from agent.domain.events import bound, emit
 from agent.domain.request import AgentRequest
 from agent.domain.result import Invocation
-from agent.runtime import Opened
+from agent.runtime import StartedProcess
 from tasks.agent_run.context import RunContext, current_run, step
 from tasks.agent_run.event_sinks import to_journal, to_log
 from tasks.agent_run.outcome import conclude_early
 from tasks.agent_run.progress import AgentProgress
-from tasks.agent_run.resumption import carry_on
+from tasks.agent_run.resumption import with_resume_note
 from tasks.progress_artifact import shown_live
 from tasks.retry_policy import is_retryable
 
@@ -36,41 +36,41 @@ from tasks.retry_policy import is_retryable
 )
 @step
 async def invoke_agent(request: AgentRequest, content: Content, checkout: Checkout) -> Invocation:
-    """Run the agent once in `checkout`, each of its steps a line in the run's log.
+    """Run the agent once in `checkout`; each of its steps is a line in the run's log.
 
-    Tried again only while the agent has done nothing: it could not start, or the provider was overloaded before the
-    first word. Raises AgentError.
+    Retried only while the agent has done nothing: it could not start, or the provider was overloaded before the
+    first answer. Raises AgentError.
     """
     run = current_run()
     progress = AgentProgress(request)
     with bound(to_log(get_run_logger())), bound(to_journal(run.store.journal, run.run_id)), bound(progress.sink):
         async with (
             shown_live(progress.look),
-            _opened(run, request, checkout) as opened,
-            run.runtime.conversing(str(run.run_id), opened, request, checkout, emit) as conversation,
+            _process(run, request, checkout) as started,
+            run.runtime.start_turn(str(run.run_id), started, request, checkout, emit) as turn,
         ):
-            said = carry_on(content) if run.resumption else content
+            said = with_resume_note(content) if run.resumption else content
             try:
-                await conversation.hold(said, on_result=partial(conclude_early, run, request))
+                await turn.run(said, on_result=partial(conclude_early, run, request))
             finally:
-                run.invocation = conversation.invocation
-    raise_if_overloaded(request, run.invocation)
-    return run.invocation
+                run.record_invocation(turn.invocation)
+    raise_if_overloaded(request, turn.invocation)
+    return turn.invocation
 
 
 @asynccontextmanager
-async def _opened(run: RunContext, request: AgentRequest, checkout: Checkout) -> AsyncIterator[Opened]:
-    """The process that was started ahead of the first attempt, or one that is started now."""
-    ahead = await run.head_start.opened(checkout) if run.head_start is not None else None
+async def _process(run: RunContext, request: AgentRequest, checkout: Checkout) -> AsyncIterator[StartedProcess]:
+    """Yield the process that was started ahead of the first attempt, or one that is started now."""
+    ahead = await run.early_start.opened(checkout) if run.early_start is not None else None
     if ahead is not None:
         yield ahead
         return
-    async with run.runtime.opened(
+    async with run.runtime.start_process(
         str(run.run_id),
         request,
         run.slot,
         checkout,
         session_id=run.resumption.session_id if run.resumption else None,
-        is_kept=(lambda: run.is_parting) if run.can_part else None,
-    ) as opened:
-        yield opened
+        is_kept=run.is_kept,
+    ) as started:
+        yield started

@@ -1,4 +1,4 @@
-"""What a run comes to, told to whoever waits for it."""
+"""Builds the outcome of a run that failed, was cancelled or was suspended."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from agent.domain.result import AgentResult, Invocation, Outcome
 from tasks.agent_run.context import RunContext, current_run
 
 CANCELLED = "cancelled"
-"""What is said of a run that somebody wanted to end."""
+"""The error of a cancelled run."""
 
 
 def conclude(result: AgentResult) -> Outcome:
-    """Tell the good ending; for whoever cancelled a moment before, it comes too late."""
+    """Return the outcome of a run that ended well, and give it to the caller who waits.
+
+    A run that was cancelled a moment before stays cancelled.
+    """
     return _tell(Outcome(result=result, error=CANCELLED if current_run().is_cancelled else None))
 
 
@@ -36,9 +39,9 @@ def conclude_early(run: RunContext, request: AgentRequest, invocation: Invocatio
 
 
 def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.CancelledError) -> Outcome:
-    """Tell the bad ending, with whatever the agent gave before it.
+    """Return the outcome of a run that failed or was cancelled, with the result that the agent gave before.
 
-    A cancellation is taken back from the asyncio task, so that what is still to be done can be awaited.
+    A cancellation is taken back from the asyncio task, so that `publish` can be awaited.
     """
     match failure:
         case EndedBadly():
@@ -53,25 +56,25 @@ def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.Cancel
 
 
 def put_off(failure: AgentError) -> State[Any] | None:
-    """The state of a run that is to be done later: the provider refused it before the agent did anything."""
+    """Return the state of a run that is to start later: the provider rejected it before the agent did anything."""
     run = current_run()
     until = run.held_until()
     acted = run.invocation is None or run.invocation.acted
     if until is None or acted or run.is_cancelled or not isinstance(failure, EndedBadly):
         return None
-    return AwaitingRetry(scheduled_time=until, message=f"the provider refuses everybody: {failure}")
+    return AwaitingRetry(scheduled_time=until, message=f"the provider rejects all calls: {failure}")
 
 
 def end_journal(run: RunContext, outcome: Outcome) -> None:
-    """Write the last event of the run, once what it came to is kept."""
+    """Write the last event of the run to the journal. The outcome must be stored already."""
     result = outcome.result
     ended = Ended(status=status_of(outcome), error=outcome.error, cost_usd=result.cost_usd if result else None)
-    run.ended = outcome
+    run.record_end(outcome)
     run.store.journal.append(run.run_id, ended.type, ended.model_dump_json())
 
 
 def status_of(outcome: Outcome) -> Literal["completed", "failed", "timeout", "error"]:
-    """In one word what the run came to."""
+    """Return the status of the run in one word."""
     if outcome.error is None:
         return "completed"
     if outcome.result is None or outcome.error == CANCELLED:
@@ -80,7 +83,7 @@ def status_of(outcome: Outcome) -> Literal["completed", "failed", "timeout", "er
 
 
 def _given(request: AgentRequest) -> AgentResult | None:
-    """The result of an invocation that was cut off, if there was one."""
+    """Return the result of an invocation that was cut off, None if there was none."""
     invocation = current_run().invocation
     if invocation is None:
         return None

@@ -1,4 +1,4 @@
-"""Which triage a run belongs to, told by labels of the run."""
+"""The triage that started a run, from the labels of the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARENT_LABEL = "triage_run"
 
 
 class ParentTriage(Frozen):
-    """The triage that has asked for a run."""
+    """The triage that started a run, as the run's labels name it."""
 
     triage: str
     run_id: UUID
@@ -22,7 +22,7 @@ class ParentTriage(Frozen):
 
 
 def current_parent() -> ParentTriage | None:
-    """The triage that the run of this flow or task belongs to; no call to Prefect is made for it."""
+    """Return the triage that started the current run, None if no triage did. Makes no call to Prefect."""
     context = FlowRunContext.get()
     labels = context.flow_run.labels if context is not None and context.flow_run is not None else {}
     try:

@@ -1,4 +1,4 @@
-"""How far an agent is: what it did last, and how much of its time it has used."""
+"""Progress of an agent: last action and share of its time limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STEP_CHARACTERS = 200
 
 
 class AgentProgress:
-    """Counts along; `look` tells how far it is."""
+    """The progress of one run, counted from its events; lives as long as the invocation."""
 
     def __init__(self, request: AgentRequest) -> None:
         self._request = request
@@ -25,7 +25,7 @@ class AgentProgress:
         self._step = "the agent was started"
 
     def sink(self, event: Event) -> None:
-        """Take the next event."""
+        """Count one event."""
         match event:
             case ModelAnswered():
                 self._turns += not event.by_subagent
@@ -34,7 +34,7 @@ class AgentProgress:
                 self._step = shorten(describe(event) or "", _STEP_CHARACTERS)
 
     def look(self) -> Progress:
-        """How much of its time is used up, and in words what it did."""
+        """Return the used share of the time limit, and the last step in words."""
         seconds, limit = asyncio.get_running_loop().time() - self._began, self._request.timeout_seconds
         used = f"{_clock(seconds)} of {_clock(limit)} minutes, {self._turns} turns, {self._tokens:,} tokens out"
         return Progress(

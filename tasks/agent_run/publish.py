@@ -1,4 +1,4 @@
-"""Keeps what a run gave, and leaves what a person likes to read of it."""
+"""Task: store the outcome of a run and publish its artifacts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from tasks.retry_policy import is_retryable
 )
 @step
 async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
-    """Keep the outcome, with what the agent changed in git, and leave it as an artifact.
+    """Store the outcome with the agent's changes in git, and publish both as artifacts.
 
-    Raises StoreUnavailable when it cannot be kept; an artifact that cannot be made is only a warning.
+    Raises StoreUnavailable if it cannot be stored. An artifact that cannot be created is only a warning.
     """
     run = current_run()
     await run.leave_slot()
@@ -42,7 +42,7 @@ async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
 
 
 def summarize(outcome: Outcome) -> str:
-    """The outcome for a list: without what may be large."""
+    """Return the outcome as JSON for lists of jobs, without the members that may be large."""
     short: dict[str, object] = {"output": [], "stderr": "", "text": None, "structured": None, "workspace": None}
     result = outcome.result.model_copy(update=short) if outcome.result is not None else None
     return outcome.model_copy(update={"result": result}).model_dump_json()
@@ -58,7 +58,7 @@ async def _leave_artifacts(request: AgentRequest, outcome: Outcome) -> None:
 
 
 async def _with_workspace(run: RunContext, outcome: Outcome) -> Outcome:
-    """The outcome with the state of the workspace in it, once an agent has been there."""
+    """Return the outcome with the changes in the workspace, if an agent worked there."""
     if run.checkout is None or outcome.result is None:
         return outcome
     report = await run.runtime.collect(run.slot, run.checkout, str(run.run_id))

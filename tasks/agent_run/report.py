@@ -1,4 +1,4 @@
-"""The readable side of a run, as Markdown."""
+"""The Markdown report of a run, with its changes in git."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _ANSWER_CHARACTERS = 50_000
 
 
 def render_report(request: AgentRequest, outcome: Outcome, parent: ParentTriage | None = None) -> str:
-    """What the agent answered, what it cost, and what changed in git.
+    """Render the answer, the cost and the changes in git.
 
-    Whoever opens it follows no link of an agent's unawares, and loads nothing from where it says.
+    Links and pictures in the agent's text have no effect: a reader's browser loads nothing that an agent names.
     """
     result = outcome.result
     parts = [_headline(request, outcome)]
@@ -73,7 +73,7 @@ _STAT_LINES = 60
 
 
 def render_changes(report: WorkspaceReport) -> str:
-    """Where the run started from, its commits, the files it changed, and where its unpushed work is."""
+    """Render the commit the run started from, its commits, its changed files, and the ref of its unpushed work."""
     where = f"**{escaped(report.name)}** at **{escaped(report.ref)}**, from commit `{report.commit[:12]}`"
     lines = [f"## Changes in git\n\nWorkspace {where}."]
     if report.stale:
@@ -94,7 +94,7 @@ def render_changes(report: WorkspaceReport) -> str:
 
 
 def render_diff(report: WorkspaceReport) -> str | None:
-    """The changes file by file, then line by line as far as they are shown; None where there are none."""
+    """Render the diffstat and the diff, as far as it was stored; None if nothing changed."""
     if not report.diff:
         return None
     parts = ["## Diff", quoted(_shortened(report.diffstat)), quoted(report.diff.rstrip("\n"), "diff")]
@@ -109,7 +109,7 @@ def _restore(kept_ref: str) -> str:
 
 
 def _shortened(stat: str) -> str:
-    """The beginning of a long list of files, and its last line, which has the sums."""
+    """Return the first lines of a long diffstat and its last line, which has the totals."""
     lines = stat.rstrip("\n").split("\n")
     if len(lines) <= _STAT_LINES:
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Requests too large for Prefect's parameters: kept in the store, and restored for the run."""
+"""Requests larger than Prefect's parameter limit: kept in the store, restored for the run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class StoredInput(Frozen):
 
 
 async def store_input(store: Store, request: AgentRequest, content: Content | None = None) -> AgentRequest:
-    """The request as Prefect can take it: what is too large for a parameter is kept in the store.
+    """Return the request as Prefect accepts it; what is too large for a parameter is stored.
 
-    `content` takes the prompt's place where the prompt is more than text, e.g. images.
+    `content` replaces the prompt if the prompt is more than text, e.g. images.
     """
     if content is None and len(json.dumps(request.model_dump(mode="json"))) <= PARAMETER_BYTES:
         return request
@@ -35,7 +35,7 @@ async def store_input(store: Store, request: AgentRequest, content: Content | No
 
 
 async def restore_input(store: Store, request: AgentRequest) -> tuple[AgentRequest, Content]:
-    """The request as it was made, and what to say to the agent."""
+    """Return the request with its stored parts, and the prompt to send to the agent."""
     if request.input_id is None:
         return request, request.prompt
     kept = StoredInput.model_validate_json(await store.inputs.load(request.input_id))

@@ -1,4 +1,4 @@
-"""Lists what a command prints, run where an agent would run it."""
+"""Source: output of a command, run in the agents' sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.claude.environment import ALWAYS, DEFAULTS
 from agent.domain.checkout import Checkout
 from agent.redaction.redactor import mask_url_credentials
 from agent.runtime import Runtime
-from agent.sandbox.run_directory import private_directory
+from agent.sandbox.run_directory import RunFiles, private_directory
 from agent.system.commands import Command, CommandFailed, TimeLimit
 from agent.system.text import shorten
 from tasks.sources.errors import SourceFailed
@@ -25,12 +25,16 @@ _EXCERPT_CHARACTERS = 300
 async def list_command(
     source: CommandSource, runtime: Runtime, checkout: Checkout, secrets: NamedSecrets, place_id: str
 ) -> list[Any]:
-    """What it prints, run in the workspace and held like an agent; raises SourceFailed."""
+    """Run the command in the workspace, sandboxed like an agent, and return the list that it prints.
+
+    Raises SourceFailed.
+    """
     inherited = {name: os.environ[name] for name in (*ALWAYS, *runtime.settings.agent_env_allow) if name in os.environ}
     environment = DEFAULTS | inherited | secrets.fill(source.variables)
     directory = runtime.settings.state_dir / "runs" / place_id
     async with private_directory(directory, None) as private:
-        place = runtime.enclosure.place(source.command, environment, checkout, private, place_id)
+        run = RunFiles(place_id, checkout, private)
+        place = runtime.sandbox.place(source.command, environment, run)
         program = Command(place.argv, place.environment, Path(place.directory), TimeLimit(source.timeout_seconds))
         try:
             printed = await program.run(limit=source.max_bytes + 1)
@@ -39,12 +43,11 @@ async def list_command(
         except OSError as error:
             raise SourceFailed(f"{source.command[0]} cannot be started: {error.strerror}") from None
         finally:
-            if (end_all := place.kill_run_processes()) is not None:
-                await end_all(0)
+            await place.kill_remaining()
     if len(printed) > source.max_bytes:
         raise SourceFailed(f"{source.command[0]} printed more than {source.max_bytes:,} bytes; raise max_bytes")
     if not printed.strip():
-        return []  # JSON lines, and not one of them
+        return []  # valid JSON Lines with no line
     document = await asyncio.to_thread(read_json, printed, source.command[0])
     return find_list(document, source.items, source.command[0])
 
@@ -52,6 +55,7 @@ async def list_command(
 def _explain(source: CommandSource, failure: CommandFailed) -> SourceFailed:
     name = source.command[0]
     if failure.exit_status is None:
-        return SourceFailed(f"{name} was not done after {source.timeout_seconds:g} s, and was ended")
+        seconds = f"{source.timeout_seconds:g} s"
+        return SourceFailed(f"{name} was still running after {seconds} and was ended; raise timeout_seconds")
     said = shorten(mask_url_credentials(failure.stderr[-_EXCERPT_CHARACTERS:]), _EXCERPT_CHARACTERS)
-    return SourceFailed(f"{name} ended with {failure.exit_status}: {said or 'it said nothing'}", retryable=True)
+    return SourceFailed(f"{name} ended with {failure.exit_status}: {said or 'it printed no error'}", retryable=True)

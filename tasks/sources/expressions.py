@@ -1,4 +1,4 @@
-"""Expressions over an item, in JMESPath: https://jmespath.org."""
+"""JMESPath expressions over items: https://jmespath.org."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 
 def refuse_bad_expression(text: str) -> str:
-    """An expression that can be evaluated."""
+    """Return the expression if it is valid JMESPath."""
     try:
         _compile(text)
     except JMESPathError as error:
@@ -25,11 +25,11 @@ Expression = Annotated[str, AfterValidator(refuse_bad_expression)]
 
 
 class ExpressionFailed(Exception):
-    """The expression does not go with this value, e.g. it asks for the length of a number."""
+    """The expression cannot be evaluated on this value, e.g. the length of a number."""
 
 
 def evaluate(expression: str, value: Any) -> Any:
-    """What the expression finds in a JSON value, None for nothing; raises ExpressionFailed."""
+    """Evaluate the expression on a JSON value; None if it finds nothing. Raises ExpressionFailed."""
     try:
         return _compile(expression).search(value)
     except (JMESPathError, RecursionError) as error:
@@ -38,7 +38,7 @@ def evaluate(expression: str, value: Any) -> Any:
 
 
 def is_true(value: Any) -> bool:
-    """JMESPath's own idea of truth: zero is a number like any other."""
+    """True as JMESPath defines it: everything but null, false and what is empty. Zero is true."""
     return value is not None and value is not False and value not in ("", [], {})
 
 

@@ -1,4 +1,4 @@
-"""Lists the files of a folder in a workspace."""
+"""Source: files of a folder in a workspace."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from tasks.sources.errors import SourceFailed
 from tasks.sources.models import FolderSource
 
-MOST_FILES = 10_000
+MAX_FILES = 10_000
 MOST_BYTES = 67_108_864
 
 
 def list_folder(source: FolderSource, workspace: Path) -> list[Any]:
-    """The folder's files by name, without links and whatever else is no plain file; raises SourceFailed."""
+    """List the folder's regular files by name, without symbolic links. Raises SourceFailed."""
     top = workspace.resolve()
     folder = top / source.path
     if not folder.is_dir() or not _is_inside(folder, top):
@@ -25,14 +25,15 @@ def list_folder(source: FolderSource, workspace: Path) -> list[Any]:
     for path in folder.glob(source.pattern):
         if _is_inside(path, top) and ".git" not in path.relative_to(top).parts:
             found.append(path)
-        if len(found) > MOST_FILES:
-            raise SourceFailed(f"{source.path!r} has more than {MOST_FILES:,} files; say with `pattern` which ones")
+        if len(found) > MAX_FILES:
+            raise SourceFailed(f"{source.path!r} has more than {MAX_FILES:,} files; say with `pattern` which ones")
     described = (_describe(path, top, source.max_text_bytes) for path in sorted(found))
     return [file for file in described if file is not None]
 
 
 def _is_inside(path: Path, top: Path) -> bool:
-    """Whether no link leads to it: the workspace may have been written by somebody hostile."""
+    """True if the path contains no symbolic link and stays in `top`."""
+    # an agent or a stranger may have written the workspace: a link could lead to a file of the host
     return path.resolve() == path and path.is_relative_to(top)
 
 
@@ -51,7 +52,7 @@ def _describe(path: Path, top: Path, text_bytes: int) -> dict[str, Any] | None:
 
 
 def _read(path: Path) -> bytes | None:
-    """The content of a plain file; None for anything else, e.g. a pipe, at which nobody waits."""
+    """Read a regular file; None for anything else. Does not block on a pipe."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

@@ -1,4 +1,4 @@
-"""Pages as they were answered last, so that a server can say that nothing has changed."""
+"""Cached pages and their validators (ETag, Last-Modified)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_PAGES = 200
 
 
 class CachedPage(Frozen):
-    """One answer: its body, and where the next page is."""
+    """One answer of a server: its body, its validators, and the address of the next page."""
 
     body: bytes
     next: str | None = None
@@ -27,19 +27,19 @@ class CachedPage(Frozen):
     modified: str | None = None
 
     def conditions(self) -> dict[str, str]:
-        """The headers that ask for it only if it has changed."""
+        """Return the request headers that ask for the page only if it has changed."""
         conditions = {"if-none-match": self.etag, "if-modified-since": self.modified}
         return {name: value for name, value in conditions.items() if value is not None}
 
 
 class HttpCache:
-    """A directory of pages; it may vanish at any time."""
+    """A directory of cached pages, shared by all triages of a host; it may be deleted at any time."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def find(self, url: str, headers: Mapping[str, str]) -> CachedPage | None:
-        """The page as it was answered last to the same request."""
+        """Return the last answer to the same request, None if there is none."""
         try:
             kept = json.loads(self._path(url, headers).read_text())
             return CachedPage(**{**kept, "body": kept["body"].encode("latin-1")})
@@ -47,7 +47,7 @@ class HttpCache:
             return None
 
     def keep(self, url: str, headers: Mapping[str, str], page: CachedPage) -> None:
-        """Keep a page that the server can be asked about; without room for it nothing is lost."""
+        """Store a page that has validators. Failures are ignored: the page is then fetched again."""
         if not page.conditions() or len(page.body) > MOST_BYTES:
             return
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Lists what an HTTP endpoint answers, page by page."""
+"""Source: HTTP endpoint, with paging and conditional requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tasks.sources.models import HttpSource
 from tasks.sources.secret_files import NamedSecrets
 
 PATIENCE_SECONDS = 60.0
-"""How long a server that asks us to come back later is waited for, all pages together."""
+"""How long to wait for a server that answers Retry-After, over all pages."""
 
 _REDIRECTS = 5
 _EXCERPT_BYTES = 300
@@ -28,7 +28,7 @@ _SLOWEST = 10
 
 
 class HttpEndpoint:
-    """One listing of one endpoint."""
+    """One listing of one HTTP endpoint; made for each listing, `notes` say what it left out."""
 
     def __init__(self, source: HttpSource, secrets: NamedSecrets, cache: HttpCache) -> None:
         self._source = source
@@ -40,7 +40,7 @@ class HttpEndpoint:
         self.notes: list[str] = []
 
     async def read(self) -> list[Any]:
-        """What all pages list; raises SourceFailed, also when only one of them fails."""
+        """Read the values of all pages. Raises SourceFailed, also if a single page fails."""
         seconds = self._source.timeout_seconds * _SLOWEST + PATIENCE_SECONDS
         try:
             async with asyncio.timeout(seconds):
@@ -71,7 +71,7 @@ class HttpEndpoint:
         return values
 
     async def _read(self, client: httpx.AsyncClient, address: httpx.URL) -> CachedPage:
-        """One page, from the server or, if it says that nothing has changed, as it was."""
+        """Read one page from the server, or from the cache if the server answers 304."""
         known = self._cache.find(str(address), self._headers)
         while True:
             answer = await self._ask(client, address, known.conditions() if known else {})
@@ -87,7 +87,7 @@ class HttpEndpoint:
     async def _ask(
         self, client: httpx.AsyncClient, address: httpx.URL, conditions: dict[str, str]
     ) -> CachedPage | float | None:
-        """The page, or in how many seconds to ask again, or None where nothing has changed."""
+        """Send one request. Returns the page, the seconds to wait before the next request, or None for 304."""
         for _ in range(_REDIRECTS + 1):
             request = await self._request(client, address, conditions)
             response = await client.send(request, stream=True)
@@ -102,7 +102,7 @@ class HttpEndpoint:
     async def _request(
         self, client: httpx.AsyncClient, address: httpx.URL, conditions: dict[str, str]
     ) -> httpx.Request:
-        """Our headers, secrets among them, are for the operator's own address only."""
+        """Build the request. Only the configured origin gets the headers, which may hold secrets."""
         if origin(address) == origin(self._home):
             return client.build_request("GET", address, headers={**self._headers, **conditions})
         if address.scheme not in ("http", "https"):
@@ -150,13 +150,13 @@ class HttpEndpoint:
         async for chunk in response.aiter_bytes(_EXCERPT_BYTES):
             said = chunk
             break
-        later = f"; it asks us to come back in {wait:.0f} s" if wait is not None else ""
+        later = f"; it asks to retry in {wait:.0f} s" if wait is not None else ""
         excerpt = shorten(mask_url_credentials(said.decode("utf-8", "replace")), _EXCERPT_BYTES)
         message = f"{self._whose()} answered {response.status_code}{later}: {excerpt or response.reason_phrase}"
         return SourceFailed(message, retryable=response.status_code >= 500 and wait is None)
 
     def _next(self, address: httpx.URL, page: CachedPage, document: Any) -> httpx.URL | None:
-        """The next page's address: always one of the same server, because our headers go there."""
+        """Return the next page's address, None after the last page. Raises SourceFailed for another server."""
         found: Any = page.next
         if self._source.cursor is not None:
             try:
@@ -179,7 +179,7 @@ class HttpEndpoint:
 
 
 def _asked_to_wait(response: httpx.Response) -> float | None:
-    """How many seconds the server wants to be left alone, if it says so."""
+    """Return the seconds that the server asks to wait, None if it does not ask."""
     headers = response.headers
     if response.status_code not in (403, 429, 503):
         return None

@@ -1,4 +1,4 @@
-"""JSON that a stranger wrote: one document, or one a line."""
+"""Parses JSON and JSON Lines from untrusted sources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXCERPT_CHARACTERS = 80
 
 
 def read_json(body: bytes, whose: str) -> Any:
-    """The document, or the list of the lines' documents; raises SourceFailed, for nothing at all as well."""
+    """Parse a document, or JSON Lines as a list. Raises SourceFailed, also for an empty body."""
     text = body.decode("utf-8-sig", "replace")
     try:
         return _clean(json.loads(text, parse_constant=_refuse))
@@ -29,7 +29,7 @@ def read_json(body: bytes, whose: str) -> Any:
 
 
 def find_list(document: Any, expression: str | None, whose: str) -> list[Any]:
-    """The list in a document: where the expression says, else all of it, else its one usual member."""
+    """Return the list in a document: at the expression, or the document itself, or its first usual member."""
     try:
         found = evaluate(expression, document) if expression is not None else document
     except ExpressionFailed as failure:
@@ -48,7 +48,7 @@ def _refuse(constant: str) -> Any:
 
 
 def _clean(value: Any) -> Any:
-    """The same without halves of surrogate pairs, which no database takes."""
+    """Replace halves of surrogate pairs, which databases reject."""
     match value:
         case str():
             return value if value.isascii() else value.encode("utf-8", "replace").decode()

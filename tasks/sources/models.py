@@ -1,4 +1,4 @@
-"""Where a triage looks for items: a list, a folder, a command, an HTTP endpoint, a forge's issues."""
+"""The source types of a triage: list, folder, command, HTTP endpoint, forge issues; and what they read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Forge = Literal["github", "forgejo", "gitea"]
 
 
 def split_command(command: object) -> object:
-    """A command line in words; one line is split as a shell would, and no shell is started."""
+    """Split a command line like a shell; a list stays as it is. No shell is started."""
     return shlex.split(command) if isinstance(command, str) else command
 
 
 def refuse_way_out(path: str) -> str:
-    """A path inside the workspace."""
+    """Return the path if it stays inside the workspace."""
     if path.startswith("/") or ".." in path.split("/") or "\0" in path:
         raise ValueError("must be a path inside the workspace")
     return path
@@ -30,21 +30,21 @@ InsidePath = Annotated[str, AfterValidator(refuse_way_out)]
 
 
 class Secret(Frozen):
-    """A value that is kept in a file of SECRETS_DIR, and is nowhere else to be read."""
+    """A reference to a value in a file of SECRETS_DIR; the value itself is in no parameter."""
 
     secret: Name = Field(description="The file's name.")
     prefix: str = Field(default="", description="Put before the value, e.g. `Bearer `.")
 
 
 class ListSource(Frozen):
-    """Items that stand in the parameters."""
+    """Items written in the parameters."""
 
     type: Literal["list"] = "list"
     items: list[JsonValue]
 
 
 class FolderSource(Frozen):
-    """The files of a folder in the workspace; each is an item with `path`, `name`, `text`, `size`, `sha256`."""
+    """The files of a folder in the workspace. Each is an item with `path`, `name`, `text`, `size`, `sha256`."""
 
     type: Literal["folder"] = "folder"
     path: InsidePath = Field(default=".", description="The folder, from the top of the workspace.")
@@ -53,7 +53,7 @@ class FolderSource(Frozen):
 
 
 class CommandSource(Frozen):
-    """What a command prints, run in the workspace: JSON, or JSON lines."""
+    """The output of a command that runs in the workspace: JSON or JSON Lines."""
 
     type: Literal["command"] = "command"
     command: Annotated[list[str], BeforeValidator(split_command)] = Field(
@@ -66,7 +66,7 @@ class CommandSource(Frozen):
 
 
 class HttpSource(Frozen):
-    """What an endpoint answers, page by page: JSON, or JSON lines."""
+    """The answer of an HTTP endpoint, page by page: JSON or JSON Lines."""
 
     type: Literal["http"] = "http"
     url: HttpUrl
@@ -80,11 +80,11 @@ class HttpSource(Frozen):
     max_bytes: int = Field(
         default=33_554_432, ge=1, le=268_435_456, description="The most that all pages together may weigh."
     )
-    timeout_seconds: float = Field(default=30.0, gt=0, le=600, description="How long the server may say nothing.")
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600, description="How long the server may send nothing.")
 
 
 class IssuesSource(Frozen):
-    """The open issues of a repository on GitHub, Forgejo or Gitea; pull requests are left out."""
+    """The open issues of a repository on GitHub, Forgejo or Gitea, without pull requests."""
 
     type: Literal["issues"] = "issues"
     forge: Forge = "github"
@@ -96,13 +96,13 @@ class IssuesSource(Frozen):
 
     @model_validator(mode="after")
     def needs_an_address(self) -> IssuesSource:
-        """Forgejo and Gitea are at home anywhere."""
+        """Demand `url` for Forgejo and Gitea, which have no address of their own."""
         if self.url is None and self.forge != "github":
             raise ValueError(f"url is needed for {self.forge}")
         return self
 
     def endpoint(self) -> HttpSource:
-        """The forge's API, told as an endpoint."""
+        """Return the HTTP endpoint of the forge's API."""
         base = str(self.url or "https://api.github.com").rstrip("/")
         query = "state=open&per_page=100" if self.forge == "github" else "state=open&type=issues&limit=50"
         if self.forge != "github":
@@ -120,7 +120,7 @@ class IssuesSource(Frozen):
         )
 
     def reading(self, reading: Reading) -> Reading:
-        """How issues are read, wherever the operator does not say it."""
+        """Return the expressions with the forge's defaults where the operator gives none."""
         return reading.model_copy(update={"where": reading.where or "!pull_request"})
 
     def _headers(self) -> dict[str, str | Secret]:
@@ -139,7 +139,7 @@ Source = Annotated[
 
 
 class Reading(Frozen):
-    """How items are read: which ones, and which expressions give key, fingerprint and title."""
+    """The expressions that make items of values: filter, key, fingerprint and title."""
 
     where: Expression | None = None
     key: Expression | None = None

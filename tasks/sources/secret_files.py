@@ -1,4 +1,4 @@
-"""Secrets by name: each is a file that only the service reads."""
+"""Reads named secrets from files that only the service can read."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tasks.sources.models import Secret
 
 
 class NamedSecrets:
-    """The files of one directory: what Docker, Kubernetes and systemd call secrets or credentials."""
+    """The secret files of one directory, as Docker, Kubernetes and systemd provide them; made for each listing."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def fill(self, values: Mapping[str, str | Secret]) -> dict[str, str]:
-        """The values with each secret in its place; raises SourceFailed for one that there is not."""
+        """Replace each secret by its value. Raises SourceFailed if one is missing."""
         return {name: value if isinstance(value, str) else self.read(value) for name, value in values.items()}
 
     def read(self, secret: Secret) -> str:
-        """The secret's value, without the line's end."""
+        """Read the value of one secret, without its line end. Raises SourceFailed."""
         path = self._directory / Path(secret.secret).name
         try:
             value = path.read_text().strip()

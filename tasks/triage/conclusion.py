@@ -1,4 +1,4 @@
-"""How a triage ends when it does not end well."""
+"""The outcome of a triage that failed or was cancelled."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tasks.triage.report_triage import describe_failure, keep_failure
 
 
 class TriageFailed(Exception):
-    """Something was tried, and not one item came to anything; the report says why."""
+    """Items were tried and all of them failed. The report has been published and says why."""
 
 
 def conclude_triage(report: TriageReport) -> TriageReport:
-    """The report, if it is one of a good ending; raises TriageFailed."""
+    """Return the report. Raises TriageFailed if it is the report of a failed triage."""
     failure = describe_failure(report)
     if failure is not None:
         raise TriageFailed(failure)
@@ -29,24 +29,24 @@ def conclude_triage(report: TriageReport) -> TriageReport:
 
 
 async def conclude_broken(failure: Exception) -> None:
-    """Keep the reason for a triage that did not come to a report."""
+    """Store the reason of a triage that ended without a report."""
     try:
         await keep_failure(current_triage(), shorten_cause(str(failure)))
     except StoreError as error:
-        get_run_logger().warning("the reason could not be kept: %s", error)
+        get_run_logger().warning("the reason could not be stored: %s", error)
 
 
 async def conclude_cancelled() -> State[Any]:
-    """The state of a triage that is broken off: cancelled, or, where only its host stops, to be carried on.
+    """Return the state of a cancelled triage, or, if only its host stops, of one that another host continues.
 
-    The cancellation is taken back from the asyncio task, so that what is still to be done can be awaited.
+    The cancellation is taken back from the asyncio task, so that the store can be awaited.
     """
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
     run = current_triage()
-    if run.stopping:
-        return AwaitingRetry(scheduled_time=datetime.now(UTC), message="its host stopped; any host goes on with it")
+    if run.is_suspending:
+        return AwaitingRetry(scheduled_time=datetime.now(UTC), message="its host stopped; any host continues it")
     if await run.store.outcomes.load(run.run_id) is None:
         await keep_failure(run, "cancelled")
-    return Cancelling(message="cancelled; its agents are ended, too")
+    return Cancelling(message="cancelled, with its agents")

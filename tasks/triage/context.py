@@ -1,4 +1,4 @@
-"""What the tasks of one triage work with, bound by the host that runs it."""
+"""The context of one triage, bound by the host: store, agent runs, lease."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from tasks.cancellation import Cancellation
 
 
 class Agents(Protocol):
-    """The way to agents: each request is a run of its own, queued in the work pool."""
+    """Starts, reads and cancels agent runs; each request is one run in the work pool. The host implements it."""
 
     async def start(self, request: AgentRequest, title: str, parent: UUID, claim_id: UUID) -> UUID:
-        """Queue a run, shown as a part of the run `parent`; for the same claim it is the same run.
+        """Queue a run as a child of the run `parent`. The same claim gives the same run.
 
-        Raises an error that says `retryable` when it is not known whether the run was queued.
+        Raises an error with `retryable` set if it is unknown whether the run was queued.
         """
         ...
 
     async def look(self, run_ids: Collection[UUID]) -> dict[UUID, FlowRun]:
-        """These runs as they are now, without those that there are no more; asked in one go."""
+        """Read these runs with one query. Runs that no longer exist are left out."""
         ...
 
     async def cancel(self, run_ids: Collection[UUID]) -> None:
-        """End these runs, those at work and those that wait."""
+        """Cancel these runs, running or queued."""
         ...
 
 
 @dataclass
 class TriageContext:
-    """One triage on its host."""
+    """What the tasks of one triage work with. Made by the host's TriageHandler; lives as long as the run."""
 
     run_id: UUID
     started_at: datetime
@@ -51,15 +51,19 @@ class TriageContext:
     secrets_dir: Path
     lease: timedelta = timedelta(minutes=1)
     cancellation: Cancellation = field(default_factory=Cancellation)
-    stopping: bool = False
-    """The host stops, which is not the triage's end: it is carried on elsewhere, or here later."""
+    is_suspending: bool = field(default=False, init=False)
+    """True once the host stops: another host, or this one later, resumes the triage."""
+
+    def suspend(self) -> None:
+        """Leave the triage to be resumed, because its host stops."""
+        self.is_suspending = True
 
 
 _current: ContextVar[TriageContext] = ContextVar("triage_context")
 
 
 def current_triage() -> TriageContext:
-    """The triage whose task this is; raises NotConfigured outside of a host."""
+    """Return the triage whose task calls this. Raises NotConfigured outside of a host."""
     try:
         return _current.get()
     except LookupError:
@@ -68,7 +72,7 @@ def current_triage() -> TriageContext:
 
 @contextmanager
 def triaging(context: TriageContext) -> Iterator[TriageContext]:
-    """While this is open, `current_triage` is `context`."""
+    """Make `context` the current triage in the block."""
     token = _current.set(context)
     try:
         yield context

@@ -1,4 +1,4 @@
-"""Has each item handled by an agent of its own."""
+"""Task: have each planned item handled by an agent."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tasks.triage.plan_items import Plan
 
 @task(name="handle_items", cache_policy=NO_CACHE, persist_result=False)
 async def handle_items(request: TriageRequest, plan: Plan) -> HandlingResult:
-    """Start a run for each item that nobody else has, within the caps, and wait for all of them.
+    """Start a run for each item that no other triage has claimed, within the caps, and wait for all of them.
 
-    Never tried again as a whole: a call to Prefect or the store is, inside. A cancellation ends the agents, too,
-    unless it is the host that stops.
+    Not retried as a whole; each call to Prefect or the store inside is. A cancellation cancels the agents, too,
+    unless the host stops.
     """
     run = current_triage()
     handling = ItemHandling(request, plan, run, get_run_logger())
@@ -30,6 +30,6 @@ async def handle_items(request: TriageRequest, plan: Plan) -> HandlingResult:
     except ExceptionGroup as group:
         raise group.exceptions[0] from group
     except asyncio.CancelledError:
-        if not run.stopping:
+        if not run.is_suspending:
             await run_to_completion(handling.abandon())
         raise

@@ -1,4 +1,4 @@
-"""One pass over the items of a plan: who gets which, within the caps, and what came of it."""
+"""Hands out the planned items within the caps and records each result."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from agent.domain.values import Frozen
 from agent.system.concurrency import run_to_completion
 from store.handled_items import ClaimTerms, ItemAttempt, ItemClaim
 from tasks.progress_artifact import Progress
+from tasks.stored_outcome import load_outcome
 from tasks.triage.budget import Budget
 from tasks.triage.context import TriageContext
 from tasks.triage.item_result import ItemResult, describe_item, item_result
 from tasks.triage.items import Item
 from tasks.triage.models import ItemReport, TriageRequest, agent_request
-from tasks.triage.plan_items import Plan, load_outcome
+from tasks.triage.plan_items import Plan
 from tasks.triage.prompt import PromptFailed
 from tasks.triage.run_watcher import Logger, RunWatcher
 
@@ -28,176 +29,178 @@ T = TypeVar("T")
 
 _PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
+# within one lease: three renewals may fail before another triage may take the claims
 _RENEWALS = 4
 
 
 class HandlingResult(Frozen):
-    """What came of a round."""
+    """The reports of the handled items, and why others were not handled; made once, at the end of the handling."""
 
     reports: list[ItemReport]
     handled_before: int
-    elsewhere: int
-    waiting: int
+    claimed_elsewhere: int
+    left_for_next_run: int
     notes: list[str]
 
 
 class ItemHandling:
-    """What a triage does with its items."""
+    """The handling of one plan: claims, agent runs and results. Made by the task `handle_items`, used once."""
 
     def __init__(self, request: TriageRequest, plan: Plan, run: TriageContext, logger: Logger) -> None:
-        self._reports = list(plan.reports)
-        self._elsewhere = plan.elsewhere
-        self._handled_before = plan.handled_before
-        self._waiting = 0
-        self._notes: list[str] = []
         self._request = request
-        self._items = plan.items
-        self._done_before = len(plan.reports)
+        self._plan = plan
         self._run = run
         self._logger = logger
+        self._reports = list(plan.reports)
+        self._handled_before = plan.handled_before
+        self._claimed_elsewhere = plan.claimed_elsewhere
+        self._left_for_next_run = 0
+        self._notes: list[str] = []
+        # strangers cannot guess the mark, so no item can end it
         self._mark = f"item-{secrets.token_hex(6)}"
-        self._spending = Budget(request.max_cost_usd, sum(report.cost_usd or 0.0 for report in plan.reports))
-        self._room = asyncio.Semaphore(request.at_once)
-        self._endings = RunWatcher(run.agents, logger)
-        self._at_work: set[UUID] = set()
+        self._budget = Budget(request.max_cost_usd, sum(report.cost_usd or 0.0 for report in plan.reports))
+        self._places = asyncio.Semaphore(request.at_once)
+        self._watcher = RunWatcher(run.agents, logger)
+        self._running: set[UUID] = set()
 
     async def run(self) -> HandlingResult:
-        """Hand out the items in their order, and wait until the agents are done, or `max_wait_seconds` have passed."""
-        async with self._alongside(), asyncio.TaskGroup() as handling:
-            await self._hand_out(handling)
+        """Start the items in their order, and wait until their agents end or `max_wait_seconds` have passed."""
+        async with self._background(), asyncio.TaskGroup() as attempts:
+            await self._start_items(attempts)
         return HandlingResult(
             reports=self._reports,
             handled_before=self._handled_before,
-            elsewhere=self._elsewhere,
-            waiting=self._waiting,
+            claimed_elsewhere=self._claimed_elsewhere,
+            left_for_next_run=self._left_for_next_run,
             notes=self._notes,
         )
 
-    async def _hand_out(self, handling: asyncio.TaskGroup) -> None:
+    async def _start_items(self, attempts: asyncio.TaskGroup) -> None:
         request, loop = self._request, asyncio.get_running_loop()
         deadline = loop.time() + request.max_wait_seconds
         started = len(self._reports)
-        for position, item in enumerate(self._items):
+        for position, item in enumerate(self._plan.items):
             if started >= request.max_items:
-                self._leave(position, f"max_items allows {request.max_items} items in one run")
+                self._stop_early(position, f"max_items allows {request.max_items} items in one run")
                 break
-            await self._room.acquire()
-            affordable = await self._spending.set_aside(request.max_budget_usd)
-            if not affordable:
-                self._leave(position, f"max_cost_usd allows ${request.max_cost_usd:g} in one run")
+            await self._places.acquire()
+            if not await self._budget.reserve(request.max_budget_usd):
+                self._stop_early(position, f"max_cost_usd allows ${request.max_cost_usd:g} in one run")
                 break
             if loop.time() > deadline:
-                self._leave(position, f"max_wait_seconds allows {request.max_wait_seconds} s for one run")
+                self._stop_early(position, f"max_wait_seconds allows {request.max_wait_seconds} s for one run")
                 break
             claim = await self._claim(item)
-            if claim.answer == "mine":
-                started += 1
-                handling.create_task(self._handle(item, claim.handling, deadline))
-            else:
-                self._count_loss(claim)
-                await self._free(0.0)
+            match claim.answer:
+                case "mine":
+                    started += 1
+                    attempts.create_task(self._handle(item, claim.handling, deadline))
+                    continue
+                case "elsewhere":
+                    self._claimed_elsewhere += 1
+                case "done" | "tried" | "set aside":
+                    # another triage was quicker since the plan was made
+                    self._handled_before += 1
+            await self._release(0.0)
 
     def progress(self) -> Progress:
-        """How many of the items are done with, and how."""
-        total = len(self._items) + self._done_before
+        """Return the share of items with a result, and the counts by status."""
+        total = len(self._plan.items) + len(self._plan.reports)
         counts = Counter(report.status for report in self._reports)
-        told = [f"{number} {status}" for status, number in counts.items()]
-        told += [f"{len(self._at_work)} handed out"] if self._at_work else []
-        told += [f"{self._waiting} waiting for the next run"] if self._waiting else []
+        words = [f"{number} {status}" for status, number in counts.items()]
+        words += [f"{len(self._running)} running"] if self._running else []
+        words += [f"{self._left_for_next_run} left for the next run"] if self._left_for_next_run else []
         cost = sum(report.cost_usd or 0.0 for report in self._reports)
-        text = f"{len(self._reports)} of {total} items: {', '.join(told) or 'none begun'}. Cost so far ${cost:.4f}"
+        text = f"{len(self._reports)} of {total} items: {', '.join(words) or 'none started'}. Cost so far ${cost:.4f}"
         return Progress(percent=round(100 * len(self._reports) / max(1, total), 1), text=text)
 
     async def abandon(self) -> None:
-        """End the agents that are at work, or wait, for this triage; how they end is settled by the next one."""
-        if self._at_work:
-            await self._run.agents.cancel(list(self._at_work))
+        """Cancel the agent runs of this triage, running or queued; the next triage settles their items."""
+        if self._running:
+            await self._run.agents.cancel(list(self._running))
 
-    def _leave(self, position: int, reason: str) -> None:
-        self._waiting = len(self._items) - position
-        self._notes.append(f"{self._waiting} items wait for the next run: {reason}")
+    def _stop_early(self, position: int, reason: str) -> None:
+        self._left_for_next_run = len(self._plan.items) - position
+        self._notes.append(f"{self._left_for_next_run} items wait for the next run: {reason}")
 
-    def _count_loss(self, claim: ItemClaim) -> None:
-        """Another triage was quicker since the plan was made."""
-        if claim.answer == "elsewhere":
-            self._elsewhere += 1
-        else:
-            self._handled_before += 1
-
-    async def _free(self, cost_usd: float | None) -> None:
-        await self._spending.settle(self._request.max_budget_usd, cost_usd)
-        self._room.release()
+    async def _release(self, cost_usd: float | None) -> None:
+        await self._budget.settle(self._request.max_budget_usd, cost_usd)
+        self._places.release()
 
     async def _claim(self, item: Item) -> ItemClaim:
         terms = ClaimTerms(self._request.max_attempts, self._request.again, self._run.lease)
-        return await self._persist(
+        return await self._retry(
             lambda: self._run.store.handled.claim(
                 self._request.name, item.key, item.fingerprint, self._run.run_id, terms
             )
         )
 
-    async def _handle(self, item: Item, handling: ItemAttempt, deadline: float) -> None:
-        """Have one item handled, and tell how."""
+    async def _handle(self, item: Item, attempt: ItemAttempt, deadline: float) -> None:
+        """Run an agent for the item and record the result; release its place and its budget in any case."""
+        # nothing spent; None would mean that the cost is unknown, and count all that was reserved
         cost_usd: float | None = 0.0
         try:
-            try:
-                run_id = handling.run_id or await self._start(item, handling)
-            except Exception as failure:
-                # no agent has seen the item; only what is its own fault counts against it
-                ending = ItemResult("failed", str(failure), counts=isinstance(failure, PromptFailed))
-                self._reports.append(await self._settle(item, handling, ending, None, None))
-                return
-            self._at_work.add(run_id)
-            report = await self._finish(item, handling, run_id, deadline)
-            cost_usd = report.cost_usd
+            report = await self._run_agent(item, attempt, deadline)
+            if report.run_id is not None:
+                cost_usd = report.cost_usd
             self._reports.append(report)
         finally:
-            await self._free(cost_usd)
+            await self._release(cost_usd)
 
-    async def _start(self, item: Item, handling: ItemAttempt) -> UUID:
-        """Queue a run for the item; asked again after an answer was lost, Prefect gives the same one."""
+    async def _run_agent(self, item: Item, attempt: ItemAttempt, deadline: float) -> ItemReport:
+        try:
+            run_id = attempt.run_id or await self._start(item, attempt)
+        except Exception as error:
+            # no agent has seen the item: only a prompt that cannot be rendered counts as an attempt
+            result = ItemResult("failed", str(error), counts=isinstance(error, PromptFailed))
+            return await self._settle(item, attempt, result, None, None)
+        self._running.add(run_id)
+        return await self._wait(item, attempt, run_id, deadline)
+
+    async def _start(self, item: Item, attempt: ItemAttempt) -> UUID:
+        """Queue a run for the item. The claim is its key: a repeated call after a lost answer gives the same run."""
         request = agent_request(self._request, item, self._mark)
         run = self._run
 
         async def queue() -> UUID:
-            run_id = await run.agents.start(request, item.title, run.run_id, handling.claim_id)
-            self._at_work.add(run_id)
-            await run.store.handled.begin(handling.claim_id, run_id)
+            run_id = await run.agents.start(request, item.title, run.run_id, attempt.claim_id)
+            self._running.add(run_id)
+            await run.store.handled.begin(attempt.claim_id, run_id)
             return run_id
 
-        # a run that is being queued while the triage is cancelled has to be known, to be ended with the others
-        run_id = await self._persist(lambda: run_to_completion(queue()))
-        self._logger.info("%s: handed to %s", item.title, request.agent)
+        # a cancellation must not lose the id of a run that is being queued: the run has to be cancelled, too
+        run_id = await self._retry(lambda: run_to_completion(queue()))
+        self._logger.info("%s: given to %s", item.title, request.agent)
         return run_id
 
-    async def _finish(self, item: Item, handling: ItemAttempt, run_id: UUID, deadline: float) -> ItemReport:
+    async def _wait(self, item: Item, attempt: ItemAttempt, run_id: UUID, deadline: float) -> ItemReport:
         try:
             async with asyncio.timeout_at(deadline):
-                flow_run = await self._endings.of(run_id)
+                flow_run = await self._watcher.of(run_id)
         except TimeoutError:
-            reason = f"its agent was not done after {self._request.max_wait_seconds} s; the next run goes on with it"
-            return describe_item(item, "at work", run_id=run_id, attempts=handling.attempts, error=reason)
-        outcome = await self._persist(lambda: load_outcome(self._run.store, run_id))
-        self._at_work.discard(run_id)
-        return await self._settle(item, handling, item_result(flow_run, outcome), run_id, outcome)
+            reason = f"its agent still ran after {self._request.max_wait_seconds} s; the next run continues it"
+            return describe_item(item, "at work", run_id=run_id, attempts=attempt.attempts, error=reason)
+        outcome = await self._retry(lambda: load_outcome(self._run.store, run_id))
+        self._running.discard(run_id)
+        return await self._settle(item, attempt, item_result(flow_run, outcome), run_id, outcome)
 
     async def _settle(
-        self, item: Item, handling: ItemAttempt, ending: ItemResult, run_id: UUID | None, outcome: Outcome | None
+        self, item: Item, attempt: ItemAttempt, result: ItemResult, run_id: UUID | None, outcome: Outcome | None
     ) -> ItemReport:
         store = self._run.store.handled
-        await self._persist(lambda: store.settle(handling.claim_id, ending.status, ending.error, counts=ending.counts))
-        error = ending.error
-        if ending.status == "failed" and ending.counts and handling.attempts >= self._request.max_attempts:
-            error = f"{error} (set aside: it failed {handling.attempts} times)"
+        await self._retry(lambda: store.settle(attempt.claim_id, result.status, result.error, counts=result.counts))
+        error = result.error
+        if result.status == "failed" and result.counts and attempt.attempts >= self._request.max_attempts:
+            error = f"{error} (set aside: it failed {attempt.attempts} times)"
         self._logger.info("%s: %s", item.title, error or "done")
         return describe_item(
-            item, ending.status, run_id=run_id, attempts=handling.attempts, outcome=outcome, error=error
+            item, result.status, run_id=run_id, attempts=attempt.attempts, outcome=outcome, error=error
         )
 
     @asynccontextmanager
-    async def _alongside(self) -> AsyncIterator[None]:
-        """While the items are handled: watch their runs, and keep the claims alive."""
-        tasks = [asyncio.create_task(self._endings.watch()), asyncio.create_task(self._renew())]
+    async def _background(self) -> AsyncIterator[None]:
+        """Watch the runs and renew the claims while the items are handled."""
+        tasks = [asyncio.create_task(self._watcher.watch()), asyncio.create_task(self._renew())]
         try:
             yield
         finally:
@@ -210,11 +213,11 @@ class ItemHandling:
             try:
                 await self._run.store.handled.renew(self._run.run_id)
             except Exception as error:
-                self._logger.warning("cannot renew the claims on the items: %s", error)
+                self._logger.warning("cannot renew the claims on the items, retrying: %s", error)
             await asyncio.sleep(self._run.lease.total_seconds() / _RENEWALS)
 
-    async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The call's result, however often it has to be made: Prefect and the store come back."""
+    async def _retry(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat the call until it succeeds or fails for good: Prefect and the store come back."""
         pause = _PAUSE_SECONDS
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What the end of an agent's run means for the item it was about."""
+"""Maps the end of an agent run to the status of its item."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from agent.system.text import shorten, shorten_cause
 from tasks.triage.items import Item
 from tasks.triage.models import ItemReport, ItemStatus
 
+# a report holds up to 1,000 items and is one row of the store
 ANSWER_CHARACTERS = 2_000
 KEY_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class ItemResult:
-    """How an attempt ended; one that does not count says nothing about the item."""
+    """The result of one attempt. `counts`: False if the failure is not the item's fault."""
 
     status: Literal["done", "failed"]
     error: str | None = None
@@ -28,12 +29,12 @@ class ItemResult:
 
 
 def item_result(flow_run: FlowRun | None, outcome: Outcome | None) -> ItemResult:
-    """The ending of a run that is over, or, for None, that Prefect does not know any more."""
+    """Return the result of an ended run; `flow_run` is None if Prefect no longer has the run."""
     result = outcome.result if outcome is not None else None
     if flow_run is None or flow_run.state is None:
         if result is not None and result.error is None:
             return ItemResult("done")
-        return ItemResult("failed", "its run is gone from Prefect")
+        return ItemResult("failed", "Prefect no longer has its run")
     state = flow_run.state
     error = shorten_cause((outcome.error if outcome else None) or state.message or f"the run ended as {state.name}")
     match state.type:
@@ -43,7 +44,7 @@ def item_result(flow_run: FlowRun | None, outcome: Outcome | None) -> ItemResult
             return ItemResult("failed", error, counts=False)
         case StateType.CRASHED:
             return ItemResult("failed", error)
-    # an agent that never ran, for want of a key or a workspace, says nothing about the item
+    # without a result the agent never ran, e.g. for want of a credential: that is not the item's fault
     return ItemResult("failed", error, counts=result is not None)
 
 
@@ -56,7 +57,7 @@ def describe_item(
     outcome: Outcome | None = None,
     error: str | None = None,
 ) -> ItemReport:
-    """What the report says of the item."""
+    """Return the item's entry in the report."""
     result = outcome.result if outcome is not None else None
     text = result.text if result is not None else None
     return ItemReport(

@@ -1,4 +1,4 @@
-"""What came in: items made of whatever a source lists, each with a key and a fingerprint."""
+"""Items made from source readings, each with a key and a fingerprint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.sources.expressions import ExpressionFailed, evaluate, is_true
 from tasks.sources.models import Reading
 
 KEYS = ("html_url", "id", "url", "key", "number", "path", "name")
-"""Where an item's key is looked for, in this order, unless an expression says it."""
+"""The members that may be an item's key, in this order, if no expression says it."""
 
 TITLES = ("title", "subject", "name", "path", "summary")
 
@@ -26,7 +26,7 @@ _TITLE_CHARACTERS = 120
 
 
 class Item(Frozen):
-    """One thing that came in: nothing in it is to be trusted."""
+    """One item of a source. Its content is untrusted."""
 
     key: str
     fingerprint: str
@@ -36,7 +36,7 @@ class Item(Frozen):
 
 
 class Listing(Frozen):
-    """What a source has listed, in its order, and what could not be made an item of."""
+    """The items of a source in its order, and the values that are no items."""
 
     items: list[Item] = []
     problems: list[str] = []
@@ -44,7 +44,7 @@ class Listing(Frozen):
 
 
 def read_items(values: Sequence[Any], reading: Reading) -> Listing:
-    """The items among `values`, each key once; a value without a key is a problem, and told."""
+    """Make items of `values`, each key once. A value without a key becomes a problem of the listing."""
     items: dict[str, Item] = {}
     problems: list[str] = []
     for position, value in enumerate(values):
@@ -83,13 +83,11 @@ def _key(value: Any, reading: Reading) -> str:
 
 
 def _fingerprint(value: Any, reading: Reading) -> str:
-    """What must not have changed for the item to be the same.
-
-    An issue's default is its text: `updated_at` changes with each label that an agent sets, and would have it back.
-    """
+    """Return the hash of the members whose change makes the item new."""
     if reading.fingerprint is not None:
         part = evaluate(reading.fingerprint, value)
     elif isinstance(value, dict) and "title" in value and "body" in value:
+        # `updated_at` changes with each label that an agent sets: the agent's own work would bring the issue back
         part = [value["title"], value["body"]]
     else:
         part = value
@@ -108,7 +106,7 @@ def _first(value: Any, names: Sequence[str]) -> Any:
 
 
 def _url(value: Any) -> str | None:
-    """Where a person sees the item, if that is an address a browser may be sent to."""
+    """Return the item's address for people, None if it is not safe to link to."""
     found = _first(value, ("html_url", "url")) if isinstance(value, dict) else None
     if not isinstance(found, str) or len(found) > 2_000 or not found.isprintable() or " " in found:
         return None

@@ -1,4 +1,4 @@
-"""Lists what came in."""
+"""Task: list the items of a source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.retry_policy import is_retryable
-from tasks.sources.listing import list_values
+from tasks.sources.listing import list_source
 from tasks.triage.context import current_triage
 from tasks.triage.items import Listing, read_items
 from tasks.triage.models import TriageRequest
@@ -23,12 +23,12 @@ from tasks.triage.models import TriageRequest
     persist_result=False,
 )
 async def list_items(request: TriageRequest) -> Listing:
-    """The items that the source has now; raises SourceFailed or WorkspaceError."""
+    """List the items that the source has now. Raises SourceFailed or WorkspaceError."""
     run = current_triage()
-    values, notes = await list_values(request, run.runtime, run.secrets_dir)
+    values, notes = await list_source(request.source, request.workspace, request.ref, run)
     listing = await asyncio.to_thread(read_items, values, request.reading)
     logger = get_run_logger()
-    logger.info("%d items are there", len(listing.items))
+    logger.info("%d items listed", len(listing.items))
     for trouble in (*notes, *listing.problems):
         logger.warning("%s", trouble)
     return listing.model_copy(update={"notes": notes})

@@ -1,4 +1,4 @@
-"""A triage: where it looks, which agent judges each item, and how far it may go."""
+"""TriageRequest, ItemReport, TriageReport: configuration and result of a triage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.triage.prompt import PromptSource, explain_mark, render_prompt
 
 
 class TriageRequest(Frozen):
-    """The only parameter of the flow `triage`."""
+    """The configuration of a triage, the only parameter of the flow `triage`."""
 
     name: Name = Field(title="Name", description="Items are remembered under it: a new name starts from nothing.")
     source: Source
@@ -56,13 +56,13 @@ class TriageRequest(Frozen):
 
     @property
     def reading(self) -> Reading:
-        """How items are read from what the source lists."""
+        """Return the expressions that make items of the source's values."""
         reading = Reading(where=self.where, key=self.key, fingerprint=self.fingerprint, title=self.title)
         return self.source.reading(reading) if isinstance(self.source, IssuesSource) else reading
 
 
 def agent_request(triage: TriageRequest, item: Item, mark: str) -> AgentRequest:
-    """What the agent is asked for one item; raises PromptFailed."""
+    """Build the agent's request for one item. Raises PromptFailed."""
     explained = explain_mark(mark)
     return AgentRequest(
         prompt=render_prompt(triage.prompt, item, mark),
@@ -81,11 +81,11 @@ def agent_request(triage: TriageRequest, item: Item, mark: str) -> AgentRequest:
 
 
 ItemStatus = Literal["done", "failed", "set aside", "at work", "planned"]
-"""`at work`: its agent was not done when the triage ended; `planned`: a dry run would hand it out."""
+"""`at work`: its agent was still running when the triage ended; `planned`: a dry run would handle it."""
 
 
 class ItemReport(Frozen):
-    """What became of one item in this run."""
+    """One item of the report: its status, and the verdict of its agent."""
 
     title: str
     key: str = Field(description="On one line, and shortened.")
@@ -101,7 +101,7 @@ class ItemReport(Frozen):
 
 
 class TriageReport(Frozen):
-    """What came in, and what was thought of it."""
+    """The report of one triage run; stored as the run's outcome."""
 
     name: str
     started_at: datetime
@@ -119,16 +119,16 @@ class TriageReport(Frozen):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def counts(self) -> dict[str, int]:
-        """How many items came to what."""
+        """Count the items by status."""
         return dict(Counter(item.status for item in self.items))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def cost_usd(self) -> float:
-        """What the agents of this run cost together, as far as it is known."""
+        """Sum the known costs of the agent runs."""
         return sum(item.cost_usd or 0.0 for item in self.items)
 
     @property
     def has_failed(self) -> bool:
-        """Whether something was tried, and nothing came of it."""
+        """True if items were tried and none is done or still running."""
         return self.counts.get("failed", 0) > 0 and not self.counts.get("done") and not self.counts.get("at work")

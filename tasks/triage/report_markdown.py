@@ -1,4 +1,4 @@
-"""A triage's report as a person likes to read it; whatever comes from an item is text and nothing else."""
+"""The Markdown report of a triage; item text is escaped."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from tasks.markdown import plain
+from tasks.markdown import escaped
 from tasks.triage.models import ItemReport, TriageReport
 
 _ROWS = 500
 _LINES = 50
 _SHORT_CHARACTERS = 40
+_CELL_CHARACTERS = 300
 _SOMETIMES = ("attempts", "error")
-"""Columns of the table that are left out where there is nothing in them."""
+"""Columns of the table that are left out if they are empty."""
 
 
 def render_triage(report: TriageReport) -> str:
-    """The report in Markdown."""
-    parts = [f"# Triage of {plain(report.name)}", _headline(report)]
+    """Render the report."""
+    parts = [f"# Triage of {_plain(report.name)}", _headline(report)]
     if report.notes:
-        parts.append("\n".join(f"- **{plain(note)}**" for note in report.notes))
+        parts.append("\n".join(f"- **{_plain(note)}**" for note in report.notes))
     if report.items:
         parts.append(_table(report.items[:_ROWS]))
     parts += _section("Failed", [_line(item, item.error) for item in report.items if item.status == "failed"])
     parts += _section("Set aside: failed too often", [_line(item, item.error) for item in report.set_aside])
-    parts += _section("Listed, but no item", [plain(problem) for problem in report.problems])
+    parts += _section("Listed, but no item", [_plain(problem) for problem in report.problems])
     return "\n\n".join(parts)
 
 
 def triage_rows(report: TriageReport) -> list[dict[str, Any]]:
-    """The items as rows of a table; each member of the verdicts is a column, and those with long texts come last."""
+    """Return the items as rows of a table. Each member of the verdicts is a column; long texts come last."""
     items = [*report.items, *report.set_aside][:_ROWS]
     members = verdict_members(report.items)
     rows = [_row(item, members) for item in items]
@@ -55,7 +56,7 @@ def _row(item: ItemReport, members: list[str]) -> dict[str, Any]:
 
 
 def verdict_members(items: Iterable[ItemReport]) -> list[str]:
-    """The members of the verdicts, in the order in which they were first met."""
+    """Return the members of the verdicts, in the order of their first appearance."""
     verdicts = (item.verdict for item in items)
     return list(dict.fromkeys(name for verdict in verdicts if isinstance(verdict, dict) for name in verdict))[:12]
 
@@ -77,10 +78,10 @@ def _headline(report: TriageReport) -> str:
 def _table(items: list[ItemReport]) -> str:
     members = verdict_members(items)
     columns = ["item", *members, "status", "cost", "run"] if members else ["item", "answer", "status", "cost", "run"]
-    lines = [" | ".join(plain(column) for column in columns), " | ".join("---" for _ in columns)]
+    lines = [" | ".join(_plain(column) for column in columns), " | ".join("---" for _ in columns)]
     for item in items:
         verdict = item.verdict if isinstance(item.verdict, dict) else {}
-        said = [plain(_cell(verdict.get(name))) for name in members] if members else [plain(item.answer or "")]
+        said = [_plain(_cell(verdict.get(name))) for name in members] if members else [_plain(item.answer or "")]
         lines.append(" | ".join([_name(item), *said, item.status, _dollars(item.cost_usd), _run(item)]))
     return "\n".join(f"| {line} |" for line in lines)
 
@@ -94,15 +95,15 @@ def _section(title: str, lines: list[str]) -> list[str]:
 
 def _line(item: ItemReport, error: str | None) -> str:
     run = _run(item)
-    return f"{_name(item)}: {plain(error or 'no reason was given')}{f' ({run})' if run else ''}"
+    return f"{_name(item)}: {_plain(error or 'no reason was given')}{f' ({run})' if run else ''}"
 
 
 def _name(item: ItemReport) -> str:
     if item.url is None:
-        return plain(item.title)
+        return _plain(item.title)
     # an address in angle brackets ends at the first of these
     address = item.url.replace("<", "%3C").replace(">", "%3E").replace("|", "%7C").replace("\\", "%5C")
-    return f"[{plain(item.title)}](<{address}>)"
+    return f"[{_plain(item.title)}](<{address}>)"
 
 
 def _run(item: ItemReport) -> str:
@@ -124,3 +125,7 @@ def _cell(value: JsonValue) -> str:
 
 def _dollars(cost_usd: float | None) -> str:
     return "" if cost_usd is None else f"${cost_usd:.4f}"
+
+
+def _plain(text: str) -> str:
+    return escaped(text, _CELL_CHARACTERS)

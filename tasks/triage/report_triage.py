@@ -1,4 +1,4 @@
-"""Reports what a triage came to: for people as artifacts, for programs as the run's outcome."""
+"""Task: publish the report of a triage."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from tasks.triage.report_markdown import render_triage, triage_rows
     persist_result=False,
 )
 async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, results: HandlingResult) -> TriageReport:
-    """Keep the report, and leave it as artifacts.
+    """Store the report and publish it as artifacts.
 
-    Raises StoreUnavailable when it cannot be kept; an artifact that cannot be made is only a warning.
+    Raises StoreUnavailable if it cannot be stored. An artifact that cannot be created is only a warning.
     """
     run = current_triage()
     report = TriageReport(
@@ -40,8 +40,8 @@ async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, re
         finished_at=datetime.now(UTC),
         listed=len(listing.items),
         handled_before=results.handled_before,
-        elsewhere=results.elsewhere,
-        waiting=results.waiting,
+        elsewhere=results.claimed_elsewhere,
+        waiting=results.left_for_next_run,
         items=_in_order(results.reports, listing),
         set_aside=plan.set_aside,
         problems=listing.problems,
@@ -51,18 +51,18 @@ async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, re
     try:
         await _leave_artifacts(report)
     except Exception as error:
-        get_run_logger().warning("the artifacts could not be made: %s", error)
+        get_run_logger().warning("the artifacts could not be created: %s", error)
     return report
 
 
 def _in_order(reports: list[ItemReport], listing: Listing) -> list[ItemReport]:
-    """The items as the source has listed them, not as their agents were done."""
+    """Sort the reports by the source's order; they come in the order in which the agents ended."""
     position = {shorten(item.key, KEY_CHARACTERS): index for index, item in enumerate(listing.items)}
     return sorted(reports, key=lambda report: position.get(report.key, len(position)))
 
 
 def triage_outcome(report: TriageReport) -> Outcome:
-    """The report in the form in which every run's outcome is kept; all of it is its structured answer."""
+    """Return the report as a stored outcome; the whole report is its structured answer."""
     failure = describe_failure(report)
     result = AgentResult(
         started_at=report.started_at,
@@ -79,7 +79,7 @@ def triage_outcome(report: TriageReport) -> Outcome:
 
 
 def describe_failure(report: TriageReport) -> str | None:
-    """Why the whole run is a failure: it tried, and not one item came to anything."""
+    """Return why the whole run failed, None if it did not: items were tried and all failed."""
     if not report.has_failed:
         return None
     failed = [item for item in report.items if item.status == "failed"]
@@ -87,11 +87,11 @@ def describe_failure(report: TriageReport) -> str | None:
 
 
 async def keep_failure(run: TriageContext, error: str) -> None:
-    """Keep why there is no report."""
+    """Store why there is no report."""
     await run.store.outcomes.save(run.run_id, Outcome(error=error).model_dump_json())
 
 
 async def _leave_artifacts(report: TriageReport) -> None:
-    await acreate_markdown_artifact(render_triage(report), description=f"What came in, and what {report.name} says")
+    await acreate_markdown_artifact(render_triage(report), description=f"The report of triage {report.name}")
     if rows := triage_rows(report):
-        await acreate_table_artifact(rows, description=f"The items of {report.name}")
+        await acreate_table_artifact(rows, description=f"The items of triage {report.name}")

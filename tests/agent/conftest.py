@@ -65,8 +65,8 @@ class Bench:
 
     async def converse(self, prompt: str, content: Content | None = None, **fields: object) -> Invocation:
         request = AgentRequest.model_validate({"prompt": prompt, "agent": "tester", **fields})
-        conversation = await self.start(request)
-        return await conversation.hold(content or request.prompt)
+        turn = await self.start(request)
+        return await turn.run(content or request.prompt)
 
     async def start(self, request: AgentRequest) -> Turn:
         private = RunDirectory(directory=self.directory / "private")

@@ -125,7 +125,7 @@ class Host:
         """A checkout made ready for that run."""
         snapshot = await self.workspaces.sync("default", ref)
         identity = Identity(agent="tester", run_id=run_id)
-        return await self.workspaces.prepare(self.slot(number), snapshot, identity), snapshot
+        return await self.workspaces.checkout(self.slot(number), snapshot, identity), snapshot
 
     async def restored(self, run_id: str) -> Path:
         """A new directory with what is kept of that run."""

@@ -9,13 +9,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from one_turn import start_turn
 
 from agent.claude.result_message import read_result
 from agent.domain.errors import NotConfigured, RequestRefused, WorkspaceError
 from agent.domain.events import Event, Said
 from agent.domain.request import AgentRequest
 from agent.runtime import Runtime
-from agent.sandbox.run_directory import private_directory
+from agent.sandbox.run_directory import RunFiles, private_directory
 from agent.settings import AgentSettings
 
 pytestmark = pytest.mark.anyio
@@ -47,12 +48,12 @@ async def run(settings: AgentSettings, prompt: str, **fields: object) -> tuple[s
     request = AgentRequest.model_validate({"prompt": prompt, "agent": "service-upgrade", **fields})
     runtime, events = Runtime(settings), []
     await runtime.open()
-    async with runtime.slots.lend() as slot:
-        checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
-        async with runtime.converse(RUN, request, slot, checkout, events.append) as conversation:
-            result = read_result(request, await conversation.hold(request.prompt))
-        report = await runtime.collect(slot, checkout, RUN)
-        assert report.commit == checkout.snapshot.commit
+    slot = await runtime.slots.acquire()
+    checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
+    async with start_turn(runtime, RUN, request, slot, checkout, events.append) as turn:
+        result = read_result(request, await turn.run(request.prompt))
+    report = await runtime.collect(slot, checkout, RUN)
+    assert report.commit == checkout.snapshot.commit
     return result.text, events
 
 
@@ -127,31 +128,30 @@ async def test_more_than_the_operator_allows_is_refused(settings: AgentSettings,
 async def test_a_run_takes_no_more_processes_than_its_control_group_has(settings: AgentSettings) -> None:
     runtime = Runtime(settings.model_copy(update={"agent_processes": 100}))
     await runtime.open()
-    groups, sandbox = runtime.enclosure.cgroups, runtime.enclosure.sandbox
+    groups, sandbox = runtime.sandbox.cgroups, runtime.sandbox.probe
     if groups.version is None or sandbox.bubblewrap is None:
         pytest.skip(f"needs bubblewrap and a control group: {sandbox.reason}, {groups.reason}")
     request = AgentRequest(prompt="hi", agent="service-upgrade")
-    async with runtime.slots.lend() as slot, private_directory(settings.state_dir / "runs" / RUN, None) as private:
+    slot = await runtime.slots.acquire()
+    async with private_directory(settings.state_dir / "runs" / RUN, None) as private:
         checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
-        place = runtime.enclosure.place(["python3", "-c", CROWD], {"PATH": os.defpath}, checkout, private, RUN)
+        place = runtime.sandbox.place(["python3", "-c", CROWD], {"PATH": os.defpath}, RunFiles(RUN, checkout, private))
         whereabouts = {"env": place.environment, "cwd": place.directory}
         done = await asyncio.to_thread(subprocess.run, place.argv, **whereabouts, capture_output=True, text=True)
-        assert place.group is not None
-        assert all(directory.is_dir() for directory in place.group.directories)
-        end = place.sweep()
-        assert end is not None
-        await end(0)
+        assert place.cgroup is not None
+        assert all(directory.is_dir() for directory in place.cgroup.directories)
+        await place.kill_remaining()
     assert done.stdout == "BlockingIOError\n", done.stderr
-    assert not any(directory.exists() for directory in place.group.directories)
+    assert not any(directory.exists() for directory in place.cgroup.directories)
 
 
-async def test_agents_without_a_network_need_cells(settings: AgentSettings) -> None:
+async def test_agents_without_a_network_need_a_sandbox(settings: AgentSettings) -> None:
     none = settings.model_copy(update={"agent_network": "none", "agent_sandbox": "off"})
-    with pytest.raises(NotConfigured, match="AGENT_NETWORK=none needs cells"):
+    with pytest.raises(NotConfigured, match="AGENT_NETWORK=none needs a sandbox"):
         Runtime(none)
 
 
-async def test_the_log_says_that_there_are_no_cells(settings: AgentSettings, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_says_that_there_is_no_sandbox(settings: AgentSettings, caplog: pytest.LogCaptureFixture) -> None:
     await Runtime(settings.model_copy(update={"agent_sandbox": "off"})).open()
-    assert "agents live without cells" in caplog.text
+    assert "agents run without a sandbox" in caplog.text
     assert "AGENT_SANDBOX=off" in caplog.text

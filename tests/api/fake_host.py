@@ -21,7 +21,6 @@ from starlette.routing import BaseRoute
 from agent.domain.events import Event, Sink
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Outcome, Usage
-from agent.pool.slot_states import PoolCounters
 from agent.pool.slots import Slots
 from agent.settings import AgentSettings, WorkspaceConfig
 from api.app import create_app
@@ -29,7 +28,9 @@ from api.settings import ApiSettings
 from deployments.holds.disk_space import DiskSpace
 from deployments.holds.provider_hold import ProviderHold
 from deployments.host.host import Host
+from deployments.host.job_queue import JobOptions
 from deployments.settings import HostSettings
+from deployments.telemetry.capacity import HostCapacity, Isolation, WarmCounts
 from deployments.telemetry.metrics import HostMetrics
 from store.errors import InputMissing
 
@@ -65,14 +66,16 @@ class FakeInputs:
 
 
 class FakeOutcomes:
-    """Answers every question with nothing, or with an error."""
+    """The outcomes of a host, or an error."""
 
-    def __init__(self) -> None:
+    def __init__(self, outcomes: dict[UUID, Outcome]) -> None:
+        self.outcomes = outcomes
         self.failure: Exception | None = None
 
-    async def load(self, run_id: UUID) -> None:
+    async def load(self, run_id: UUID) -> str | None:
         if self.failure:
             raise self.failure
+        return self.outcomes[run_id].model_dump_json() if run_id in self.outcomes else None
 
 
 @dataclass
@@ -119,7 +122,7 @@ class FakeHost:
     """What the routes use of a Host, with levers to make it fail."""
 
     state_dir: Path
-    capacity: int = 2
+    slots: int = 2
     max_queue_depth: int = 100
     outcome: Outcome | None = field(default_factory=lambda: Outcome(result=result()))
     failure: Exception | None = None
@@ -139,29 +142,40 @@ class FakeHost:
             settings=AgentSettings(
                 state_dir=self.state_dir, workspaces={"infra": WorkspaceConfig(remote="/infra.git")}
             ),
-            slots=Slots(self.capacity, self.state_dir),
-            warm=SimpleNamespace(parked=0, tally=PoolCounters()),
+            slots=Slots(self.slots, self.state_dir),
         )
-        self.runtime.enclosure = SimpleNamespace(
-            sandbox=SimpleNamespace(bubblewrap="bwrap", kind="bwrap", version="0.8.0"),
-            cgroups=SimpleNamespace(version=2),
-        )
-        self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes())
+        self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes(self.outcomes))
         self.prefect = FakePrefect()
-        self.hold = ProviderHold()
-        self.switch = SimpleNamespace(paused=frozenset[str]())
+        self.isolation = Isolation("bwrap", "0.8.0", 2)
+        self.queue = self
+        self.inline = SimpleNamespace(start=self.start_inline)
         self.disk_free = 10**12
         self.disk = DiskSpace(self.state_dir, self.settings.min_free_disk_mb, lambda _: self.disk_free)
-        self.metrics = HostMetrics(cast(Any, self))
+        self.hold = ProviderHold()
+        self.metrics = HostMetrics(self.capacity, lambda: self.queue.count_due())
 
-    @property
-    def busy(self) -> bool:
-        return self.runtime.slots.free == 0 or self.disk.is_low
+    def capacity(self) -> HostCapacity:
+        slots = self.runtime.slots
+        return HostCapacity(
+            slots=slots.capacity,
+            free=slots.free,
+            waiting=slots.waiting,
+            is_busy=slots.free == 0 or self.disk.is_low,
+            held_until=self.hold.until,
+            held_reason=self.hold.reason,
+            paused=frozenset(),
+            disk_free_bytes=self.disk.free,
+            disk_min_free_bytes=self.disk.min_free_bytes,
+            is_disk_low=self.disk.is_low,
+            warm=WarmCounts(0, 0, 0, 0),
+            isolation=self.isolation,
+        )
 
-    async def submit(self, request: AgentRequest, *, tags: list[str], **_options: object) -> UUID:
+    async def submit(self, request: AgentRequest, options: JobOptions) -> UUID:
         if self.failure:
             raise self.failure
         await asyncio.sleep(self.delay_seconds)
+        tags = [*options.tags]
         self.submitted.append((request, tags))
         return self.add_run(request, Scheduled(), tags=tags)
 
@@ -178,24 +192,21 @@ class FakeHost:
             self.outcomes[run_id] = outcome
         return run_id
 
-    async def waiting_jobs(self) -> int:
+    async def count_due(self) -> int:
         before = len(self.submitted) if self.waiting is None else self.waiting
         await asyncio.sleep(self.delay_seconds)
         return before
 
-    async def flow_id(self) -> UUID:
+    async def agent_run_flow_id(self) -> UUID:
         return self.flow
 
-    async def find_run(self, run_id: UUID) -> FlowRun | None:
+    async def find(self, run_id: UUID) -> FlowRun | None:
         if self.failure:
             raise self.failure
         return self.flow_runs.get(run_id)
 
-    async def find_outcome(self, run_id: UUID) -> Outcome | None:
-        return self.outcomes.get(run_id)
-
     @asynccontextmanager
-    async def inline(self, request: AgentRequest, *, sink: Sink, **options: Any) -> AsyncIterator[FakeRun]:
+    async def start_inline(self, request: AgentRequest, *, sink: Sink, **options: Any) -> AsyncIterator[FakeRun]:
         if self.failure:
             raise self.failure
         self.inline_runs.append({"request": request, **options})

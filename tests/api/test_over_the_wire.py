@@ -38,7 +38,7 @@ async def test_one_who_hangs_up_in_the_line_leaves_the_line(host: FakeHost) -> N
         finally:
             left.set()
 
-    host.inline = stand_in_line  # type: ignore[assignment, method-assign]
+    host.inline.start = stand_in_line
     async with served(host) as client, asyncio.timeout(DEADLINE_SECONDS):
         asking = asyncio.create_task(client.post("/v1/chat/completions", json=HELLO))
         await entered.wait()

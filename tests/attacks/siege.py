@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
+from one_turn import start_turn
 from pydantic import SecretStr
 
 from agent.claude.turn import Turn
@@ -35,7 +36,7 @@ World = Literal["cell", "open"]
 """With bubblewrap, and with AGENT_SANDBOX=off."""
 
 Hold = Callable[[Turn, AgentRequest, Checkout], Awaitable[Invocation | None]]
-"""Conducts a conversation to its end."""
+"""Runs a turn to its end."""
 
 LONGEST_DEED_SECONDS = 15
 OTHER_RUN = "00000000-0000-0000-0000-00000000beef"
@@ -277,20 +278,20 @@ async def one_run(
         runtime = Runtime(configured, provider, secrets=[*arena.loot.values(), *known])
         await runtime.open()
         run_id = f"run-{secrets.token_hex(4)}"
-        async with runtime.slots.lend() as slot:
-            checkout = await runtime.prepare(slot, request, run_id, allow_stale=False)
-            async with runtime.converse(run_id, request, slot, checkout, siege.events.append) as conversation:
-                siege.lease = next(reversed(provider._leases.values()))
-                siege.invocation = await (hold or _to_its_end)(conversation, request, checkout)
-            siege.lease_answers = await _answers(provider, siege.lease.token)
-            _read_deeds(siege, checkout, attacks)
-            siege.report = await runtime.collect(slot, checkout, run_id)
-            siege.run_id, siege.mirror = run_id, checkout.snapshot.mirror
+        slot = await runtime.slots.acquire()
+        checkout = await runtime.prepare(slot, request, run_id, allow_stale=False)
+        async with start_turn(runtime, run_id, request, slot, checkout, siege.events.append) as turn:
+            siege.lease = next(reversed(provider._leases.values()))
+            siege.invocation = await (hold or _to_its_end)(turn, request, checkout)
+        siege.lease_answers = await _answers(provider, siege.lease.token)
+        _read_deeds(siege, checkout, attacks)
+        siege.report = await runtime.collect(slot, checkout, run_id)
+        siege.run_id, siege.mirror = run_id, checkout.snapshot.mirror
     siege.left = [path.name for path in (arena.state / "runs").iterdir() if path.name == run_id]
 
 
-async def _to_its_end(conversation: Turn, request: AgentRequest, checkout: Checkout) -> Invocation | None:
-    return await conversation.hold(request.prompt)
+async def _to_its_end(turn: Turn, request: AgentRequest, checkout: Checkout) -> Invocation | None:
+    return await turn.run(request.prompt)
 
 
 async def _answers(provider: ProviderProxy, token: str) -> int:

@@ -225,8 +225,8 @@ async def lay_siege(arena: Arena, world: World) -> Siege:
 def without_its_own_traces(arena: Arena) -> Hold:
     """The poison may act on the agent's own git commands; from its end on, whoever runs it is the service."""
 
-    async def hold(conversation: Turn, request: AgentRequest, checkout: Checkout) -> Invocation:
-        invocation = await conversation.hold(request.prompt)
+    async def hold(turn: Turn, request: AgentRequest, checkout: Checkout) -> Invocation:
+        invocation = await turn.run(request.prompt)
         for trace in arena.root.glob("git-ran-*"):
             trace.unlink()
         return invocation

@@ -129,14 +129,14 @@ async def lay_siege(arena: Arena, world: World) -> Siege:
     task = bash(f"export MARK={arena.mark}; {named('task')}", run_in_background=True)
     launch = bash(f"{command(siege, scripted)}; touch .deeds/all; tail -f /dev/null")
 
-    async def until_all_are_tried(conversation: Turn, request: AgentRequest, checkout: Checkout) -> Invocation | None:
-        holding = asyncio.create_task(conversation.hold(request.prompt))
+    async def until_all_are_tried(turn: Turn, request: AgentRequest, checkout: Checkout) -> Invocation | None:
+        holding = asyncio.create_task(turn.run(request.prompt))
         await until(lambda: holding.done() or (checkout.path / ".deeds" / "all").exists())
         siege.notes["seconds to end"] = -time.monotonic()
         holding.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await holding
-        return conversation.invocation
+        return turn.invocation
 
     try:
         await one_run(siege, prompt(task, launch), scripted, hold=until_all_are_tried)

@@ -52,7 +52,7 @@ async def test_a_claim_whose_claimer_died_lapses_soon(
     store: Store, scope: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.idempotency.claim(scope, "key", "hash")
-    monkeypatch.setattr(idempotency, "UNSETTLED", timedelta())
+    monkeypatch.setattr(idempotency, "UNSETTLED_LIFETIME", timedelta())
     second = uuid4()
     assert (await store.idempotency.claim(scope, "key", "hash")).fresh
     assert await store.idempotency.settle(scope, "key", second)

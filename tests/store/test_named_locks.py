@@ -13,7 +13,7 @@ import asyncio, sys
 from store.store import open_store
 
 async def main(url):
-    async with open_store(url) as store, store.turns.turn("one"):
+    async with open_store(url) as store, store.locks.acquire("one"):
         print("mine", flush=True)
         await asyncio.sleep(600)
 
@@ -25,7 +25,7 @@ async def test_two_hosts_take_turns(database_url: str) -> None:
     said: list[str] = []
 
     async def host(name: str) -> None:
-        async with open_store(database_url) as store, store.turns.turn("one"):
+        async with open_store(database_url) as store, store.locks.acquire("one"):
             said.append(f"{name} begins")
             await asyncio.sleep(0.05)
             said.append(f"{name} ends")
@@ -36,7 +36,12 @@ async def test_two_hosts_take_turns(database_url: str) -> None:
 
 
 async def test_a_turn_holds_up_no_other_work(database_url: str) -> None:
-    async with open_store(database_url) as store, asyncio.timeout(10), store.turns.turn("one"), store.turns.turn("two"):
+    async with (
+        open_store(database_url) as store,
+        asyncio.timeout(10),
+        store.locks.acquire("one"),
+        store.locks.acquire("two"),
+    ):
         assert await store.inputs.load(await store.inputs.save("a text")) == "a text"
 
 
@@ -50,7 +55,7 @@ async def test_who_dies_in_its_turn_gives_it_back(
         taken = asyncio.Event()
 
         async def take() -> None:
-            async with store.turns.turn("one"):
+            async with store.locks.acquire("one"):
                 taken.set()
 
         waiting = asyncio.create_task(take())

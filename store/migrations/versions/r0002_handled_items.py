@@ -1,4 +1,4 @@
-"""Which items of a triage were handled."""
+"""The table of handled triage items."""
 
 from __future__ import annotations
 

@@ -139,13 +139,13 @@ async def test_silence_ends_a_run_but_a_long_tool_call_is_not_silence(bench: Ben
 
 async def test_a_cancellation_ends_the_process_and_keeps_what_was_spent(bench: Bench) -> None:
     script = steps({"tool": "Bash", "input": {"command": "true"}}, {"hang": True})
-    conversation = await bench.start(REQUEST)
-    task = asyncio.create_task(conversation.hold(script))
+    turn = await bench.start(REQUEST)
+    task = asyncio.create_task(turn.run(script))
     await bench.model.wait_for_requests(2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    invocation: Invocation = conversation.invocation
+    invocation: Invocation = turn.invocation
     assert (invocation.ending, invocation.exit_code is None) == ("cancelled", False)
     assert json.loads(invocation.result_line or "{}")["total_cost_usd"] > 0
 

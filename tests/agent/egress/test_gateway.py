@@ -179,5 +179,5 @@ def test_a_list_without_the_network_that_it_is_for_is_refused(tmp_path: Path) ->
 
 
 def test_without_cells_there_is_no_list(tmp_path: Path) -> None:
-    with pytest.raises(NotConfigured, match="AGENT_NETWORK=allow needs cells"):
+    with pytest.raises(NotConfigured, match="AGENT_NETWORK=allow needs a sandbox"):
         Sandbox(AgentSettings(state_dir=tmp_path, agent_sandbox="off", agent_network="allow"))

@@ -103,16 +103,16 @@ async def test_a_call_that_takes_too_long_is_ended_with_its_children(tmp_path: P
     pids = tmp_path / "pids"
     slow = fake_git(tmp_path, f"sleep 60 & echo $! $$ > {pids}; wait")
     with pytest.raises(GitTimedOut, match="git fetch timed out"):
-        await slow.within(TimeLimit(0.5)).run("fetch")
+        await slow.with_time_limit(TimeLimit(0.5)).run("fetch")
     await gone(pids)
 
 
 async def test_a_call_that_says_nothing_for_long_is_ended_and_one_that_goes_on_is_not(tmp_path: Path) -> None:
     talking = fake_git(tmp_path, "for i in 1 2 3 4 5 6; do echo $i >&2; sleep 0.2; done; echo done")
-    assert await talking.within(TimeLimit(30, silence_seconds=0.9)).run("fetch") == b"done\n"
+    assert await talking.with_time_limit(TimeLimit(30, silence_seconds=0.9)).run("fetch") == b"done\n"
     silent = fake_git(tmp_path, "echo x >&2; sleep 60")
     with pytest.raises(GitTimedOut):
-        await silent.within(TimeLimit(30, silence_seconds=0.3)).run("fetch")
+        await silent.with_time_limit(TimeLimit(30, silence_seconds=0.3)).run("fetch")
 
 
 async def test_a_cancelled_call_leaves_no_process(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ async def test_a_clock_that_was_set_back_does_not_keep_an_old_state(tmp_path: Pa
     host = Host(tmp_path / "state", upstream.remote, fetch_debounce_seconds=600)
     await host.workspaces.sync()
     mirror = await the_mirror(host)
-    later = mirror.attempts().model_copy(update={"good_at": time.time() + 3600})
+    later = mirror.fetch_state().model_copy(update={"good_at": time.time() + 3600})
     mirror.path.with_suffix(".json").write_text(later.model_dump_json())
     newest = upstream.push({"x": "x"})
     assert (await host.workspaces.sync()).commit == newest

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from one_turn import start_turn
 from waiting import until
 
 from agent.claude.installation import find_cli
@@ -49,15 +50,15 @@ class Host:
         run_id = f"11111111-2222-3333-4444-{self.runs:012}"
         request = AgentRequest.model_validate({"prompt": prompt, "agent": "service-upgrade", **fields})
         warm = self.runtime.warm
-        slot = await self.runtime.slots.take(5, warm.preference(request))
+        slot = await self.runtime.slots.acquire(5, warm.preference(request))
         try:
             checkout = await self.runtime.prepare(slot, request, run_id, allow_stale=False)
-            async with self.runtime.converse(run_id, request, slot, checkout, lambda event: None) as conversation:
+            async with start_turn(self.runtime, run_id, request, slot, checkout) as turn:
                 self.seen = [process.pid for process in agents()]
-                result = read_result(request, await conversation.hold(request.prompt))
+                result = read_result(request, await turn.run(request.prompt))
             await self.runtime.collect(slot, checkout, run_id)
         finally:
-            self.runtime.slots.give_back(slot)
+            self.runtime.slots.release(slot)
         return result
 
     def push(self, path: str, text: str) -> None:
@@ -72,9 +73,11 @@ class Host:
 
     async def full(self, count: int = 2) -> None:
         """Return once so many wait, wide awake."""
-        berths = self.runtime.warm._berths
+        states = self.runtime.warm._states
         await until(
-            lambda: len(berths.parked) == count and all(parked.is_roused for parked in berths.parked), "a full pool", 30
+            lambda: len(states.processes) == count and all(process.is_ready for process in states.processes),
+            "a full pool",
+            30,
         )
 
 
@@ -99,9 +102,10 @@ async def serve(settings: AgentSettings, model: OfflineModel) -> AsyncIterator[H
     async with ProviderProxy(settings) as proxy:
         runtime = Runtime(settings, proxy)
         await runtime.open()
-        runtime.warm.expect(hot=HOT, spare=HOT.model_copy(update={"agent": "any"}))
-        async with runtime.warm.filling():
-            yield Host(runtime, model, Path(str(settings.workspace_dir)))
+        host = Host(runtime, model, Path(str(settings.workspace_dir)))
+        spare = HOT.model_copy(update={"agent": "any"})
+        async with runtime.warm.filling(always=[HOT], spare=spare):
+            yield host
     assert agents() == []
     assert not (settings.state_dir / "warm").exists() or list((settings.state_dir / "warm").iterdir()) == []
 
@@ -129,7 +133,7 @@ async def test_a_hot_process_answers_and_another_takes_its_place(host: Host) -> 
     assert result.structured == {"n": 1}
     assert "Answer in rhyme." in host.model.conversations[-1].system
     assert set(host.seen) == waiting
-    assert (host.runtime.warm.tally.hits, host.runtime.warm.tally.misses) == (1, 0)
+    assert (host.runtime.warm.counters.hits, host.runtime.warm.counters.misses) == (1, 0)
     await host.full()
     replaced = {process.pid for process in agents()}
     assert len(replaced - waiting) == 1
@@ -141,7 +145,7 @@ async def test_a_spare_becomes_any_agent_with_the_model_and_the_tools_of_its_fil
     host.push(".claude/agents/fiery.md", FIERY)
     await host.full()
     assert (await host.ask(agent="fiery")).text == "yes"
-    assert host.runtime.warm.tally.hits == 1
+    assert host.runtime.warm.counters.hits == 1
     body = host.model.message_requests[-1].body
     assert "haiku" in body["model"]
     assert {"Read", "Bash"} <= {tool["name"] for tool in body["tools"]} <= {"Read", "Bash", "DeferredToolPlaceholder"}
@@ -166,23 +170,11 @@ async def test_processes_that_are_killed_while_they_wait_cost_no_answer(host: Ho
     assert (await host.ask(agent="recruiter-triage")).text == "yes"
 
 
-async def test_while_the_disk_has_no_room_what_was_used_is_not_replaced(small_host: Host) -> None:
-    host = small_host
-    await host.full(1)
-    filler = host.runtime.warm._filler
-    filler.has_room = lambda: False
-    assert (await host.ask()).text == "yes"
-    assert not await filler._add_one()
-    assert host.runtime.warm.parked == 0
-    filler.has_room = lambda: True
-    await host.full(1)
-
-
 @pytest.mark.long
 async def test_another_budget_has_a_process_of_its_own(host: Host) -> None:
     await host.full()
     assert (await host.ask(max_budget_usd=1)).text == "yes"
-    assert (host.runtime.warm.tally.hits, host.runtime.warm.tally.misses) == (0, 1)
+    assert (host.runtime.warm.counters.hits, host.runtime.warm.counters.misses) == (0, 1)
 
 
 async def test_an_agent_that_there_is_not_is_named_and_nothing_is_made_ready_for_it(small_host: Host) -> None:
@@ -190,7 +182,7 @@ async def test_an_agent_that_there_is_not_is_named_and_nothing_is_made_ready_for
     await host.full(1)
     with pytest.raises(Exception, match="nobody"):
         await host.ask(agent="nobody")
-    assert all(mold.agent != "nobody" for mold in host.runtime.warm.demand.lately())
+    assert all(spec.agent != "nobody" for spec in host.runtime.warm.demand.recent())
     assert (await host.ask()).text == "yes"
 
 
@@ -217,7 +209,7 @@ async def test_a_cli_that_knows_no_spares_is_started_as_ever(
 async def test_none_is_kept_where_none_is_wanted(settings: AgentSettings, offline_model: OfflineModel) -> None:
     async for host in serve(settings.model_copy(update={"agent_warm": 0}), offline_model):
         assert (await host.ask()).text == "yes"
-        assert (agents(), host.runtime.warm.parked) == ([], 0)
+        assert (agents(), host.runtime.warm.idle) == ([], 0)
 
 
 def structured(answer: dict[str, object]) -> str:
@@ -234,6 +226,6 @@ async def test_a_process_that_waited_has_the_way_out_of_its_run(
         await host.full()
         steps = [{"tool": "Bash", "input": {"command": "curl -sS http://other.test/"}}, {"text": "{tool_result}"}]
         result = await host.ask(f"offline-model: {json.dumps(steps)}")
-        assert host.runtime.warm.tally.hits == 1
+        assert host.runtime.warm.counters.hits == 1
         assert "not in AGENT_EGRESS_ALLOW" in str(result.text)
     assert f"run 11111111-2222-3333-4444-{1:012}: other.test:80 was refused" in caplog.text

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from agent.claude.installation import find_cli
+from agent.claude.process import AgentProcess
 from agent.domain.errors import NotConfigured
 from agent.provider.proxy import ProviderProxy
-from agent.sandbox.bubblewrap import DOOR, Bubblewrap, SandboxSpec, bubblewrap_argv
+from agent.sandbox.bubblewrap import Bubblewrap, SandboxSpec, bubblewrap_argv
 from agent.sandbox.cgroups import find_cgroups, in_cgroup
 from agent.sandbox.probe import probe_sandbox
-from agent.sandbox.process_sweep import command_pid
 from agent.sandbox.resource_limits import ResourceLimits, holds
+from agent.sandbox.sandbox import Placement
 from agent.settings import AgentSettings
 from agent.system.procfs import list_processes
 from demo.offline_model.model import OfflineModel
@@ -251,15 +252,19 @@ def test_nothing_outlives_the_cell(den: Den, ended: str) -> None:
     process.communicate(timeout=10)
 
 
-def test_the_command_can_be_told_to_end_and_still_say_something(den: Den) -> None:
-    process = den.start("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    pid = command_pid(process.pid)
-    assert pid is not None
-    os.kill(pid, signal.SIGTERM)
-    assert process.communicate(timeout=10)[0] == "bye\n"
-    assert process.returncode == 3
+@pytest.mark.anyio
+async def test_the_command_has_the_grace_of_sigterm_before_the_sandbox_is_killed(den: Den) -> None:
+    """bubblewrap itself ends the whole sandbox on any signal, so SIGTERM has to go to the command in it."""
+    script = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done"
+    argv = bubblewrap_argv(den.plan(), ["/bin/bash", "-c", script], den.bubblewrap)
+    placement = Placement(argv, {"PATH": "/usr/bin:/bin"}, Path("/"), cookie=None)
+    process = await AgentProcess.start(argv, placement.environment, placement.directory, placement)
+    lines = process.lines()
+    assert await anext(lines) == "up"
+    ending = asyncio.create_task(process.end())
+    assert [line async for line in lines] == ["bye"]
+    await ending
+    assert process.exit_code == 3
 
 
 def descendants(pid: int) -> set[int]:
@@ -362,7 +367,7 @@ async def test_the_real_cli_parked_and_claimed_works_in_a_cell(tmp_path: Path, b
 
 async def test_the_real_cli_works_in_a_cell_without_a_network(tmp_path: Path, bubblewrap: Bubblewrap) -> None:
     door = tmp_path / "provider.sock"
-    plan = bare_plan(tmp_path, network=False, door=door)
+    plan = bare_plan(tmp_path, network=False, provider_socket=door)
     look = {"tool": "Bash", "input": {"command": "grep -c : /proc/net/dev"}}
     async with OfflineModel() as model:
         settings = AgentSettings.model_validate({"anthropic_base_url": model.url, "anthropic_api_key": "sk-true"})
@@ -370,7 +375,7 @@ async def test_the_real_cli_works_in_a_cell_without_a_network(tmp_path: Path, bu
             lease = proxy.lease("run")
             result = await run_cli(
                 bubblewrap_argv(plan, CLAUDE, bubblewrap),
-                {**plan.variables(), **lease.variables(), "ANTHROPIC_UNIX_SOCKET": str(DOOR)},
+                {**plan.variables(), **lease.variables()},
                 offline([look, {"text": "{tool_result}"}]),
             )
     assert result["result"] == "1"

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from one_turn import start_turn
 
 from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed
@@ -185,17 +186,17 @@ async def test_an_agent_that_fills_the_disk_is_ended_and_the_disk_given_back(set
     request = AgentRequest(prompt=f"offline-model: {json.dumps(steps)}", agent="service-upgrade")
     runtime = Runtime(settings)
     await runtime.open()
-    async with runtime.slots.lend() as slot:
-        checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
-        async with runtime.converse(RUN, request, slot, checkout, lambda _: None) as conversation:
-            invocation = await conversation.hold(request.prompt)
-        report = await runtime.collect(slot, checkout, RUN)
-        assert invocation.ending == "disk", invocation
-        with pytest.raises(AgentFailed, match="AGENT_DISK_MB"):
-            read_result(request, invocation)
-        assert taken(settings.state_dir) < 40 * MB
-        assert_kept(report)
-        await runtime.prepare(slot, request, "22222222-2222-3333-4444-555555555555", allow_stale=False)
+    slot = await runtime.slots.acquire()
+    checkout = await runtime.prepare(slot, request, RUN, allow_stale=False)
+    async with start_turn(runtime, RUN, request, slot, checkout, lambda _: None) as turn:
+        invocation = await turn.run(request.prompt)
+    report = await runtime.collect(slot, checkout, RUN)
+    assert invocation.ending == "disk", invocation
+    with pytest.raises(AgentFailed, match="AGENT_DISK_MB"):
+        read_result(request, invocation)
+    assert taken(settings.state_dir) < 40 * MB
+    assert_kept(report)
+    await runtime.prepare(slot, request, "22222222-2222-3333-4444-555555555555", allow_stale=False)
 
 
 def assert_kept(report: WorkspaceReport) -> None:

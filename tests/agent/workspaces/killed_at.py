@@ -20,7 +20,7 @@ async def main(state: Path, remote: str, wanted: str) -> None:
     host = Host(state, remote)
     workspaces = Workspaces(host.settings, {"PATH": ENVIRONMENT["PATH"]}, step)
     snapshot = await workspaces.sync()
-    await workspaces.prepare(host.slot(), snapshot, Identity(run_id="run-2"))
+    await workspaces.checkout(host.slot(), snapshot, Identity(run_id="run-2"))
 
 
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))

@@ -9,7 +9,15 @@ import pytest
 
 from agent.git.environment import GitEnvironment
 from agent.settings import AgentSettings
-from agent.workspaces.agent_definitions import FOLDER, LARGEST_BYTES, AgentDefinition, agent_name, list_agents
+from agent.workspaces.agent_definitions import (
+    FOLDER,
+    MAX_FILE_BYTES,
+    AgentDefinition,
+    agent_name,
+    list_agents,
+    read_definition,
+    short_name,
+)
 from demo.repository import git
 
 pytestmark = pytest.mark.anyio
@@ -47,10 +55,10 @@ async def test_what_is_no_definition_is_passed_by(tmp_path: Path) -> None:
         "good.md": "---\nname: good\n---\n",
         "notes.txt": "---\nname: notes\n---\n",
         "plain.md": "no front matter",
-        "broken.md": "---\nname: [\n---\n",
+        "broken.md": '---\nname: "x\n---\n',
         "list.md": "---\n- name\n---\n",
         "number.md": "---\nname: 7\n---\n",
-        "large.md": "---\nname: large\n---\n" + "x" * LARGEST_BYTES,
+        "large.md": "---\nname: large\n---\n" + "x" * MAX_FILE_BYTES,
         "bomb.md": "---\na: &a [x, x]\nb: &b [*a, *a]\nname: bomb\ndescription: *b\n---\n",
     }
     (tmp_path / ".claude/agents").mkdir(parents=True)
@@ -92,3 +100,47 @@ def test_a_link_out_of_the_checkout_is_not_read(checkout: Path, tmp_path_factory
     secret.write_text("---\nname: leaked\n---\n")
     (checkout / FOLDER / "linked.md").symlink_to(secret)
     assert agent_name(".claude/agents/linked", checkout) == "linked"
+
+
+# What the pinned CLI makes of each, as its `initialize` answer names the agents.
+SPELLINGS = {
+    "name: plain": "plain",
+    "name: foo#bar": "foo#bar",
+    "name: foo  # bar": "foo",
+    "name: 'x#y'": "x#y",
+    'name: "quoted"': "quoted",
+    "name: it's": "it's",
+    "name: >-\n  folded": "folded",
+    "name: on": "on",
+    "name: 2024-01-31": "2024-01-31",
+    "name: with-colon\ndescription: Use it: for this": "with-colon",
+    "name: with-tag\ndescription: Use it <example> user: hi </example> & [more": "with-tag",
+    "name: tabbed\nmodel:\n\thaiku": "tabbed",
+    "name: [": "[",
+    "name: 7": None,
+    "name: 1:30": None,
+    "name: [a]": None,
+    "name:": None,
+    "title: no name": None,
+}
+
+
+@pytest.mark.parametrize(("matter", "name"), SPELLINGS.items())
+def test_a_listing_and_a_path_name_an_agent_as_the_cli_does(checkout: Path, matter: str, name: str | None) -> None:
+    text = f"---\n{matter}\n---\nYou test.\n"
+    (checkout / FOLDER / "spelt.md").write_text(text)
+    listed = read_definition("spelt.md", text)
+    assert (listed.name if listed else None) == name
+    assert agent_name(".claude/agents/spelt", checkout) == (name or "spelt")
+
+
+def test_a_description_that_is_no_yaml_as_it_stands_is_read_as_the_cli_reads_it() -> None:
+    text = '---\nname: a\ndescription: Use it: "so", or\\\\so\nmodel: haiku\n---\n'
+    assert read_definition("a.md", text) == AgentDefinition(
+        name="a", description='Use it: "so", or\\\\so', model="haiku", path="a.md"
+    )
+
+
+@pytest.mark.parametrize(("asked", "name"), [("a", "a"), (".claude/agents/a", "a"), ("x/a.md", "a"), (".md", ".md")])
+def test_the_short_name_of_an_agent_has_no_folder_and_no_suffix(asked: str, name: str) -> None:
+    assert short_name(asked) == name

@@ -218,4 +218,4 @@ async def test_a_submodule_is_an_empty_directory_again_and_its_work_is_kept(
 async def test_a_snapshot_of_a_workspace_that_is_gone_is_refused(host: Host) -> None:
     snapshot = (await host.workspaces.sync()).model_copy(update={"workspace": "gone"})
     with pytest.raises(WorkspaceError, match="'gone' not found"):
-        await host.workspaces.prepare(host.slot(), snapshot, Identity())
+        await host.workspaces.checkout(host.slot(), snapshot, Identity())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from one_turn import start_turn
 from pydantic import SecretStr
 from repositories import Upstream, git
 
@@ -54,10 +55,10 @@ async def answer(settings: AgentSettings, **fields: Any) -> set[str]:
     request = AgentRequest(prompt=f"offline-model: {json.dumps(LOOK)}", agent="tester", **fields)
     runtime = Runtime(settings)
     await runtime.open()
-    async with runtime.slots.lend() as slot:
-        checkout = await runtime.prepare(slot, request, "run", allow_stale=False)
-        async with runtime.converse("run", request, slot, checkout, lambda event: None) as conversation:
-            result = read_result(request, await conversation.hold(request.prompt))
+    slot = await runtime.slots.acquire()
+    checkout = await runtime.prepare(slot, request, "run", allow_stale=False)
+    async with start_turn(runtime, "run", request, slot, checkout, lambda event: None) as turn:
+        result = read_result(request, await turn.run(request.prompt))
     found = set((result.text or result.error or "").split())
     assert "looked" in found, result
     return found

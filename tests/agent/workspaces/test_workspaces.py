@@ -254,7 +254,7 @@ async def test_a_slot_serves_one_workspace_after_another(tmp_path: Path, upstrea
     host = Host(tmp_path / "state", upstream.remote, workspaces=config)
     for name, has in (("default", False), ("other", True), ("default", False)):
         snapshot = await host.workspaces.sync(name)
-        checkout = await host.workspaces.prepare(host.slot(), snapshot, Identity(run_id="r"))
+        checkout = await host.workspaces.checkout(host.slot(), snapshot, Identity(run_id="r"))
         assert (checkout / "only-other.txt").exists() is has
         assert agent(checkout, "git status --porcelain") == ""
         await host.workspaces.collect(host.slot(), snapshot, "r")
@@ -330,7 +330,7 @@ async def test_a_remote_that_is_away_gives_a_retryable_error_or_the_last_good_st
     stale = await host.workspaces.sync(allow_stale=True)
     assert (stale.commit, stale.stale) == (good.commit, True)
     assert "does not appear to be a git repository" in (stale.stale_reason or "")
-    checkout = await host.workspaces.prepare(host.slot(), stale, Identity(run_id="r"))
+    checkout = await host.workspaces.checkout(host.slot(), stale, Identity(run_id="r"))
     assert (checkout / "README").exists()
     report = await host.workspaces.collect(host.slot(), stale, "r")
     assert (report.stale, report.stale_reason) == (True, stale.stale_reason)
@@ -361,7 +361,7 @@ async def test_an_empty_remote_is_explained(tmp_path: Path) -> None:
 
 async def test_a_checkout_made_ready_for_nobody_can_be_given_to_a_run(host: Host) -> None:
     snapshot = await host.workspaces.sync()
-    checkout = await host.workspaces.prepare(host.slot(), snapshot, Identity())
+    checkout = await host.workspaces.checkout(host.slot(), snapshot, Identity())
     await host.workspaces.identify(host.slot(), Identity(agent="late", run_id="run-9", name="Late"))
     agent(checkout, "echo x > x; git add x; git commit -qm x")
     assert agent(checkout, "git log -1 --format='%an %(trailers:key=Agent-Run,valueonly)'").split() == ["Late", "run-9"]

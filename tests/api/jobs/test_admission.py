@@ -51,7 +51,7 @@ async def test_free_slots_count_as_room(host: FakeHost) -> None:
 
 async def test_requests_that_come_together_share_one_question_to_prefect(host: FakeHost) -> None:
     counted = 0
-    count = host.waiting_jobs
+    count = host.count_due
 
     async def counting() -> int:
         nonlocal counted
@@ -59,7 +59,7 @@ async def test_requests_that_come_together_share_one_question_to_prefect(host: F
         return await count()
 
     host.delay_seconds = 0.02
-    host.waiting_jobs = counting  # type: ignore[method-assign]
+    host.count_due = counting  # type: ignore[method-assign]
     assert await statuses(host, 50) == [202] * 50
     assert counted < 5
 

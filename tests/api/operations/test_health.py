@@ -8,6 +8,7 @@ import pytest
 from fake_host import FakeHost, client_of
 
 from api.operations import health
+from deployments.telemetry.capacity import Isolation
 from store.errors import StoreUnavailable
 
 
@@ -24,9 +25,9 @@ async def test_health_is_open_and_says_that_an_agent_is_free(host: FakeHost) -> 
 
 async def test_health_under_load_is_busy_and_still_200(client: httpx.AsyncClient, host: FakeHost) -> None:
     slots = host.runtime.slots
-    for _ in range(host.capacity):
-        await slots.take()
-    line = [asyncio.create_task(slots.take()) for _ in range(3)]
+    for _ in range(host.slots):
+        await slots.acquire()
+    line = [asyncio.create_task(slots.acquire()) for _ in range(3)]
     await asyncio.sleep(0)
     answer = await client.get("/health")
     assert answer.status_code == 200
@@ -40,7 +41,7 @@ async def test_health_under_load_is_busy_and_still_200(client: httpx.AsyncClient
 
 
 async def test_health_says_that_there_are_no_cells(client: httpx.AsyncClient, host: FakeHost) -> None:
-    host.runtime.enclosure.sandbox.bubblewrap = None
+    host.isolation = Isolation("none", None, None)
     assert (await client.get("/health")).json()["sandbox"] == "none"
 
 

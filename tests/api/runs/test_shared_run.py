@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fake_host import FakeHost, result, settings
+from fake_host import FakeHost, FakeOutcomes, result, settings
 from sse import read_chunks, text_of
 from wire import DEADLINE_SECONDS, HELLO, served, until
 
@@ -38,7 +39,7 @@ def going_on(host: FakeHost) -> asyncio.Event:
 async def keys(host: FakeHost, tmp_path: Path) -> AsyncIterator[None]:
     """A real store behind the fake host."""
     async with open_store(f"sqlite:///{tmp_path / 'store.sqlite3'}") as store:
-        host.store = store  # type: ignore[assignment]
+        host.store = replace(store, outcomes=FakeOutcomes(host.outcomes))  # type: ignore[assignment, arg-type]
         yield
 
 
@@ -329,7 +330,7 @@ async def test_a_run_goes_on_for_a_caller_who_came_back_to_another_host(
     going_on: asyncio.Event,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(call, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(call, "PRESENCE_POLL_SECONDS", 0.1)
     async with served(other_host, settings(caller_grace_seconds=0)) as other:
         # to serve takes its time, and the first host's grace is short
         await hang_up(client, host, KEY)
@@ -344,8 +345,8 @@ async def test_a_run_goes_on_for_a_caller_who_came_back_to_another_host(
 async def test_one_that_says_nothing_any_more_is_not_waited_for(
     client: httpx.AsyncClient, host: FakeHost, keys: None, going_on: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call, "AGAIN_SECONDS", 0.1)
-    monkeypatch.setattr(attendance, "BELIEVED", attendance.BELIEVED / 10)
+    monkeypatch.setattr(call, "PRESENCE_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(attendance, "EXPIRES_AFTER", attendance.EXPIRES_AFTER / 10)
     asking = asyncio.create_task(ask(client, KEY))
     await until(lambda: host.inline_runs)
     async with (

@@ -16,6 +16,7 @@ from agent.domain.request import AgentRequest
 from agent.settings import AgentSettings
 from deployments.holds.disk_space import MB, DiskSpace
 from deployments.host.host import Host
+from deployments.host.job_queue import JobOptions
 from deployments.settings import HostSettings
 from deployments.worker.run_handlers import AgentRunHandler
 
@@ -83,20 +84,15 @@ def small(tmp_path: Path) -> Iterator[Path]:
         yield directory
 
 
-class NoSwitch(Host):
-    """A host that asks nobody whether agents are paused."""
-
-    switch = SimpleNamespace(holds_agents=False)  # type: ignore[assignment]
-
-
 async def test_a_host_takes_neither_jobs_nor_chats_while_it_is_low(tmp_path: Path) -> None:
-    host = NoSwitch(AgentSettings(state_dir=tmp_path), HostSettings(min_free_disk_mb=2**40), cast(Any, None))
+    nothing = cast(Any, None)
+    host = Host(AgentSettings(state_dir=tmp_path), HostSettings(min_free_disk_mb=2**40), nothing, nothing)
     request = AgentRequest(prompt="p", agent="a")
-    assert host.busy
+    assert host.capacity().is_busy
     with pytest.raises(DiskFull):
-        await host.submit(request, tags=[])
+        await host.queue.submit(request, JobOptions())
     with pytest.raises(DiskFull):
-        async with host.inline(request, tags=[], wait_seconds=0):
+        async with host.inline.start(request, tags=[], wait_seconds=0):
             pass
     assert host.runtime.slots.free == host.runtime.slots.capacity
 

@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> AgentSettings:
 async def keep_something(workspaces: Workspaces) -> None:
     slot = workspaces.settings.state_dir / "slots" / "0"
     snapshot = await workspaces.sync()
-    checkout = await workspaces.prepare(slot, snapshot, Identity(run_id="run-1"))
+    checkout = await workspaces.checkout(slot, snapshot, Identity(run_id="run-1"))
     (checkout / "work.txt").write_text("work\n")
     await workspaces.collect(slot, snapshot, "run-1")
     assert [kept.run_id for kept in await workspaces.kept()] == ["run-1"]
@@ -51,7 +51,7 @@ async def test_a_host_forgets_kept_work_and_journals_past_their_time(settings: A
     await store.journal.flush()
     # kept work is dated in whole seconds
     await asyncio.sleep(1.1)
-    async with Retention(workspaces, store, AT_ONCE).going_on(first_seconds=0), asyncio.timeout(60):
+    async with Retention(workspaces, store, AT_ONCE).repeating(first_seconds=0), asyncio.timeout(60):
         while await store.journal.read(run_id):
             await asyncio.sleep(0.05)
     assert await workspaces.kept() == []
@@ -66,7 +66,7 @@ async def test_it_keeps_what_is_not_old_and_goes_on_when_something_fails(
     store.journal.append(run_id, "said", "hello")
     await store.journal.flush()
     upkeep = Retention(workspaces, store, StoreSettings())
-    await upkeep.once()
+    await upkeep.run()
     assert [kept.run_id for kept in await workspaces.kept()] == ["run-1"]
     assert len(await store.journal.read(run_id)) == 1
 
@@ -75,7 +75,7 @@ async def test_it_keeps_what_is_not_old_and_goes_on_when_something_fails(
 
     monkeypatch.setattr(workspaces, "drop_older_than", fail)
     with caplog.at_level(logging.WARNING):
-        await Retention(workspaces, store, AT_ONCE).once()
+        await Retention(workspaces, store, AT_ONCE).run()
     assert "the disk is gone" in caplog.text
     assert await store.journal.read(run_id) == []
 
@@ -90,8 +90,8 @@ async def test_outcomes_go_a_day_after_their_runs_unless_a_setting_says_otherwis
 
     monkeypatch.setattr(Store, "trim", trim)
     workspaces = Workspaces(settings)
-    await Retention(workspaces, store, StoreSettings(), run_retention_days=30).once()
-    await Retention(workspaces, store, StoreSettings(record_retention_days=5), run_retention_days=30).once()
+    await Retention(workspaces, store, StoreSettings(), run_retention_days=30).run()
+    await Retention(workspaces, store, StoreSettings(record_retention_days=5), run_retention_days=30).run()
     assert [round(age / timedelta(days=1)) for age in asked] == [31, 5]
 
 
@@ -107,7 +107,7 @@ async def test_a_full_disk_does_not_wait_hours_for_room_to_be_made(
 
     monkeypatch.setattr(Retention, "once", once)
     upkeep = Retention(Workspaces(settings), store, StoreSettings(), is_disk_low=lambda: low)
-    async with upkeep.going_on(first_seconds=0), asyncio.timeout(10):
+    async with upkeep.repeating(first_seconds=0), asyncio.timeout(10):
         await done.get()
         await asyncio.sleep(0.2)
         assert done.empty()

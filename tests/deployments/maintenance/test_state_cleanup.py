@@ -14,7 +14,7 @@ from agent.settings import AgentSettings
 from agent.workspaces.workspaces import Workspaces
 from demo.repository import create_repository
 from deployments.host.run_records import RunRecord, RunRecords
-from deployments.maintenance.state_cleanup import StateCleanup, cut
+from deployments.maintenance.state_cleanup import StateCleanup, truncate_log
 
 TEMPORARY = ".given.json.4242.0a1b2c3d"
 
@@ -48,8 +48,8 @@ def test_directories_of_dead_runs_go_and_those_of_others_stay(leftovers: StateCl
     young = made(runs / str(uuid4()), old=False)
     foreign = made(runs / "not-a-run")
     at_work, parted = uuid4(), uuid4()
-    leftovers.in_flight.at_work.add(at_work)
-    leftovers.in_flight.write(parted, RunRecord(slot=0, run_count=1))
+    leftovers.records.running.add(at_work)
+    leftovers.records.write(parted, RunRecord(slot=0, run_count=1))
     spared = [made(runs / str(run_id)) for run_id in (at_work, parted)]
     assert leftovers.remove_files() == 1
     assert not dead.exists()
@@ -71,7 +71,7 @@ async def test_a_slot_past_the_capacity_goes_once_its_work_is_kept(leftovers: St
     snapshot = await workspaces.sync()
     slots = [workspaces.settings.state_dir / "slots" / name for name in ("0", "1")]
     for slot in slots:
-        checkout = await workspaces.prepare(slot, snapshot, Identity(run_id=f"run-{slot.name}"))
+        checkout = await workspaces.checkout(slot, snapshot, Identity(run_id=f"run-{slot.name}"))
         (checkout / "work.txt").write_text("work\n")
     await leftovers.vacate_slots()
     assert [slot.exists() for slot in slots] == [True, False]
@@ -81,9 +81,9 @@ async def test_a_slot_past_the_capacity_goes_once_its_work_is_kept(leftovers: St
 async def test_a_slot_that_a_run_is_to_be_carried_on_in_stays(leftovers: StateCleanup) -> None:
     slot = leftovers.workspaces.settings.state_dir / "slots" / "5"
     snapshot = await leftovers.workspaces.sync()
-    path = await leftovers.workspaces.prepare(slot, snapshot, Identity(run_id="run-5"))
+    path = await leftovers.workspaces.checkout(slot, snapshot, Identity(run_id="run-5"))
     where = RunRecord(slot=5, run_count=1, checkout=Checkout(path=path, snapshot=snapshot, read_paths=()))
-    leftovers.in_flight.write(uuid4(), where)
+    leftovers.records.write(uuid4(), where)
     await leftovers.vacate_slots()
     assert slot.exists()
 
@@ -92,9 +92,9 @@ def test_a_log_that_is_long_begins_anew_while_it_is_written(tmp_path: Path) -> N
     log = tmp_path / "server.log"
     with log.open("ab", buffering=0) as writer:
         writer.write(b"a" * 100)
-        cut(log, longest_bytes=1000)
+        truncate_log(log, max_bytes=1000)
         assert log.stat().st_size == 100
-        cut(log, longest_bytes=50)
+        truncate_log(log, max_bytes=50)
         writer.write(b"b")
     assert log.read_bytes() == b"b"
     assert (tmp_path / "server.log.1").read_bytes() == b"a" * 100

@@ -16,13 +16,12 @@ from promtool import needs_promtool, promtool
 from watched_run import BEGAN, STARTED, a_run, checkout, outcome
 
 from agent.domain.events import emit
-from agent.pool.slot_states import PoolCounters
 from agent.provider.failures import ProviderFailure
 from agent.settings import AgentSettings
-from deployments.holds.disk_space import DiskSpace
 from deployments.holds.provider_hold import ProviderHold
 from deployments.host.credential_age import credential_since
 from deployments.prefect_client.calls import PrefectUnavailable
+from deployments.telemetry.capacity import HostCapacity, Isolation, WarmCounts
 from deployments.telemetry.metrics import HostMetrics
 from deployments.telemetry.queue_metrics import FRESH_SECONDS, QueueMetrics
 from deployments.telemetry.run_metrics import MOST_AGENTS, MOST_MODELS, RunMetrics
@@ -30,25 +29,33 @@ from tasks.agent_run.outcome import CANCELLED
 
 
 class Parts:
-    """What of a host is told, set by hand."""
+    """A host's capacity and its jobs, set by hand."""
 
     def __init__(self, directory: Path) -> None:
-        enclosure = SimpleNamespace(
-            sandbox=SimpleNamespace(kind="bwrap", version="0.8.0"), cgroups=SimpleNamespace(version=2)
-        )
-        self.runtime: Any = SimpleNamespace(
-            slots=SimpleNamespace(capacity=3, free=2),
-            enclosure=enclosure,
-            warm=SimpleNamespace(parked=3, tally=PoolCounters(2, 1, 4)),
-        )
         self.hold = ProviderHold()
-        self.disk = DiskSpace(directory, 500, lambda _: 600 * 1024 * 1024)
-        self.switch: Any = SimpleNamespace(paused=frozenset({"agents"}))
-        self.busy = True
         self.jobs: int | None = 7
         self.asked = 0
 
-    async def waiting_jobs(self) -> int:
+    def metrics(self) -> HostMetrics:
+        return HostMetrics(self.capacity, self.count_due)
+
+    def capacity(self) -> HostCapacity:
+        return HostCapacity(
+            slots=3,
+            free=2,
+            waiting=0,
+            is_busy=True,
+            held_until=self.hold.until,
+            held_reason=self.hold.reason,
+            paused=frozenset({"agents"}),
+            disk_free_bytes=600 * 1024 * 1024,
+            disk_min_free_bytes=500 * 1024 * 1024,
+            is_disk_low=False,
+            warm=WarmCounts(3, 2, 1, 4),
+            isolation=Isolation("bwrap", "0.8.0", 2),
+        )
+
+    async def count_due(self) -> int:
         self.asked += 1
         if self.jobs is None:
             raise PrefectUnavailable("away")
@@ -77,7 +84,7 @@ async def test_a_run_is_counted_with_its_agent_its_trigger_and_what_it_came_to(r
     with a_run([runs], ".claude/agents/service-upgrade", "trigger:execute", "mine") as context:
         assert value(runs, "agent_service_runs_at_work", trigger="execute") == 1
         emit(STARTED)
-        context.ended = outcome()
+        context.record_end(outcome())
     labels = {"agent": "service-upgrade", "trigger": "execute", "outcome": "completed"}
     assert value(runs, "agent_service_runs_finished_total", **labels) == 1
     assert value(runs, "agent_service_runs_at_work", trigger="execute") == 0
@@ -87,9 +94,9 @@ async def test_a_run_is_counted_with_its_agent_its_trigger_and_what_it_came_to(r
 
 async def test_tokens_and_dollars_are_told_by_model_and_kind(runs: RunMetrics) -> None:
     with a_run([runs], "a") as context:
-        context.ended = outcome()
+        context.record_end(outcome())
     with a_run([runs], "a") as context:  # a CLI that does not tell models apart
-        context.ended = outcome(output="done\n")
+        context.record_end(outcome(output="done\n"))
     told = {
         kind: value(runs, "agent_service_tokens_total", model="claude-sonnet-4-6", kind=kind)
         for kind in ("prompt", "cached", "completion")
@@ -111,7 +118,7 @@ async def test_the_outcome_is_the_status_that_a_job_has(
     runs: RunMetrics, error: str | None, ending: str, told: str
 ) -> None:
     with a_run([runs], "a", "trigger:chat") as context:
-        context.ended = outcome(error=error, ending=ending)
+        context.record_end(outcome(error=error, ending=ending))
     labels = {"agent": "unknown", "trigger": "chat", "outcome": told}
     assert value(runs, "agent_service_runs_finished_total", **labels) == 1
 
@@ -133,7 +140,7 @@ async def test_a_run_that_is_put_off_is_not_counted_as_finished(runs: RunMetrics
 )
 async def test_who_asked_is_one_of_a_few(runs: RunMetrics, tags: list[str], automatic: bool, trigger: str) -> None:
     with a_run([runs], "a", *tags, auto_scheduled=automatic) as context:
-        context.ended = outcome()
+        context.record_end(outcome())
     labels = {"agent": "unknown", "trigger": trigger, "outcome": "completed"}
     assert value(runs, "agent_service_runs_finished_total", **labels) == 1
 
@@ -149,7 +156,7 @@ async def test_waiting_counts_from_when_a_run_was_due_and_only_the_first_time(ru
 async def test_a_stale_workspace_is_counted_and_its_age_told(runs: RunMetrics) -> None:
     for stale in (False, True):
         with a_run([runs], "a") as context:
-            context.checkout = checkout(stale=stale)
+            context.record_checkout(checkout(stale=stale))
     assert value(runs, "agent_service_stale_runs_total", workspace="default") == 1
     fetched = value(runs, "agent_service_workspace_fetched_timestamp_seconds", workspace="default")
     assert fetched == BEGAN.timestamp()
@@ -158,11 +165,11 @@ async def test_a_stale_workspace_is_counted_and_its_age_told(runs: RunMetrics) -
 async def test_names_that_no_agent_has_make_no_series(runs: RunMetrics) -> None:
     with a_run([runs], "true-agent") as context:
         emit(STARTED)
-        context.ended = outcome()
+        context.record_end(outcome())
     before = series(runs.registry)
     for number in range(500):
         with a_run([runs], f"random-{number}", f"trigger:{number}", f"tag-{number}") as context:
-            context.ended = outcome(error="agent not found", model=None, output="", usage={}, cost_usd=None)
+            context.record_end(outcome(error="agent not found", model=None, output="", usage={}, cost_usd=None))
     # one for the unknown agents, and the histograms of theirs and of their trigger
     assert series(runs.registry) - before < 50
     assert value(runs, "agent_service_runs_finished_total", agent="unknown", trigger="other", outcome="failed") == 500
@@ -172,7 +179,7 @@ async def test_even_true_agents_and_models_past_the_cap_are_one_series(runs: Run
     for number in range(MOST_AGENTS + MOST_MODELS):
         with a_run([runs], f"agent-{number}") as context:
             emit(STARTED)
-            context.ended = outcome(output="", model=f"model-{number}")
+            context.record_end(outcome(output="", model=f"model-{number}"))
     agents = {sample.labels["agent"] for sample in next(iter(runs.finished.collect())).samples}
     models = {sample.labels["model"] for sample in next(iter(runs.dollars.collect())).samples}
     assert len(agents) == MOST_AGENTS + 1
@@ -186,7 +193,7 @@ async def test_a_watcher_that_fails_is_a_line_in_the_log_and_nothing_to_the_run(
 ) -> None:
     class Broken:
         def watch(self, run: object) -> Any:
-            return SimpleNamespace(hear=self.fail, step=self.fail, end=self.fail)
+            return SimpleNamespace(on_event=self.fail, step=self.fail, end=self.fail)
 
         def fail(self, *_: object) -> None:
             raise ValueError("broken")
@@ -196,14 +203,14 @@ async def test_a_watcher_that_fails_is_a_line_in_the_log_and_nothing_to_the_run(
         with context.step("git_sync"):
             pass
     assert len(caplog.records) == 3
-    assert {record.getMessage() for record in caplog.records} == {"a run could not be watched"}
+    assert {record.getMessage() for record in caplog.records} == {"a run could not be observed"}
 
 
 async def test_a_host_tells_what_it_is_like(parts: Parts) -> None:
-    parts.hold.hear(ProviderFailure(kind="usage_limit", status=429, message="used up"))
-    metrics = HostMetrics(parts)
-    metrics.hear(ProviderFailure(kind="overloaded", status=529, message="busy"))
-    metrics.tell_credential(BEGAN)
+    parts.hold.on_failure(ProviderFailure(kind="usage_limit", status=429, message="used up"))
+    metrics = parts.metrics()
+    metrics.on_failure(ProviderFailure(kind="overloaded", status=529, message="busy"))
+    metrics.set_credential_age(BEGAN)
     told = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families((await metrics.render()).decode())
@@ -237,7 +244,7 @@ async def test_a_host_tells_what_it_is_like(parts: Parts) -> None:
 
 
 async def test_the_event_loop_is_measured_while_the_host_is_open(parts: Parts) -> None:
-    metrics = HostMetrics(parts)
+    metrics = parts.metrics()
     async with metrics.watching(), asyncio.timeout(10):
         while not metrics.registry.get_sample_value("agent_service_event_loop_lag_seconds_count"):
             await asyncio.sleep(0.05)
@@ -245,7 +252,7 @@ async def test_the_event_loop_is_measured_while_the_host_is_open(parts: Parts) -
 
 async def test_prefect_is_asked_for_the_jobs_only_every_few_seconds(parts: Parts) -> None:
     now = 0.0
-    queue = QueueMetrics(parts.waiting_jobs, lambda: now)
+    queue = QueueMetrics(parts.count_due, lambda: now)
     await asyncio.gather(*(queue.look() for _ in range(10)))
     await queue.look()
     assert parts.asked == 1
@@ -258,7 +265,7 @@ async def test_prefect_is_asked_for_the_jobs_only_every_few_seconds(parts: Parts
 
 
 async def test_a_prefect_that_does_not_answer_holds_up_no_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployments.telemetry.queue_metrics.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("deployments.telemetry.queue_metrics.SCRAPE_SECONDS", 0.05)
     asked = asyncio.Event()
 
     async def never() -> int:
@@ -277,8 +284,8 @@ async def test_a_prefect_that_does_not_answer_holds_up_no_scrape(monkeypatch: py
 
 
 async def test_callers_are_counted_while_they_wait(parts: Parts) -> None:
-    queue = QueueMetrics(parts.waiting_jobs)
-    with queue.caller():
+    queue = QueueMetrics(parts.count_due)
+    with queue.waiting_caller():
         [depth] = queue.collect()
         assert [sample.value for sample in depth.samples] == [1]
     [depth] = queue.collect()
@@ -300,17 +307,17 @@ async def test_the_credentials_age_counts_from_its_last_change(tmp_path: Path) -
 
 
 async def test_every_host_has_a_registry_of_its_own(tmp_path: Path) -> None:
-    first, second = HostMetrics(Parts(tmp_path)), HostMetrics(Parts(tmp_path))
+    first, second = Parts(tmp_path).metrics(), Parts(tmp_path).metrics()
     assert first.registry is not second.registry
 
 
 @needs_promtool
 async def test_promtool_finds_nothing_wrong_with_the_metrics(parts: Parts) -> None:
-    metrics = HostMetrics(parts)
-    metrics.tell_credential(BEGAN)
-    parts.hold.hear(ProviderFailure(kind="usage_limit", status=429, message="used up"))
+    metrics = parts.metrics()
+    metrics.set_credential_age(BEGAN)
+    parts.hold.on_failure(ProviderFailure(kind="usage_limit", status=429, message="used up"))
     with a_run([metrics.runs], "a", "trigger:execute", expected_start_time=BEGAN) as context:
-        context.checkout = checkout()
+        context.record_checkout(checkout())
         emit(STARTED)
-        context.ended = outcome()
+        context.record_end(outcome())
     assert promtool("check", "metrics", given=await metrics.render()).strip() == ""

@@ -45,7 +45,7 @@ def a_traced_run(observers: list[Observer]) -> Iterator[RunContext]:
             emit(ModelRetried(attempt=1, status=529, error="overloaded", delay_seconds=1))
             emit(ToolReturned(id="t1", text="secret", is_error=True))
             emit(ToolCalled(id="t2", name="Read", input={}))
-        context.ended = outcome(MODEL_USAGE)
+        context.record_end(outcome(MODEL_USAGE))
         yield context
 
 

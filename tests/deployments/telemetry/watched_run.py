@@ -17,7 +17,8 @@ from agent.domain.checkout import Checkout, Snapshot
 from agent.domain.events import Started
 from agent.domain.result import AgentResult, Outcome, Usage
 from agent.pool.slots import Slot
-from deployments.telemetry.observers import Observer, watched
+from deployments.host.run_metadata import observed_run
+from deployments.telemetry.observers import Observer, RunObservation
 from tasks.agent_run.context import RunContext
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -58,8 +59,10 @@ def a_run(observers: Sequence[Observer], agent: str, *tags: str, **members: Any)
         **members,
     )
     slot = Slot(index=0, directory=Path("/nowhere"))
-    context = RunContext(flow_run.id, cast(Any, SimpleNamespace()), cast(Any, SimpleNamespace()), slot)
-    with watched(observers, flow_run, context):
+    nothing = cast(Any, SimpleNamespace())
+    observation = RunObservation(observers)
+    context = RunContext(flow_run.id, nothing, nothing, slot, step=observation.step)
+    with observation.opened(observed_run(flow_run, context)):
         yield context
 
 

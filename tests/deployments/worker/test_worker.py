@@ -6,8 +6,10 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import httpx
 import pytest
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
+from waiting import until
 
 from deployments.settings import HostSettings
 from deployments.worker import worker as module
@@ -24,8 +26,11 @@ class Prefect:
         self.due = 0
         self.filters: list[tuple[FlowRunFilter, WorkPoolFilter]] = []
         self.asked = 0
+        self.is_away = False
 
     async def count_flow_runs(self, *, flow_run_filter: FlowRunFilter, work_pool_filter: WorkPoolFilter) -> int:
+        if self.is_away:
+            raise httpx.ConnectError("refused")
         self.filters.append((flow_run_filter, work_pool_filter))
         return self.due
 
@@ -41,9 +46,9 @@ def prefect() -> Prefect:
 
 @pytest.fixture
 def worker(prefect: Prefect) -> AgentHostWorker:
-    host = SimpleNamespace(settings=HostSettings(), in_flight=SimpleNamespace(host_id="host"))
-    work = SimpleNamespace(host=host, pool="agents", is_held=False)
-    worker = AgentHostWorker(cast("RunHandler[Any]", work))
+    host = SimpleNamespace(settings=HostSettings(), records=SimpleNamespace(host_id="host", claim="taken"))
+    handler = SimpleNamespace(host=host, pool="agents", is_held=False, queued=asyncio.Event())
+    worker = AgentHostWorker(cast("RunHandler[Any]", handler))
     worker._client = cast(Any, prefect)
     return worker
 
@@ -66,8 +71,22 @@ async def test_runs_are_only_asked_for_while_some_may_be_due(worker: AgentHostWo
 async def test_it_shows_up_all_the_same_or_its_queues_would_count_as_not_ready(
     worker: AgentHostWorker, prefect: Prefect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_ROLL_CALL_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_SHOW_SECONDS", 0.05)
     await worker._take_one()
     await asyncio.sleep(0.06)
     await worker._take_one()
     assert (prefect.asked, prefect.filters) == (2, [])
+
+
+async def test_a_prefect_that_was_away_is_asked_again(
+    worker: AgentHostWorker, prefect: Prefect, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_SECONDS", 0.01)
+    await worker._take_one()
+    prefect.is_away, prefect.due = True, 1
+    taking = asyncio.create_task(worker._take_runs())
+    await until(lambda: "cannot take runs from the work pool agents" in caplog.text, "it says so")
+    prefect.is_away = False
+    worker._queued.set()
+    await until(lambda: prefect.asked == 2, "it is asked again")
+    taking.cancel()

@@ -15,6 +15,7 @@ from prefect.client.orchestration import PrefectClient
 from agent.settings import AgentSettings
 from deployments.host.host import Host
 from deployments.settings import LOST_AFTER, HostSettings
+from deployments.worker.resumption import Resumptions
 from deployments.worker.settlement import Settlement
 from store.store import open_store
 
@@ -39,9 +40,8 @@ async def other(jobs: Jobs, tmp_path: Path) -> AsyncIterator[Settlement]:
         open_store(f"sqlite:///{stage.state_dir}/store.sqlite3") as store,
         PrefectClient(api=f"{stage.prefect_url}/api", auth_string=stage.prefect_auth) as client,
     ):
-        host = Host(AgentSettings(state_dir=tmp_path), HostSettings(), store)
-        host._client = client
-        yield Settlement(host)
+        host = Host(AgentSettings(state_dir=tmp_path), HostSettings(), store, client)
+        yield Settlement(host, Resumptions(host))
 
 
 async def test_what_was_taken_and_never_begun_is_given_back_once(jobs: Jobs, other: Settlement) -> None:

@@ -16,10 +16,10 @@ from agent.domain.result import AgentResult
 from agent.pool.slots import Slot, Slots
 from agent.sandbox.run_directory import RunDirectory
 from deployments.host.run_records import RunRecord, RunRecords
-from deployments.worker.resumption import MOST_TIMES, Resumptions
+from deployments.worker.resumption import MAX_STARTS, Resumptions
 from tasks.agent_run.context import RunContext, running
 from tasks.agent_run.outcome import CANCELLED, conclude
-from tasks.agent_run.resumption import part
+from tasks.agent_run.resumption import suspend
 
 NOW = datetime.now(UTC)
 RESULT = AgentResult(started_at=NOW, finished_at=NOW, exit_code=0, output=[], stderr="", text="done")
@@ -29,21 +29,21 @@ RESULT = AgentResult(started_at=NOW, finished_at=NOW, exit_code=0, output=[], st
 async def run(tmp_path: Path) -> Any:
     nothing: Any = None
     slot = Slot(index=0, directory=tmp_path)
-    return RunContext(run_id=uuid4(), runtime=nothing, store=nothing, slot=slot, can_part=True)
+    return RunContext(run_id=uuid4(), runtime=nothing, store=nothing, slot=slot, can_suspend=True)
 
 
 async def test_an_agent_that_was_through_when_its_host_stopped_has_completed(run: RunContext) -> None:
-    run.part()
+    run.suspend()
     with running(run):
         assert conclude(RESULT).error is None
     assert not run.is_cancelled
 
 
 async def test_who_cancels_a_run_that_was_to_be_carried_on_has_it_ended(run: RunContext) -> None:
-    run.part()
+    run.suspend()
     run.cancel()
     with running(run):
-        assert part() is None
+        assert suspend() is None
         assert conclude(RESULT).error == CANCELLED
 
 
@@ -52,9 +52,9 @@ async def test_a_run_that_is_to_end_anyway_is_not_left(run: RunContext, first: s
     if first == "cancelled":
         run.cancel()
     else:
-        run.can_part = False
-    run.part()
-    assert not run.is_parting
+        run.can_suspend = False
+    run.suspend()
+    assert not run.is_suspending
     assert run.is_cancelled == (first == "cancelled")
 
 
@@ -62,14 +62,12 @@ class LonelyHost:
     """What `Resumptions` knows of a host; Prefect is told, and believes, whatever it is told."""
 
     def __init__(self, directory: Path) -> None:
-        self.in_flight = RunRecords(directory)
+        self.records = RunRecords(directory)
         self.runtime = SimpleNamespace(
             private=lambda run_id: RunDirectory(directory=directory / "runs" / run_id),
             slots=Slots(1, directory / "slots"),
         )
         self.prefect = self
-        self.carried: list[Any] = []
-        self.resumptions: dict[Any, Any] = {}
         self.told: list[str | None] = []
         self.flow_run = FlowRun(
             id=uuid4(),
@@ -93,31 +91,35 @@ def host(tmp_path: Path) -> Any:
     host = LonelyHost(tmp_path)
     snapshot = Snapshot(workspace="default", ref="main", commit="0" * 40, fetched_at=NOW, mirror=tmp_path)
     checkout = Checkout(path=tmp_path, snapshot=snapshot)
-    host.in_flight.write(host.flow_run.id, RunRecord(slot=0, checkout=checkout, run_count=1))
-    sessions = host.runtime.private(str(host.flow_run.id)).config / "projects" / "x"
+    host.records.write(host.flow_run.id, RunRecord(slot=0, checkout=checkout, run_count=1))
+    sessions = host.runtime.run_directory(str(host.flow_run.id)).config / "projects" / "x"
     sessions.mkdir(parents=True)
     (sessions / f"{uuid4()}.jsonl").touch()
     return host
 
 
 async def test_it_goes_on_in_its_slot_before_anybody_else_has_it(host: Any) -> None:
-    assert await Resumptions(host).resume(host.flow_run)
+    resumptions = Resumptions(host)
+    assert await resumptions.resume(host.flow_run)
     assert host.told == ["Pending"]
-    assert [slot.index for _, slot in host.carried] == [0]
+    assert [use.slot.index for _, use in resumptions.take_slots()] == [0]
+    assert resumptions.take(host.flow_run.id) is not None
     assert host.runtime.slots.free == 0
-    assert host.in_flight.whereabouts(host.flow_run.id).run_count == 2
+    assert host.records.read(host.flow_run.id).run_count == 2
 
 
 async def test_one_that_another_host_has_begun_since_is_left_to_it(host: Any) -> None:
     host.flow_run.run_count = 2
-    assert await Resumptions(host).resume(host.flow_run)
-    assert host.told == host.carried == host.in_flight.left() == []
+    resumptions = Resumptions(host)
+    assert await resumptions.resume(host.flow_run)
+    assert host.told == resumptions.take_slots() == host.records.left_behind() == []
 
 
 async def test_one_whose_agent_had_not_begun_is_done_anew(host: Any) -> None:
-    host.in_flight.write(host.flow_run.id, RunRecord(slot=0, run_count=1))
-    assert await Resumptions(host).resume(host.flow_run)
-    assert (host.told, host.carried, host.runtime.slots.free) == (["AwaitingRetry"], [], 1)
+    host.records.write(host.flow_run.id, RunRecord(slot=0, run_count=1))
+    resumptions = Resumptions(host)
+    assert await resumptions.resume(host.flow_run)
+    assert (host.told, resumptions.take_slots(), host.runtime.slots.free) == (["AwaitingRetry"], [], 1)
 
 
 @pytest.mark.parametrize(
@@ -127,10 +129,11 @@ async def test_one_whose_agent_had_not_begun_is_done_anew(host: Any) -> None:
         {"state": State(type=StateType.COMPLETED)},
         {"state": State(type=StateType.CANCELLING)},
         {"deployment_id": None},
-        {"run_count": MOST_TIMES},
+        {"run_count": MAX_STARTS},
     ],
 )
 async def test_what_is_not_to_go_on_is_left_to_be_settled(host: Any, change: dict[str, Any]) -> None:
     flow_run = host.flow_run.model_copy(update=change)
-    assert not await Resumptions(host).resume(flow_run)
-    assert host.told == host.carried == []
+    resumptions = Resumptions(host)
+    assert not await resumptions.resume(flow_run)
+    assert host.told == resumptions.take_slots() == []

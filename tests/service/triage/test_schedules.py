@@ -109,7 +109,7 @@ async def test_by_setting_none_is_made_up_for(service: Service, prefect: Prefect
             only = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[UUID(deployment_id)]))
             waiting = [run for run in await prefect.read_flow_runs(flow_run_filter=only) if _is_due(run)]
             settings = HostSettings(catch_up="none", missed_after_seconds=0.001)
-            assert await MissedRuns(prefect, settings).leave_out(waiting) == []
+            assert await MissedRuns(prefect, settings).skip_missed(waiting) == []
             assert {run["state_name"] for run in await due(service, deployment_id)} == {"Skipped"}
         finally:
             await rest.patch("/work_pools/triage", json={"is_paused": False})
@@ -154,9 +154,9 @@ async def test_only_failures_in_a_row_are_told(states: list[Any], told: bool, mo
         async def read_flow_runs(self, **_query: Any) -> list[FlowRun]:
             return [run.model_copy(update={"state_type": run.state.type if run.state else None}) for run in last]
 
-    await streak.tell_failing_schedule(Client(), last[0])  # type: ignore[arg-type]
+    await streak.report_failing_schedule(Client(), last[0])  # type: ignore[arg-type]
     assert bool(emitted) is told
-    await streak.tell_failing_schedule(Client(), last[0].model_copy(update={"auto_scheduled": False}))  # type: ignore[arg-type]
+    await streak.report_failing_schedule(Client(), last[0].model_copy(update={"auto_scheduled": False}))  # type: ignore[arg-type]
     assert len(emitted) == int(told)
 
 

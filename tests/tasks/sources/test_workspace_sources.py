@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from pydantic import TypeAdapter
 
 from agent.runtime import Runtime
 from tasks.sources import folder as source_folder
 from tasks.sources.errors import SourceFailed
 from tasks.sources.folder import list_folder
-from tasks.sources.listing import list_values
-from tasks.sources.models import FolderSource
-from tasks.triage.models import TriageRequest
+from tasks.sources.listing import list_source
+from tasks.sources.models import FolderSource, Source
+
+SOURCES: TypeAdapter[Source] = TypeAdapter(Source)
 
 
-def request(source: dict[str, Any]) -> TriageRequest:
-    return TriageRequest.model_validate({"name": "x", "agent": "a", "source": source})
+@dataclass
+class Run:
+    runtime: Runtime
+    secrets_dir: Path
+
+
+async def listed(runtime: Runtime, source: dict[str, Any], secrets: Path) -> tuple[list[Any], list[str]]:
+    return await list_source(SOURCES.validate_python(source), "default", None, Run(runtime, secrets))
 
 
 async def values(runtime: Runtime, source: dict[str, Any], secrets: Path = Path("/nowhere")) -> list[Any]:
-    found, _ = await list_values(request(source), runtime, secrets)
+    found, _ = await listed(runtime, source, secrets)
     left = runtime.settings.state_dir / "triage" / "checkouts"
     assert not left.exists() or list(left.iterdir()) == []
     return found
@@ -83,7 +92,7 @@ def test_a_folder_that_is_a_link_or_is_not_there_is_none(tmp_path: Path) -> None
 
 
 def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_folder, "MOST_FILES", 1)
+    monkeypatch.setattr(source_folder, "MAX_FILES", 1)
     fill(tmp_path / "x")
     with pytest.raises(SourceFailed, match="more than 1 files"):
         list_folder(FolderSource(path="x"), tmp_path)
@@ -92,7 +101,7 @@ def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("path", ["/etc", "../x", "a/../../b", "a\0b"])
 def test_a_way_out_of_the_workspace_is_refused_when_the_register_is_read(path: str) -> None:
     with pytest.raises(ValueError, match="inside the workspace"):
-        request({"type": "folder", "path": path})
+        SOURCES.validate_python({"type": "folder", "path": path})
 
 
 async def test_a_command_runs_in_the_workspace_and_its_lines_are_items(runtime: Runtime) -> None:
@@ -143,7 +152,7 @@ async def test_a_command_that_prints_nothing_lists_nothing(runtime: Runtime) -> 
 
 async def test_a_command_past_its_time_is_ended_with_all_it_started(runtime: Runtime) -> None:
     source = {"type": "command", "command": ["sh", "-c", "sleep 4321 & sleep 4321"], "timeout_seconds": 0.5}
-    with pytest.raises(SourceFailed, match=r"not done after 0\.5 s"):
+    with pytest.raises(SourceFailed, match=r"still running after 0\.5 s"):
         await values(runtime, source)
     assert not any("4321" in (process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
 
@@ -152,6 +161,6 @@ async def test_a_workspace_that_is_not_up_to_date_is_noted(runtime: Runtime, ori
     source = {"type": "folder", "path": "inbox"}
     await values(runtime, source)
     origin.rename(origin.with_name("gone.git"))
-    found, notes = await list_values(request(source), runtime, Path("/nowhere"))
+    found, notes = await listed(runtime, source, Path("/nowhere"))
     assert len(found) == 8
     assert "not up to date" in notes[0]

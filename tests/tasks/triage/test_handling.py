@@ -16,8 +16,8 @@ from pretend_agents import Away, PretendAgents, outcome
 from agent.runtime import Runtime
 from store.errors import StoreUnavailable
 from store.store import Store
-from tasks.triage import handling as handling_round
-from tasks.triage import run_watcher as endings
+from tasks.triage import handling as handling_module
+from tasks.triage import run_watcher
 from tasks.triage.context import TriageContext
 from tasks.triage.handling import HandlingResult, ItemHandling
 from tasks.triage.items import read_items
@@ -29,9 +29,9 @@ LOG = logging.getLogger("triage")
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endings, "SOONEST_SECONDS", 0.005)
-    monkeypatch.setattr(endings, "LATEST_SECONDS", 0.02)
-    monkeypatch.setattr(handling_round, "_PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr(run_watcher, "SOONEST_SECONDS", 0.005)
+    monkeypatch.setattr(run_watcher, "LATEST_SECONDS", 0.02)
+    monkeypatch.setattr(handling_module, "_PAUSE_SECONDS", 0.005)
 
 
 class Triage:
@@ -53,8 +53,8 @@ class Triage:
 
     async def run(self) -> HandlingResult:
         plan = await make_plan(self.request, self.listing, self.context)
-        self.round = ItemHandling(self.request, plan, self.context, LOG)
-        return await self.round.run()
+        self.handling = ItemHandling(self.request, plan, self.context, LOG)
+        return await self.handling.run()
 
 
 def items(*names: str, text: str = "text") -> list[Any]:
@@ -121,7 +121,7 @@ async def test_two_overlapping_triages_share_the_items(store: Store, agents: Pre
     assert sorted(report.title for result in results for report in result.reports) == sorted(names)
     assert all(agents.count(name) == 1 for name in names)
     # the rest one of them has met as the other's, or, if it was late, as handled before
-    assert 0 < sum(result.elsewhere for result in results) <= 12
+    assert 0 < sum(result.claimed_elsewhere for result in results) <= 12
 
 
 async def test_an_answer_that_was_lost_makes_no_second_run(store: Store, agents: PretendAgents) -> None:
@@ -139,18 +139,18 @@ async def test_the_next_triage_takes_over_what_a_dead_one_had_at_work(store: Sto
     running = asyncio.create_task(dead.run())
     await until(lambda: len(agents.runs) == 3, "three agents")
     await agents.finish(agents.run_of("a"))
-    await until(lambda: dead.round._reports, "a settled")
+    await until(lambda: dead.handling._reports, "a settled")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await agents.finish(agents.run_of("b"))
 
     soon = await Triage(store, agents, items("a", "b", "c")).run()
-    assert (soon.reports, soon.elsewhere, soon.handled_before) == ([], 2, 1)
+    assert (soon.reports, soon.claimed_elsewhere, soon.handled_before) == ([], 2, 1)
 
     later = Triage(store, agents, items("a", "b", "c"))
     later.context.lease = timedelta(seconds=0)
     taking_over = asyncio.create_task(later.run())
-    await until(lambda: hasattr(later, "round") and later.round._at_work, "c taken over")
+    await until(lambda: hasattr(later, "handling") and later.handling._running, "c taken over")
     await agents.finish(agents.run_of("c"))
     assert statuses(await taking_over) == {"b": "done", "c": "done"}
     assert agents.titles == ["a", "b", "c"]
@@ -165,7 +165,7 @@ async def test_a_host_that_died_between_claiming_and_starting_leaves_no_second_r
     later = Triage(store, agents, items("a"))
     later.context.lease = timedelta(seconds=0)
     living = asyncio.create_task(later.run())
-    await until(lambda: hasattr(later, "round"), "the next triage")
+    await until(lambda: hasattr(later, "handling"), "the next triage")
     dead.cancel()
     agents.answers.set()
     assert statuses(await living) == {"a": "done"}
@@ -179,7 +179,7 @@ async def test_a_triage_that_is_carried_on_reports_all_of_it(store: Store, agent
     running = asyncio.create_task(triage.run())
     await until(lambda: len(agents.runs) == 2, "two agents")
     await agents.finish(agents.run_of("a"))
-    await until(lambda: triage.round._reports, "a settled")
+    await until(lambda: triage.handling._reports, "a settled")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await agents.finish(agents.run_of("b"))
@@ -194,7 +194,7 @@ async def test_an_item_that_changes_while_its_agent_works_is_handled_again_after
     first = asyncio.create_task(Triage(store, agents, items("a")).run())
     await until(lambda: agents.runs, "an agent")
     changed = items("a", text="changed")
-    assert (await Triage(store, agents, changed).run()).elsewhere == 1
+    assert (await Triage(store, agents, changed).run()).claimed_elsewhere == 1
     await agents.finish(agents.run_of("a"))
     await first
     agents.at_once = True
@@ -245,7 +245,7 @@ async def test_a_run_that_is_gone_from_prefect_is_a_failed_attempt(store: Store,
     await until(lambda: agents.runs, "an agent")
     agents.runs.clear()
     (report,) = (await running).reports
-    assert (report.status, report.error) == ("failed", "its run is gone from Prefect")
+    assert (report.status, report.error) == ("failed", "Prefect no longer has its run")
 
 
 async def test_a_prompt_that_cannot_be_made_fails_its_item_and_no_other(store: Store, agents: PretendAgents) -> None:
@@ -287,7 +287,7 @@ async def test_the_number_of_items_is_capped_and_the_rest_waits(store: Store, ag
     counts = []
     for _ in range(3):
         results = await Triage(store, agents, items(*names), max_items=2).run()
-        counts.append((len(results.reports), results.waiting))
+        counts.append((len(results.reports), results.left_for_next_run))
     assert counts == [(2, 3), (2, 1), (1, 0)]
     assert sorted(agents.titles) == names
 
@@ -302,7 +302,7 @@ async def test_a_run_spends_no_more_than_it_may_whatever_its_agents_come_to(
 ) -> None:
     results = await Triage(store, agents, items(*"abcdefgh"), max_budget_usd=1.0, max_cost_usd=2.0, at_once=4).run()
     # two at a time, a quarter dollar each: after four of them a whole dollar is left, after five it is not
-    assert (len(results.reports), results.waiting) == (5, 3)
+    assert (len(results.reports), results.left_for_next_run) == (5, 3)
     assert "max_cost_usd allows $2 in one run" in results.notes[0]
     assert agents.most_at_once == 2
 
@@ -313,14 +313,14 @@ async def test_an_agent_whose_cost_nobody_knows_may_have_cost_all_it_was_given(
     for name in "abc":
         agents.endings[name] = (Completed(), outcome(cost_usd=None))
     results = await Triage(store, agents, items(*"abc"), max_budget_usd=1.0, max_cost_usd=2.0).run()
-    assert (len(results.reports), results.waiting) == (2, 1)
+    assert (len(results.reports), results.left_for_next_run) == (2, 1)
 
 
 async def test_an_agent_that_takes_too_long_is_left_to_the_next_run(store: Store, agents: PretendAgents) -> None:
     agents.at_once = False
     results = await Triage(store, agents, items("a", "b"), max_wait_seconds=1, at_once=1).run()
     assert statuses(results) == {"a": "at work"}
-    assert results.waiting == 1
+    assert results.left_for_next_run == 1
     agents.at_once = True
     later = Triage(store, agents, items("a", "b"))
     later.context.lease = timedelta(seconds=0)
@@ -340,7 +340,7 @@ async def test_a_cancelled_triage_ends_its_agents_and_the_next_one_has_their_ite
     await until(lambda: len(agents.runs) == 2, "two agents")
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    await triage.round.abandon()
+    await triage.handling.abandon()
     assert sorted(agents.cancelled) == sorted(agents.runs)
     agents.at_once = True
     later = Triage(store, agents, items("a", "b"), max_attempts=1)
@@ -355,7 +355,7 @@ async def test_many_runs_are_asked_for_with_few_questions(store: Store, agents: 
 
 async def test_a_run_that_ended_before_anybody_waits_for_it_is_found(store: Store, agents: PretendAgents) -> None:
     agents.at_once = False
-    watched = endings.RunWatcher(agents, LOG)
+    watched = run_watcher.RunWatcher(agents, LOG)
     watching = asyncio.create_task(watched.watch())
     triage = Triage(store, agents, items("a"))
     run_id = await agents.start(triage.request, "a", uuid4(), uuid4())  # type: ignore[arg-type]
