@@ -20,7 +20,7 @@ from api.jobs.admission import Admission
 from api.openai import chat
 from api.openai import list_models as models
 from api.openai.model_catalog import ModelCatalog
-from api.operations import agents, health, metrics, register, triage
+from api.operations import agents, health, job_logs, kept_work, metrics, register, schedules, triage, usage
 from api.operations import pause as switch
 from api.runs.shared_run import SharedRuns
 from api.settings import ApiSettings
@@ -51,6 +51,10 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
         triage,
         switch,
         register,
+        schedules,
+        usage,
+        kept_work,
+        job_logs,
     ):
         app.include_router(module.router)
     document(app, host.runtime.settings)

@@ -1,4 +1,4 @@
-"""Which benchmarks there are, in the order in which they are run; each is a module of that name with a `main`."""
+"""The benchmarks, in the order in which they are run; each is a module of that name with a `main`."""
 
 from __future__ import annotations
 

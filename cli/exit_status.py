@@ -1,17 +1,17 @@
-"""What the commands exit with."""
+"""Exit codes."""
 
 from __future__ import annotations
 
 FAILED = 1
 REFUSED = 4
-"""The service is not there, or says no."""
+"""The service does not answer, or refuses the request."""
 
 INTERRUPTED = 130
 
 OF_JOB = {"completed": 0, "failed": FAILED, "error": 3, "timeout": 124}
-"""By a job's status; 124 is what timeout(1) exits with, and 2 is a command line that was not understood."""
+"""By a job's status; 124 is the code of timeout(1), and 2 that of a wrong command line."""
 
 EPILOG = (
-    "Exits with 0: completed. 1: the agent ended badly. 2: this command line is not understood. 3: the job could not "
-    "run, crashed, or was cancelled. 4: the service is not there, or refuses. 124: out of time. 130: interrupted."
+    "Exit codes. 0: completed. 1: the agent failed. 2: wrong command line. 3: the job could not run, crashed, or was "
+    "cancelled. 4: the service does not answer, or refuses. 124: time limit. 130: interrupted."
 )

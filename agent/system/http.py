@@ -1,4 +1,4 @@
-"""HTTP rules that several clients and proxies share: hop-by-hop headers, and Retry-After in seconds."""
+"""HTTP rules that several clients and proxies share: hop-by-hop headers, Retry-After, the URL of a listening server."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ def retry_after_seconds(value: str | None, now: datetime | None = None) -> float
             when = when.replace(tzinfo=UTC)
         seconds = (when - (now or datetime.now(UTC))).total_seconds()
     return min(max(0.0, seconds), LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else None
+
+
+def http_origin(host: str, port: int) -> str:
+    """Return the URL by which this machine reaches a server that listens on `host` and `port`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

@@ -19,6 +19,9 @@ from agent.system.files import remove
 from agent.workspaces.leftover_work import LeftoverWork
 
 PREFIX = "refs/agent-runs/"
+BUNDLE_BYTES = 256 * 1024 * 1024
+"""A larger bundle is refused: it is made in memory."""
+
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
 
@@ -78,6 +81,21 @@ async def drop_kept(mirror: Mirror, refs: list[str]) -> None:
     """Delete those refs."""
     async with mirror.locked():
         await mirror.git.run("update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in refs).encode())
+
+
+async def bundle_kept(mirror: Mirror, kept: KeptWork) -> bytes:
+    """Return the kept work as a git bundle, without the commits of the remote's branches.
+
+    Raises WorkspaceError if it is too large.
+    """
+    command = ("bundle", "create", "--quiet", "-", kept.ref, "--not", "--branches")
+    bundle = await mirror.git.run(*command, limit=BUNDLE_BYTES + 1)
+    if len(bundle) > BUNDLE_BYTES:
+        raise WorkspaceError(
+            f"the kept work of {kept.run_id} is larger than {BUNDLE_BYTES} bytes",
+            f"on its host, type: agent-service kept restore {kept.run_id}",
+        )
+    return bundle
 
 
 async def restore_kept(git: Git, kept: KeptWork, url: str, target: Path) -> Path:

@@ -27,7 +27,7 @@ from agent.workspaces.changes import Changes
 from agent.workspaces.checkout import CheckoutBuilder
 from agent.workspaces.clone_config import describe_clone
 from agent.workspaces.collector import Collector, build_report
-from agent.workspaces.kept_work import KeptWork, drop_kept, kept_ref, list_kept, restore_kept
+from agent.workspaces.kept_work import KeptWork, bundle_kept, drop_kept, kept_ref, list_kept, restore_kept
 from agent.workspaces.quarantine import delete_quarantined, list_quarantined, move_to_quarantine, quarantine
 from agent.workspaces.slot_directory import SlotDirectory, Step, ignore_step
 
@@ -167,6 +167,15 @@ class Workspaces:
     def quarantined(self) -> list[Path]:
         """List the quarantined checkouts."""
         return list_quarantined(self.settings.state_dir)
+
+    async def bundle(self, run_id: str) -> bytes | None:
+        """Return the kept work of that run as a git bundle; None if nothing is kept. Raises WorkspaceError."""
+        with explained("bundling kept work"):
+            for mirror in await self._mirrors.all():
+                for kept in await list_kept(mirror):
+                    if kept.run_id == run_id:
+                        return await bundle_kept(mirror, kept)
+        return None
 
     async def restore(self, run_id: str, target: Path) -> Path:
         """Clone to `target` with that run's work, and return `target`. Raises WorkspaceError if nothing is kept."""

@@ -81,6 +81,7 @@ async def read_transcript(
 @router.get(
     "/jobs/{job_id}/events",
     responses={**EVENTS, **error_responses(400, 401, 404, 503)},
+    status_code=200,
     response_class=EventStream,
 )
 async def stream_events(job_id: str, host: HostDep, last_event_id: LastEventId = None) -> Response:

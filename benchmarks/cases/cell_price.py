@@ -1,4 +1,4 @@
-"""What a cell costs an agent: the cold start of the CLI, and chat answers, in turn with a cell and without.
+"""Benchmark: the cost of a sandbox, as cold starts of the CLI and chat answers, in turn with a sandbox and without.
 
 `python -m benchmarks.cases.cell_price` takes some four minutes; PAIRS=3 has fewer pairs. It exits with 1 when one of
 them takes over 1.10 times as long in a cell.

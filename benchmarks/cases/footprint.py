@@ -1,4 +1,4 @@
-"""What the service takes: memory and CPU at rest, per parked CLI and per run; and the event loop's worst lag.
+"""Benchmark: memory and CPU at rest, per warm process and per run, and the event loop's worst lag.
 
 `python -m benchmarks.cases.footprint` takes some three minutes; RUNS=2 has fewer runs.
 """

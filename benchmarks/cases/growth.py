@@ -1,4 +1,4 @@
-"""What the service costs as work grows: more callers, longer prompts, longer answers, more events.
+"""Benchmark: the cost of more callers, longer prompts, longer answers and more events.
 
 `python -m benchmarks.cases.growth` takes some twelve minutes; ROUNDS=1 measures each size once. Repositories are the
 part `workspaces`, history is `history`.

@@ -1,4 +1,4 @@
-"""Whether a long history slows the service down: with 10,000 finished jobs, beside one with 100.
+"""Benchmark: the service with 10,000 finished jobs, beside one with 100.
 
 `python -m benchmarks.cases.history` takes some fifteen minutes; JOBS=1000 has a shorter history, PAIRS=3 fewer pairs.
 It exits with 1 when looking a job up, at p95, or starting one takes more than 1.3 times as long.

@@ -1,4 +1,4 @@
-"""How soon a job starts: ours, and a deployment on Prefect's stock process worker.
+"""Benchmark: the time until a job starts, ours and a deployment on Prefect's stock process worker.
 
 `python -m benchmarks.cases.job_start` measures both, in turn, from the accepted request to the run's first line (the
 time of its state Running, as Prefect has it) and to the agent's process, and exits with 1 when ours is not at least 8

@@ -1,4 +1,4 @@
-"""How soon the service answers, beside the bare CLI, the official SDK and the old way; and how many at once.
+"""Benchmark: the time of an answer, beside the bare CLI, the official SDK and the old way, one and many at once.
 
 `python -m benchmarks.cases.latency` takes some six minutes; PAIRS=3 has fewer pairs. It exits with 1 past a bound.
 """

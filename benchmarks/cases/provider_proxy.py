@@ -1,4 +1,4 @@
-"""What the way through our proxy costs a model call: its first byte and the whole of it, with and without.
+"""Benchmark: the cost of our proxy for a model call, its first byte and the whole of it.
 
 python -m benchmarks.cases.provider_proxy
 """

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: parts killed with -9, a remote that does not answer, a disk without space."""
+"""Faults on purpose: parts killed with -9, a remote that does not answer, a disk without space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of every job and of the machine, whatever was killed."""
+"""The invariants of every job and of the machine, with any part killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the event loop of a host has no time, as the answers of `/health` tell."""
+"""The lag of a host's event loop, measured by the answers of `/health`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What grows, how far, and why it costs what it costs."""
+"""The sweeps: a size that grows, its steps, and the reason for its cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark found: figures, ours beside a rival's, and curves; everything that BENCHMARKS.md shows of them."""
+"""The findings of a benchmark: figures, ours beside a rival's, and curves; all that BENCHMARKS.md shows of them."""
 
 from __future__ import annotations
 

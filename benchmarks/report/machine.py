@@ -1,4 +1,4 @@
-"""What machine this is, in one line."""
+"""The machine of a measurement, in one line."""
 
 from __future__ import annotations
 

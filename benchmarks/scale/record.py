@@ -1,4 +1,4 @@
-"""What Prefect's history says of each job: who took it, how often it was begun, how it ended."""
+"""Prefect's record of each job: the host that took it, its starts, and its end."""
 
 from __future__ import annotations
 

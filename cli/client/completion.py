@@ -1,4 +1,4 @@
-"""What the shell offers where a word is begun: it asks the service, briefly, and offers nothing if that is away."""
+"""Shell completion: asks the service briefly, and offers nothing if it does not answer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agent.settings import AgentSettings
-from cli.client.service import ServiceRefused, reach_service
-from deployments.settings import SettingsError, read_environment
+from cli.client.service import reach_service
+from cli.errors import ServiceRefused, TerminalError
 
 PATIENCE_SECONDS = 2.0
 RECENT = 100
 
 
 def complete_agent(incomplete: str) -> list[str]:
-    """The agents of the workspace that jobs are for unless they say otherwise."""
+    """Return the agents of the default workspace."""
     with _nothing_if_away(), reach_service(PATIENCE_SECONDS) as service:
         names = [str(agent["name"]) for agent in service.get("/agents").json()["agents"]]
         return [name for name in names if name.startswith(incomplete)]
@@ -23,21 +22,26 @@ def complete_agent(incomplete: str) -> list[str]:
 
 
 def complete_job(incomplete: str) -> list[tuple[str, str]]:
-    """The newest jobs, with what they are."""
+    """Return the newest jobs, with status and name."""
     return [(job["job_id"], f"{job['status']}  {job['name']}") for job in _recent() if _is_meant(job, incomplete)]
 
 
 def complete_running_job(incomplete: str) -> list[tuple[str, str]]:
-    """Jobs that are not over."""
+    """Return the jobs that have not ended."""
     running = [job for job in _recent(status="running") if _is_meant(job, incomplete)]
     return [(job["job_id"], job["name"]) for job in running]
 
 
 def complete_workspace(incomplete: str) -> list[str]:
-    """Workspaces that are configured here."""
-    with _nothing_if_away():
-        return [name for name in read_environment(AgentSettings).workspace_names if name.startswith(incomplete)]
-    return []
+    """Return the workspaces that are configured here."""
+    from agent.settings import AgentSettings
+    from deployments.settings import SettingsError, read_environment
+
+    try:
+        names = read_environment(AgentSettings).workspace_names
+    except SettingsError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def _recent(**wanted: str) -> list[dict[str, Any]]:
@@ -53,8 +57,8 @@ def _is_meant(job: dict[str, Any], incomplete: str) -> bool:
 
 @contextmanager
 def _nothing_if_away() -> Iterator[None]:
-    """A word half written is no place for an error message."""
+    """Suppress errors of the terminal: a message has no place in a half-typed line."""
     try:
         yield
-    except (ServiceRefused, SettingsError):
+    except (ServiceRefused, TerminalError):
         return

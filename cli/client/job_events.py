@@ -1,4 +1,4 @@
-"""Follows a job from its first event to its last, over lines that may break."""
+"""Follows the events of a job across broken connections."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.domain.events import Ended, Event
 from cli.client.retries import AWAY_SECONDS, is_passing, trouble_of
-from cli.client.service import ServiceRefused
 from cli.client.sse import ServerSentEvent, read_messages
+from cli.errors import ServiceRefused
 
 SILENCE_SECONDS = 15.0
 """The service says something every two seconds, if only that it is there."""

@@ -1,35 +1,35 @@
-"""Finds the job that a person means by the beginning of its id, or by none."""
+"""Resolves abbreviated job ids."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
 from agent.system.text import printable
-from cli.client.service import ServiceRefused
+from cli.errors import ServiceRefused
 
 WHOLE = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 BEGINNING = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
 PAGES = 5
 PAGE = 200
+SHORTEST = 8
 
 
 def whole_id(service: httpx.Client, asked: str) -> str:
-    """The id that begins so, among the newest thousand jobs; raises ServiceRefused if none does, or several do.
+    """Return the id of the job whose id begins with `asked`, among the newest thousand jobs.
 
-    Four characters are the least.
+    At least four characters are needed. Raises ServiceRefused if no id begins so, or several do.
     """
     asked = asked.lower()
     if WHOLE.fullmatch(asked):
         return asked
     if not BEGINNING.fullmatch(asked):
-        raise ServiceRefused(
-            f"{printable(asked, one_line=True)!r} is no job's id, nor four characters of its beginning"
-        )
-    # those that are due first; then those that somebody has asked for, for later
+        raise ServiceRefused(f"{printable(asked, one_line=True)!r} is not a job id, nor four characters of one")
+    # jobs that are due first; then those that are to start later
     for until in (None, datetime.now(UTC) + timedelta(days=366)):
         found = _beginning(service, asked, until)
         if len(found) > 1:
@@ -41,11 +41,20 @@ def whole_id(service: httpx.Client, asked: str) -> str:
 
 
 def newest_id(service: httpx.Client) -> str:
-    """The id of the newest job; raises ServiceRefused if there is none."""
+    """Return the id of the newest job. Raises ServiceRefused if there is none."""
     jobs = service.get("/jobs", params={"limit": 1}).json()["jobs"]
     if not jobs:
         raise ServiceRefused("there is no job yet; `agent-service run` starts one")
     return str(jobs[0]["job_id"])
+
+
+def shortened(job_id: str, ids: Iterable[str]) -> str:
+    """Return the shortest beginning, of eight characters or more, that no other of `ids` has."""
+    # ids of Prefect's scheduler begin with the time: those of one moment differ late
+    others = [other for other in ids if other != job_id]
+    lengths = range(SHORTEST, len(job_id))
+    length = next((n for n in lengths if not any(other.startswith(job_id[:n]) for other in others)), len(job_id))
+    return job_id[:length].rstrip("-")
 
 
 def _beginning(service: httpx.Client, asked: str, until: datetime | None) -> list[dict[str, Any]]:

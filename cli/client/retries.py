@@ -1,4 +1,4 @@
-"""Asks the service again while it is away for a moment, or what it stands on is."""
+"""Retries requests while the service is unavailable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import httpx
 
-from cli.client.service import ServiceRefused
+from cli.errors import ServiceRefused
 
 AWAY_SECONDS = 300.0
 PASSING = frozenset({502, 503, 504})

@@ -1,4 +1,4 @@
-"""The running service, as the terminal reaches it."""
+"""HTTP client of the service."""
 
 from __future__ import annotations
 
@@ -7,61 +7,61 @@ from contextlib import contextmanager
 
 import httpx
 
-from api.settings import ApiSettings
-from deployments.settings import read_environment
-from deployments.standalone.prefect_environment import http_origin
+from cli.client.connection import Connection, find_connection
+from cli.errors import ServiceRefused
 
 TIMEOUT_SECONDS = 120.0
 
 
-class ServiceRefused(Exception):
-    """The service is not there, or says no; the message is for the operator.
-
-    `status_code` is what it answered with, None if nothing answered.
-    """
-
-    def __init__(self, message: str, status_code: int | None = None) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-
-
 @contextmanager
 def reach_service(timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[httpx.Client]:
-    """A client of the service on this machine, with its token; raises ServiceRefused for whatever it does not do."""
-    settings = read_environment(ApiSettings)
-    url = http_origin(settings.api_host, settings.api_port)
+    """Give a client of the configured service, with its token.
+
+    Raises ServiceRefused for each answer that is no success, and if nothing answers; TerminalError for a wrong setting.
+    """
+    connection = find_connection()
+
+    def refuse(answer: httpx.Response) -> None:
+        if not answer.is_success:
+            raise ServiceRefused(_refusal(answer, connection), answer.status_code)
+
     try:
         with httpx.Client(
-            base_url=url,
-            headers=bearer(settings),
+            base_url=connection.url,
+            headers={"Authorization": f"Bearer {connection.token}"} if connection.token else {},
             timeout=timeout_seconds,
-            event_hooks={"response": [_refuse]},
+            event_hooks={"response": [refuse]},
             trust_env=False,  # a proxy is for the world outside
+            verify=connection.url.startswith("https:"),  # reading the certificates takes 25 ms
         ) as service:
             yield service
     except httpx.TransportError as error:
-        raise ServiceRefused(f"no service at {url} ({error}); start it with `agent-service up`") from None
+        raise ServiceRefused(
+            f"no service at {connection.url}, from {connection.origin} ({error}); start it with `agent-service up`"
+        ) from None
 
 
-def bearer(settings: ApiSettings) -> dict[str, str]:
-    """The headers that open the service; without a token, none."""
-    token = settings.api_bearer_token.get_secret_value() if settings.api_bearer_token else ""
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _refuse(answer: httpx.Response) -> None:
-    if answer.is_success:
-        return
+def _refusal(answer: httpx.Response, connection: Connection) -> str:
     answer.read()
     try:
-        detail = answer.json()["detail"]
+        detail = _sentence(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
         detail = answer.text
-    raise ServiceRefused(f"{answer.status_code}: {_sentence(detail)}", answer.status_code)
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        detail = f"{detail}; {_token_remedy(detail, connection)}"
+    return f"{answer.status_code}: {detail}"
+
+
+def _token_remedy(detail: str, connection: Connection) -> str:
+    if detail == "Service unauthenticated":
+        return "set API_BEARER_TOKEN where `agent-service up` runs, and restart it"
+    if connection.token is None:
+        return f"export API_BEARER_TOKEN=…, or type --token, for {connection.url}"
+    return f"the token from {connection.origin} is not that of {connection.url}; correct API_BEARER_TOKEN or --token"
 
 
 def _sentence(detail: object) -> str:
-    """What is wrong with a request, where the service lists it member by member."""
+    """Return the detail of an error as one line, also where the service lists the members that are wrong."""
     if not isinstance(detail, list):
         return str(detail)
     wrong = [one for one in detail if isinstance(one, dict)]

@@ -1,4 +1,4 @@
-"""Server-sent events, read from the bytes of an answer."""
+"""Reads server-sent events from a byte stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why an agent has not started yet."""
+"""The reason why a job has not started yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from cli.client.service import ServiceRefused
+from cli.errors import ServiceRefused
 
 LOOK_SECONDS = 2.0
 

@@ -1,4 +1,4 @@
-"""What a job came to: one line about it, and its answer."""
+"""Renders the result of a job."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from datetime import datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.text import Text
 
 from agent.system.text import printable
-from cli.display.formatting import duration
+from cli.display.formatting import STYLES, duration
 from cli.display.run_totals import RunTotals
 
 Job = dict[str, Any]
 
-STYLES = {"completed": "green", "failed": "red", "timeout": "red", "error": "red", "running": "cyan"}
-
 
 def show_beginning(job: Job) -> None:
-    """Print on stderr which job it is, and where to see it in Prefect's UI."""
+    """Print on stderr the job's id and its address in Prefect's UI."""
     words = filter(None, ["job", str(job["job_id"]), str(job.get("flow_run_url") or "")])
     Console(stderr=True, highlight=False).print(Text(" ".join(words), style="dim"), soft_wrap=True)
 
 
 def show_ending(job: Job, tally: RunTotals) -> None:
-    """Print on stderr how the job ended, and what is left of it to fetch."""
+    """Print on stderr how the job ended, and how to restore unpushed work."""
     console = Console(stderr=True, highlight=False)
     status = str(job["status"])
     took = _seconds(job)
@@ -40,24 +37,21 @@ def show_ending(job: Job, tally: RunTotals) -> None:
         console.print(Text(printable(cause, one_line=True), style="red"), soft_wrap=True)
     workspace = job.get("workspace") or {}
     if workspace.get("kept_ref"):
-        console.print(f"work that was not pushed is kept: agent-service kept restore {job['job_id']}", soft_wrap=True)
+        console.print(f"unpushed work is kept: agent-service kept restore {job['job_id']}", soft_wrap=True)
 
 
 def print_answer(job: Job) -> None:
-    """Print the answer on stdout: as it is for a program, made harmless for a terminal."""
+    """Print the answer on stdout: unchanged for a program, without control characters on a terminal."""
     answer = job.get("result")
     if not answer:
         return
     console = Console()
     if console.is_terminal:
+        from rich.markdown import Markdown
+
         console.print(Markdown(printable(answer), hyperlinks=False))
     else:
         sys.stdout.write(f"{answer}\n")
-
-
-def print_json(value: object) -> None:
-    """Print one JSON value, and nothing else, on stdout."""
-    sys.stdout.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
 
 
 def _seconds(job: Job) -> float | None:
@@ -67,7 +61,7 @@ def _seconds(job: Job) -> float | None:
 
 
 def _cause(job: Job) -> str:
-    """The one line that is there; a failed run's is on the last line of its output, or of stderr."""
+    """Return the error in one line; that of a failed run is in the last line of its output, or in stderr."""
     if job.get("error"):
         return str(job["error"])
     try:

@@ -1,4 +1,4 @@
-"""What a person sees of a job at work: live on a terminal, line by line elsewhere.
+"""Renders a running job: live on a terminal, line by line elsewhere.
 
 All of it goes to stderr; stdout is for the answer.
 """

@@ -1,4 +1,4 @@
-"""What a run has taken so far, counted from its events."""
+"""Totals of a run, counted from its events."""
 
 from __future__ import annotations
 

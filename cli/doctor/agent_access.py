@@ -1,4 +1,4 @@
-"""What an agent sees of the service's world, and what it no longer sees of it; by name alone."""
+"""Check: the parts of the host that an agent can see, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API: its token, and whether its port is free, ours, or somebody else's."""
+"""Check: the API's token and port."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import Any
 
 import httpx
 
-from cli.client.service import bearer
+from agent.system.http import http_origin
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 from cli.doctor.ports import is_free, is_loopback, listener
-from deployments.standalone.prefect_environment import http_origin
 
 PATIENCE_SECONDS = 4.0
 SHORTEST = 16
@@ -61,7 +60,7 @@ def _health(answer: httpx.Response) -> dict[str, Any] | None:
 
 
 async def _ours(client: httpx.AsyncClient, world: DoctorContext, url: str, health: dict[str, Any]) -> Finding:
-    if world.token and (await client.get("/v1/models", headers=bearer(world.api))).status_code == 401:
+    if world.token and await _is_refused(client, world.token):
         mend = f"use the token that it was started with, or another port: export API_PORT={world.api.api_port + 1}"
         return broken("api", f"the service at {url} does not know this API_BEARER_TOKEN", mend)
     ready = (await client.get("/ready")).json()
@@ -77,3 +76,8 @@ async def _ours(client: httpx.AsyncClient, world: DoctorContext, url: str, healt
         return warning("api", f"the service at {url} takes no work: too little room is left", "df -h, and free some")
     capacity = health["capacity"]
     return ok("api", f"the service runs at {url}: {capacity['free']} of {capacity['agents']} agents are free")
+
+
+async def _is_refused(client: httpx.AsyncClient, token: str) -> bool:
+    answer = await client.get("/v1/models", headers={"Authorization": f"Bearer {token}"})
+    return answer.status_code == httpx.codes.UNAUTHORIZED

@@ -1,4 +1,4 @@
-"""All checks, and the order that they ask for: what hangs on something broken is not looked at."""
+"""All checks, in the order of their dependencies."""
 
 from __future__ import annotations
 

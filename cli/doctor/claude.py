@@ -1,4 +1,4 @@
-"""The claude CLI: is it there, does it start, and is it the one that this service was made with?"""
+"""Check: the claude CLI and its version."""
 
 from __future__ import annotations
 

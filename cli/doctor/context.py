@@ -1,4 +1,4 @@
-"""All that checks look at: the settings, as the service reads them, and its environment."""
+"""The settings and the environment that the checks look at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store's database: is it there, and are its tables those that this version knows?"""
+"""Check: the store's database and its schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check found: all well, worth knowing, broken, or not to be told before something else is mended."""
+"""The result of a check: ok, note, problem (with remedy), skipped."""
 
 from __future__ import annotations
 

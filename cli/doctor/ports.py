@@ -1,4 +1,4 @@
-"""Who has a port of this machine."""
+"""The process that listens on a port of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Prefect server: does it answer, is it ours, does it ask for a password, and what time is it there?"""
+"""Check: the Prefect server, its credentials and its clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""git, and whether each workspace's remote answers, asked as the service itself asks."""
+"""Check: git and the remote of each workspace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds agents here: cells, control groups, and the user that the service runs as."""
+"""Check: bubblewrap, control groups, and the user of the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""STATE_DIR: can it be written, is there room, and can nobody else change it?"""
+"""Check: STATE_DIR is writable, private, and has free space."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class AnsweredCall(BaseModel, frozen=True):
     is_error: bool = False
 
 
-class AssistantMessage(BaseModel, frozen=True):
+class ConversationMessage(BaseModel, frozen=True):
     """One message as text, reminders included."""
 
     role: str
@@ -53,7 +53,7 @@ class Conversation(BaseModel, frozen=True):
     prompt: str
     turn: int
     calls: tuple[AnsweredCall, ...]
-    messages: tuple[AssistantMessage, ...]
+    messages: tuple[ConversationMessage, ...]
     images: tuple[Image, ...]
     tools: dict[str, dict[str, Any]]
     working_directory: str
@@ -73,7 +73,7 @@ class Conversation(BaseModel, frozen=True):
 def read_conversation(body: dict[str, Any]) -> Conversation:
     """Read the parsed body of `POST /v1/messages`."""
     messages = [(message["role"], blocks_of(message["content"])) for message in body["messages"]]
-    said = tuple(AssistantMessage(role=role, text=text_of(blocks)) for role, blocks in messages)
+    said = tuple(ConversationMessage(role=role, text=text_of(blocks)) for role, blocks in messages)
     system = text_of(blocks_of(body.get("system", "")))
     start = prompt_position(messages)
     since = messages[start + 1 :]
@@ -173,7 +173,7 @@ def read_images(messages: list[tuple[str, list[Block]]]) -> Iterator[Image]:
                 yield from read_images([(role, blocks_of(block.get("content") or ""))])
 
 
-def working_directory(system: str, said: tuple[AssistantMessage, ...]) -> str:
+def working_directory(system: str, said: tuple[ConversationMessage, ...]) -> str:
     """Find the directory that the CLI works in, which some models are told as system and some as user."""
     for text in (system, *(one.text for one in said if one.role in ("system", "user"))):
         if found := WORKING_DIRECTORY.search(text):

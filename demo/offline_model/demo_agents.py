@@ -1,4 +1,4 @@
-"""What the offline model does without a directive: plays the demo's agents, by what it was told and has done."""
+"""The demo's agents, as the offline model plays them when a prompt has no directive."""
 
 import json
 import re

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from agent.system.http import http_origin
 from deployments.settings import HostSettings
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -154,12 +155,6 @@ def client_environment(
 def prefect_home(state_dir: Path) -> Path:
     """Return the directory of the embedded server's files."""
     return state_dir / "prefect"
-
-
-def http_origin(host: str, port: int) -> str:
-    """Return the URL by which this machine reaches a server that listens on `host` and `port`."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def auth_string(state_dir: Path) -> str:

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import httpx
 import uvicorn
 
+from agent.system.http import http_origin
 from deployments.standalone.prefect_environment import (
     auth_string,
-    http_origin,
     prefect_home,
     process_environment,
     server_environment,

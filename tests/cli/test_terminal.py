@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
+from terminal import command
 
 if TYPE_CHECKING:
     from conftest import Service
 
 from cli.client.completion import complete_agent, complete_job, complete_running_job, complete_workspace
-from cli.commands.interrupt import InterruptHandler, held_signals
+from cli.commands.jobs.interrupt import InterruptHandler, held_signals
 from cli.display.job_view import View
 from cli.doctor.checks import run_checks
 from cli.doctor.context import read_world
 from cli.doctor.finding import Finding
-from cli.main import main
 
 pytestmark = pytest.mark.anyio
 
@@ -45,22 +45,6 @@ async def environment(service: Service, tmp_path: Path, monkeypatch: pytest.Monk
 
 def prompt(steps: list[dict[str, Any]]) -> str:
     return f"offline-model: {json.dumps(steps)}"
-
-
-async def command(*words: str) -> int:
-    """The exit status of `agent-service`, run in this process."""
-
-    def call() -> int:
-        before, sys.argv = sys.argv, ["agent-service", *words]
-        try:
-            main()
-        except SystemExit as ending:
-            return int(ending.code or 0)
-        finally:
-            sys.argv = before
-        return 0
-
-    return await asyncio.to_thread(call)
 
 
 async def terminal(*words: str, tty: bool = False) -> tuple[asyncio.subprocess.Process, int | None]:
@@ -101,7 +85,7 @@ async def queued(service: Service, **members: Any) -> str:
 @pytest.fixture
 def no_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Handlers are the main thread's, and commands of these tests run in another."""
-    monkeypatch.setattr("cli.commands.interrupt.signal.signal", lambda *_: signal.SIG_DFL)
+    monkeypatch.setattr("cli.commands.jobs.interrupt.signal.signal", lambda *_: signal.SIG_DFL)
 
 
 @pytest.mark.usefixtures("no_signals")
@@ -119,11 +103,25 @@ async def test_the_answer_alone_is_on_stdout_and_steps_are_lines_on_stderr(
     job = (await environment.client.get(f"/jobs/{job_id}")).json()
     assert job["metadata"] == {"ticket": "7=8"}
 
+    assert await command("show", job_id[:18]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"^job: +{job_id}$", shown, re.MULTILINE)
+    assert re.search(r"^status: +completed$", shown, re.MULTILINE)
+    assert "all of it" in shown
+    assert await command("diff", job_id[:18]) == 0
+    assert capsys.readouterr() == ("", f"job {job_id} (completed) changed nothing in git\n")
+    assert await command("logs", job_id[:18], "--json") == 0
+    assert {"at", "level", "message"} == set(json.loads(capsys.readouterr().out)[0])
+
     assert await command("watch", job_id[:18], "--quiet") == 0
     assert capsys.readouterr() == ("# Done\n\nall of it\n", "")
     assert await command("jobs", "--tag", "terminal") == 0
     [line] = capsys.readouterr().out.splitlines()
     assert line.split("\t")[:3] == [job_id, "completed", AGENT]
+
+    assert await command("rerun", job_id[:18], "--detach") == 0
+    again = capsys.readouterr().out.strip()
+    assert (await environment.client.get(f"/jobs/{again}")).json()["prompt"] == job["prompt"]
 
 
 @pytest.mark.usefixtures("no_signals")
@@ -233,7 +231,7 @@ async def test_what_cannot_be_done_is_said_in_a_line(
     assert await command("run", AGENT, "hi", "--budget", "-1") == 4
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(": ")[2][:30] for line in said] == [
-        "'no-such-id' is no job's id, n",
+        "'no-such-id' is not a job id, ",
         "no job's id begins with 0000; ",
         "422: max_budget_usd: Input sho",
     ]
@@ -298,3 +296,36 @@ async def test_the_doctor_tells_a_service_that_has_another_token(
     found = await examined(environment, monkeypatch, API_BEARER_TOKEN="another-0123456789abcdef")
     [wrong] = [one for one in found if one.level == "broken"]
     assert (wrong.check, "does not know this API_BEARER_TOKEN" in wrong.text) == ("api", True)
+
+
+CHANGE = [{"tool": "Bash", "input": {"command": "echo more >> README.md"}}, {"text": "changed"}]
+
+
+@pytest.mark.usefixtures("no_signals")
+async def test_the_diff_of_a_job_is_a_patch_on_stdout(
+    environment: Service, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert await command("run", AGENT, prompt(CHANGE), "--quiet") == 0
+    capsys.readouterr()
+    assert await command("diff") == 0
+    patch = capsys.readouterr().out
+    assert patch.startswith("diff --git a/README.md b/README.md\n")
+    assert "\n+more\n" in patch
+    assert await command("diff", "--stat") == 0
+    assert "1 file changed" in capsys.readouterr().out
+
+
+async def test_agents_schedules_and_status_are_lines_for_programs(
+    environment: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await command("agents") == 0
+    assert AGENT in [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()]
+    assert await command("schedules", "--on", "task-runner/often") == 0
+    assert capsys.readouterr().out.splitlines()[1].split("\t")[:2] == ["task-runner/often", "on"]
+    assert await command("schedules", "--off", "task-runner") == 0
+    [inbox, runner] = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert (inbox[0], inbox[1], runner[1], runner[4]) == ("inbox/often", "off", "off", "every 0:00:10")
+    assert await command("schedules", "--on", "nothing") == 1
+    assert "there are: inbox/often, task-runner/often" in capsys.readouterr().err
+    assert await command("status") == 0
+    assert re.search(r"^agents: +\d of 3 slots in use$", capsys.readouterr().out, re.MULTILINE)

@@ -12,8 +12,9 @@ import pytest
 
 from agent.domain.events import Ended, Event, Said
 from cli.client.job_events import JobEvents, Quiet
-from cli.client.service import ServiceRefused, reach_service
+from cli.client.service import reach_service
 from cli.client.sse import ServerSentEvent, read_messages
+from cli.errors import ServiceRefused
 
 WORDS = [Said(text="one"), Said(text="two\u2028still two"), Said(text="three"), Ended(status="completed")]
 

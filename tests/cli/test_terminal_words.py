@@ -11,8 +11,7 @@ import pytest
 from agent.claude.stream_json import read_events
 from agent.domain.events import Ended, Event, ModelAnswered, Said, Started, ToolCalled, ToolReturned
 from agent.domain.result import Usage
-from cli.client.job_ids import BEGINNING, WHOLE
-from cli.commands.jobs import shortened
+from cli.client.job_ids import BEGINNING, WHOLE, shortened
 from cli.display.formatting import age, dollars, duration, read_moment, tokens
 from cli.display.job_view import open_view
 from cli.display.run_totals import RunTotals
@@ -23,8 +22,9 @@ JOB: dict[str, Any] = {"agent": "a", "started_at": "2026-01-01T00:00:00+00:00"}
 def test_figures_are_short() -> None:
     assert [duration(seconds) for seconds in (-1, 42.9, 723, 3850)] == ["0:00", "0:42", "12:03", "1:04:10"]
     assert [tokens(count) for count in (0, 999, 12_345, 999_949, 1_200_000)] == ["0", "999", "12.3k", "999.9k", "1.2M"]
-    assert [dollars(amount) for amount in (0.0017, 5)] == ["$0.0017", "$5.00"]
+    assert [dollars(amount) for amount in (0, 0.0002, 0.0017, 5)] == ["$0.00", "$0.000200", "$0.0017", "$5.00"]
     assert age(datetime.now(UTC) - timedelta(hours=30)) == "1d ago"
+    assert age(datetime.now(UTC) + timedelta(hours=3, minutes=1)) == "in 3h"
 
 
 def test_moments_are_taken_as_people_say_them() -> None:

@@ -36,7 +36,8 @@ def find_command(words: list[str]) -> tuple[Any, list[str]]:
     """The command that these words call, and the words that are left for it."""
     command: Any = typer.main.get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
-        command, words = command.commands[words[0]], words[1:]
+        load = getattr(command, "load", command.commands.get)
+        command, words = load(words[0]), words[1:]
     return command, words
 
 
@@ -51,7 +52,7 @@ def test_the_commands_of_a_page_are_there_with_their_options(page: Path) -> None
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             for word in rest:
                 option = word.split("=")[0].rstrip(",:.")
-                assert not option.startswith("--") or option in {*known, "--help"}, f"{page.name}: {told}"
+                assert not option.startswith("--") or option in {*known, "--help", "-h"}, f"{page.name}: {told}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

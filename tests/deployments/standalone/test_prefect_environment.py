@@ -9,12 +9,12 @@ from prefect.settings import Settings
 from prefect.settings.models.root import _get_settings_accessors
 
 from agent.domain.errors import NotConfigured
+from agent.system.http import http_origin
 from deployments.settings import HostSettings
 from deployments.standalone.prefect_environment import (
     auth_string,
     chosen_environment,
     client_environment,
-    http_origin,
     process_environment,
     server_environment,
     shared_environment,

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from terminal import command
 from triage_service import VERDICT, ask, children, finished, runs, slow, start, until
-
-from cli.client.service import ServiceRefused
-from cli.commands import pause as switch
-from cli.commands.triage import plan_triage, run_triage
 
 if TYPE_CHECKING:
     from conftest import Service
@@ -154,22 +150,25 @@ def terminal(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_dry_run_lists_what_would_be_done_and_starts_nothing(
     service: Service, terminal: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await asyncio.to_thread(plan_triage, "inbox", again=False, as_json=False) == 0
-    said = capsys.readouterr().out
-    assert "01-staff-engineer.md" in said
-    assert "It may cost at most $1.00. No agent was started." in said
+    assert await command("triage", "inbox", "--dry-run") == 0
+    said = capsys.readouterr()
+    assert next(line.split("\t")[0] for line in said.out.splitlines()) == "inbox/01-staff-engineer.md"
+    assert "It may cost at most $1.00. No agent was started." in said.err
     assert not any("inbox/" in conversation.prompt for conversation in service.model.conversations)
 
 
-async def test_an_unknown_triage_is_refused(terminal: None) -> None:
-    with pytest.raises(ServiceRefused, match="404: Triage not found"):
-        await asyncio.to_thread(run_triage, "nothing", again=False, as_json=True)
+async def test_an_unknown_triage_is_refused(terminal: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await command("triage", "nothing", "--json") == 4
+    assert "404: Triage not found" in capsys.readouterr().err
 
 
 async def test_pause_and_resume_are_one_command_each(terminal: None, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await asyncio.to_thread(switch.pause, cancel=False) == 0
-    assert await asyncio.to_thread(switch.resume) == 0
-    assert capsys.readouterr().out == "paused: agents, triage; `agent-service resume` ends it\nresumed\n"
+    assert [await command(word) for word in ("pause", "resume", "resume")] == [0, 0, 0]
+    assert capsys.readouterr().out.splitlines() == [
+        "paused: agents, triage; `agent-service resume` starts agents again",
+        "resumed: agents, triage",
+        "nothing was paused",
+    ]
 
 
 async def test_the_triage_of_the_register_runs_out_of_turn(service: Service) -> None:

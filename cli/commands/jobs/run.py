@@ -1,4 +1,4 @@
-"""`agent-service run`: one agent, from the terminal."""
+"""`agent-service run`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ import typer
 from agent.domain.request import Effort, OnCrash
 from cli.client.completion import complete_agent, complete_workspace
 from cli.client.service import reach_service
-from cli.commands.follow_job import JobFollower
-from cli.commands.interrupt import InterruptHandler, held_signals
-from cli.display.job_result import print_json, show_beginning
+from cli.display.json_output import print_json
 
 HELP = (
     "Have the running service run an agent; show what it does, and print its answer.\n\n"
@@ -63,7 +61,11 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the finished job as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no steps.")] = False,
 ) -> None:
-    """Run an agent; HELP is what its user reads."""
+    """Run an agent; HELP is its help text."""
+    from cli.commands.jobs.follow_job import JobFollower
+    from cli.commands.jobs.interrupt import InterruptHandler, held_signals
+    from cli.display.job_result import show_beginning
+
     body = {
         "agent": agent,
         "prompt": sys.stdin.read() if prompt == "-" else prompt,

@@ -1,17 +1,17 @@
-"""`agent-service watch`: any job, as `run` shows the one that it started."""
+"""`agent-service watch`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.client.completion import complete_job
 from cli.client.job_ids import newest_id, whole_id
 from cli.client.service import reach_service
-from cli.commands.follow_job import JobFollower
-from cli.display.job_result import show_beginning
-from cli.display.job_view import View
+
+if TYPE_CHECKING:
+    from cli.display.job_view import View
 
 HELP = (
     "Show what a job does, from its beginning, and print its answer.\n\n"
@@ -27,7 +27,10 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print the finished job as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no steps.")] = False,
 ) -> None:
-    """Watch a job; HELP is what its user reads."""
+    """Watch a job; HELP is its help text."""
+    from cli.commands.jobs.follow_job import JobFollower
+    from cli.display.job_result import show_beginning
+
     with reach_service() as service:
         job_id = whole_id(service, job) if job else newest_id(service)
         found = service.get(f"/jobs/{job_id}").json()

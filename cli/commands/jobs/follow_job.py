@@ -1,4 +1,4 @@
-"""Stays with a job to its end, and shows what it does meanwhile."""
+"""Follows a job and shows its progress (used by run, rerun and watch)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from agent.domain.events import Event
 from cli import exit_status
 from cli.client.job_events import JobEvents, Quiet
 from cli.client.retries import insist
-from cli.client.service import ServiceRefused
 from cli.client.wait_reason import why_it_waits
-from cli.display.job_result import print_answer, print_json, show_ending
+from cli.display.job_result import print_answer, show_ending
 from cli.display.job_view import View, open_view
+from cli.display.json_output import print_json
 from cli.display.run_totals import RunTotals
+from cli.errors import ServiceRefused
 
 Job = dict[str, Any]
 Interrupted = Callable[[View], bool]

@@ -1,4 +1,4 @@
-"""The demo's triage: its schedule is resumed, and three runs of it are shown."""
+"""The triage part of the demo: three scheduled runs of one triage."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from cli.display.formatting import dollars
 from demo.repository import git
 
 WAIT_SECONDS = 240.0
@@ -24,7 +25,10 @@ console = Console()
 
 
 def show_triage(service: httpx.Client, prefect: httpx.Client, origin: Path) -> bool:
-    """Resume the schedule, and show what it finds: all of the inbox, nothing new, one message that has changed."""
+    """Switch the schedule on and show three runs: all of the inbox, nothing new, one changed message.
+
+    Return True if all of them ended in time.
+    """
     _resume(prefect)
     first = _next_report(service, prefect, lambda report: report["counts"].get("done", 0) > 0)
     if first is None:
@@ -43,14 +47,14 @@ def show_triage(service: httpx.Client, prefect: httpx.Client, origin: Path) -> b
 
 
 def _resume(prefect: httpx.Client) -> None:
-    """What the switch beside the schedule does in Prefect's UI."""
+    """Switch the schedule on, as the switch beside it in Prefect's UI does."""
     deployment = prefect.get(_DEPLOYMENT).json()
     path = f"/deployments/{deployment['id']}/schedules/{deployment['schedules'][0]['id']}"
     prefect.patch(path, json={"active": True}).raise_for_status()
 
 
 def _next_report(service: httpx.Client, prefect: httpx.Client, is_it: Any) -> dict[str, Any] | None:
-    """The newest report for which `is_it`, as soon as there is one."""
+    """Return the newest report for which `is_it` is true, once there is one; None after four minutes."""
     deployment = prefect.get(_DEPLOYMENT).json()
     query = {
         "flow_runs": {"deployment_id": {"any_": [deployment["id"]]}, "state": {"type": {"any_": ["COMPLETED"]}}},
@@ -59,17 +63,17 @@ def _next_report(service: httpx.Client, prefect: httpx.Client, is_it: Any) -> di
     }
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
-        for run in prefect.post("/flow_runs/filter", json=query).json():
-            job = service.get(f"/jobs/{run['id']}").json()
-            report: dict[str, Any] | None = job.get("structured")
+        for run in prefect.post("/flow_runs/filter", json=query).raise_for_status().json():
+            answer = service.get(f"/jobs/{run['id']}")
+            report: dict[str, Any] | None = answer.json().get("structured") if answer.is_success else None
             if report is not None and is_it(report):
-                return report | {"url": job.get("flow_run_url")}
+                return report
         time.sleep(0.5)
     return None
 
 
 def _change(origin: Path) -> None:
-    """A stranger writes once more."""
+    """Change one message of the inbox, and push that."""
     with tempfile.TemporaryDirectory() as scratch:
         git(Path(scratch), "clone", "--quiet", str(origin), "checkout")
         checkout = Path(scratch, "checkout")
@@ -85,7 +89,7 @@ def _show(title: str, report: dict[str, Any]) -> None:
         console.print(_table(f"{title}: {counts}", report["items"]))
     else:
         console.print(Panel(f"{counts}: nothing new.", title=title, title_align="left"))
-    console.print(f"cost ${report['cost_usd']:.4f}   run {report['url']}\n", markup=False, soft_wrap=True)
+    console.print(f"cost {dollars(report['cost_usd'])}\n", markup=False, soft_wrap=True)
 
 
 def _table(title: str, items: list[dict[str, Any]]) -> Table:

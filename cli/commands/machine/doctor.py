@@ -1,4 +1,4 @@
-"""`agent-service doctor`: what is wrong here, and what mends it."""
+"""`agent-service doctor`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from agent.system.text import printable
-from cli.display.job_result import print_json
+from cli.display.json_output import print_json
 from cli.doctor.checks import run_checks
 from cli.doctor.context import read_world
 from cli.doctor.finding import Finding, Level, broken
@@ -36,7 +36,7 @@ _WIDTH = 14
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of what was found.")] = False,
 ) -> None:
-    """Examine this host; HELP is what its user reads."""
+    """Examine this host; HELP is its help text."""
     findings = _findings()
     if as_json:
         print_json([one.model_dump() for one in findings])

@@ -1,4 +1,4 @@
-"""`agent-service cancel`: ends jobs, and waits until nothing of them is left."""
+"""`agent-service cancel`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import typer
 from agent.system.text import printable
 from cli.client.completion import complete_running_job
 from cli.client.job_ids import whole_id
-from cli.client.service import ServiceRefused, reach_service
-from cli.display.job_result import print_json
+from cli.client.service import reach_service
+from cli.display.json_output import print_json
+from cli.errors import ServiceRefused
 
 HELP = (
     "End jobs, whether they wait or are at work, and wait until nothing of them runs any more.\n\n"
@@ -32,7 +33,7 @@ def cancel(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the jobs as a JSON list.")] = False,
 ) -> None:
-    """End jobs; HELP is what its user reads."""
+    """End jobs; HELP is its help text."""
     with reach_service() as service:
         asked = [whole_id(service, job) for job in jobs]
         told = [service.post(f"/jobs/{job_id}/cancel").json() for job_id in asked]

@@ -1,4 +1,4 @@
-"""What Ctrl-C means to whoever has started a job: the job."""
+"""Ctrl-C: cancels the job that the command started."""
 
 from __future__ import annotations
 
