@@ -1,4 +1,4 @@
-"""How the worker runs triages: no slot, a pool of their own."""
+"""Triages as a kind of run for a worker: no slot, a pool of their own."""
 
 from __future__ import annotations
 

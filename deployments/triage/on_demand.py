@@ -50,7 +50,7 @@ async def start_triage(host: Host, name: str, *, again: bool, tags: list[str]) -
 
 
 async def plan_triage(host: Host, name: str, *, again: bool = False) -> TriageReport:
-    """What a run would do now, and what it may cost; starts no agent, and remembers nothing.
+    """Return what a run would do now and what it may cost; start no agent, and store nothing.
 
     Raises NoSuchTriage, RequestRefused, SourceFailed, WorkspaceError, StoreUnavailable or PrefectUnavailable.
     """
@@ -109,7 +109,7 @@ async def _find(host: Host, name: str) -> DeploymentResponse:
 
 
 def _request(deployment: DeploymentResponse, *, again: bool) -> TriageRequest:
-    """What the deployment asks for; raises RequestRefused where that is not whole."""
+    """Return the request of the deployment. Raises RequestRefused if it is not whole."""
     try:
         request = TriageRequest.model_validate(deployment.parameters.get("request", {}))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""How the worker runs agent runs: slots, cancellation, suspension."""
+"""Kinds of runs for a worker: pool, slots, execution, cancellation, suspension; and the kind for agent runs."""
 
 from __future__ import annotations
 

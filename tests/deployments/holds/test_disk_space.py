@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,8 +72,9 @@ def test_it_is_looked_at_once_a_second_at_most(tmp_path: Path) -> None:
 
 
 def test_no_worker_takes_a_run_while_it_is_low(room: Room, tmp_path: Path) -> None:
-    host = SimpleNamespace(disk=DiskSpace(tmp_path, 500, room), hold=SimpleNamespace(until=None))
-    work = AgentRunHandler(cast(Any, host))
+    holds = SimpleNamespace(disk=DiskSpace(tmp_path, 500, room), provider=SimpleNamespace(until=None))
+    host = SimpleNamespace(holds=holds, agents_queued=asyncio.Event())
+    work = AgentRunHandler(cast(Any, host), cast(Any, None))
     assert not work.is_held
     room.mb = 10
     assert work.is_held
