@@ -46,6 +46,9 @@ class Health(BaseModel):
     paused: list[str] | None = Field(
         default=None, description="Work pools that an operator has paused; with `agents` no agent starts."
     )
+    watches: dict[str, float] = Field(
+        description="Seconds since this host last read successfully what it follows in Prefect and the store, by name."
+    )
     disk: Literal["low"] | None = Field(default=None, description="Too little disk space is free: no run starts.")
 
 
@@ -73,6 +76,7 @@ async def health(host: HostDep) -> Health:
         sandbox="none" if now.isolation.kind == "none" else None,
         held=Held(until=now.held_until, reason=now.held_reason) if now.held_until else None,
         paused=sorted(now.paused) or None,
+        watches={name: round(age, 1) for name, age in now.watches.items()},
         disk="low" if now.is_disk_low else None,
     )
 

@@ -34,7 +34,8 @@ async def pause(host: HostDep, body: Pausing | None = None) -> Switched:
     await switch.pause()
     cancelled = 0
     if body is not None and body.cancel:
-        cancelled = await switch.cancel_runs() + host.inline.cancel_all()
+        # those of this host also where Prefect does not know them: deleted there, or cut off from it
+        cancelled = len(await switch.cancel_runs() | host.cancellations.cancel_all())
     return Switched(paused=sorted(switch.paused), cancelled=cancelled)
 
 

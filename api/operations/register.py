@@ -15,6 +15,8 @@ from api.http.openapi import error_responses
 from deployments.prefect_client.calls import calling_prefect
 from deployments.registration.bootstrap import BOOTSTRAP, apply_register
 from deployments.registration.register import RegisterError, find_register, read_register
+from deployments.registration.storage_block import save_storage_block
+from deployments.standalone.prefect_environment import prefect_home
 
 _TIMEOUT_SECONDS = 60.0
 
@@ -37,5 +39,6 @@ async def apply(host: HostDep) -> Applied:
     except RegisterError as error:
         raise ApiError(422, shorten(str(error), 1000, keep="end")) from None
     async with host.store.locks.acquire(BOOTSTRAP), calling_prefect(_TIMEOUT_SECONDS):
-        names = await apply_register(host.prefect, register)
+        await save_storage_block(prefect_home(host.runtime.settings.state_dir) / "storage")
+        names = await apply_register(host.prefect, register, host.settings.lost_after)
     return Applied(register_path=str(path), deployments=names)

@@ -13,6 +13,8 @@ from cli.doctor.ports import is_free, is_loopback, listener
 
 PATIENCE_SECONDS = 4.0
 SHORTEST = 16
+STALE_SECONDS = 120.0
+"""Each watch of a host looks once a minute at least."""
 NEW_TOKEN = "export API_BEARER_TOKEN=$(openssl rand -hex 32)"
 
 
@@ -74,6 +76,10 @@ async def _ours(client: httpx.AsyncClient, world: DoctorContext, url: str, healt
         return warning("api", text, "wait, or give it another credential and start it again")
     if health.get("disk"):
         return warning("api", f"the service at {url} takes no work: too little room is left", "df -h, and free some")
+    if stale := {name: age for name, age in health.get("watches", {}).items() if age > STALE_SECONDS}:
+        name = max(stale, key=lambda one: stale[one])
+        text = f"the service at {url} has not read its {name} in Prefect for {stale[name]:.0f} s"
+        return warning("api", text, "look at its log; is Prefect reachable from it?")
     capacity = health["capacity"]
     return ok("api", f"the service runs at {url}: {capacity['free']} of {capacity['agents']} agents are free")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,6 +31,8 @@ from flows.agent_run import agent_run
 from store.store import Store
 from tasks.agent_run.context import RunContext, running
 from tasks.agent_run.outcome import CANCELLED, end_journal
+
+_log = logging.getLogger(__name__)
 
 # Prefect types an async flow by its coroutine, and its engine by what that gives
 _FLOW = cast("Flow[[AgentRequest], Any]", agent_run)
@@ -110,7 +113,7 @@ class Execution:
         with (
             run.observation.opened(run.observed),
             self._records.recorded(flow_run.id, lambda: context.is_suspending),
-            self._cancellations.listening(flow_run.id, context.cancel),
+            self._cancellations.listening(flow_run, context.cancel),
         ):
             self._running.append(context)
             try:
@@ -122,6 +125,9 @@ class Execution:
                         _FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state"
                     )
             except Abort as error:  # it has a final state in Prefect already, or was deleted there
+                _log.warning("run %s ended in Prefect while it ran here: %s", flow_run.id, error)
+                if context.ended is None:
+                    end_journal(context, Outcome(error=str(error)))
                 return Cancelled(message=f"ended in Prefect: {error}")
             finally:
                 await run_to_completion(context.leave_slot())

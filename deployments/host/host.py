@@ -26,7 +26,9 @@ from deployments.host.execution import Execution
 from deployments.host.inline_run import InlineRuns
 from deployments.host.job_queue import JobQueue
 from deployments.host.run_records import RunRecords
-from deployments.prefect_client.engine import do_without_suspension
+from deployments.prefect_client.engine_changes import adapt_engine
+from deployments.prefect_client.foreign_answers import distrust_async, distrust_sync
+from deployments.prefect_client.watch import Watches
 from deployments.settings import HostSettings
 from deployments.telemetry.capacity import HostCapacity, Isolation, WarmCounts
 from deployments.telemetry.metrics import HostMetrics
@@ -49,8 +51,11 @@ class Host:
         self.settings = settings
         self.store = store
         self.prefect = prefect
+        self.watches = Watches()
         self.holds = Holds(
-            PauseSwitch(prefect), ProviderHold(), DiskSpace(agent_settings.state_dir, settings.min_free_disk_mb)
+            PauseSwitch(prefect, self.watches),
+            ProviderHold(),
+            DiskSpace(agent_settings.state_dir, settings.min_free_disk_mb),
         )
         self.provider = _provider(agent_settings, self._on_provider_failure)
         self.runtime = Runtime(agent_settings, self.provider)
@@ -61,7 +66,7 @@ class Host:
         self.metrics = HostMetrics(self.capacity, self.queue.count_due)
         self.observers: list[Observer] = [self.metrics.runs]
         self.records = RunRecords(agent_settings.state_dir)
-        self.cancellations = CancellationListener(prefect)
+        self.cancellations = CancellationListener(prefect, self.watches)
         self.execution = Execution(
             self.runtime, store, self.holds.provider, self.records, self.cancellations, self.observers
         )
@@ -96,6 +101,7 @@ class Host:
             disk_min_free_bytes=disk.min_free_bytes,
             is_disk_low=disk.is_low,
             warm=WarmCounts(warm.idle, warm.counters.hits, warm.counters.misses, warm.counters.replacements),
+            watches=self.watches.ages(),
             isolation=Isolation(sandbox.probe.kind, sandbox.probe.version, sandbox.cgroups.version),
         )
 
@@ -107,10 +113,12 @@ class Host:
 @asynccontextmanager
 async def open_host(agent_settings: AgentSettings, settings: HostSettings, store: Store) -> AsyncIterator[Host]:
     """Open a host on this state directory; at its end no run and no agent of it is left."""
-    do_without_suspension()
+    adapt_engine()
     # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these
     async with AsyncClientContext() as clients:
-        with SyncClientContext():
+        with SyncClientContext() as blocking:
+            distrust_async(clients.client)
+            distrust_sync(blocking.client)
             host = Host(agent_settings, settings, store, clients.client)
             async with tracing(settings, host.observers, host.records.host_id), host.provider or nullcontext():
                 await host.runtime.open()

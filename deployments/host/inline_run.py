@@ -115,6 +115,7 @@ class InlineRuns:
         with self._metrics.waiting_caller():
             slot = await self._acquire(request, wait_seconds)
         try:
+            self._holds.refuse_waiting_caller()  # an operator may have paused all agents while this caller waited
             flow_run = await self._queue.create_claimed(request, content, tags, self._claim)
             run = self._start(self._execution.prepare(flow_run, slot, request=request, asked_at=asked_at), sink)
         except BaseException:
@@ -124,12 +125,6 @@ class InlineRuns:
             yield run
         finally:
             run.cancel_unless_answered()
-
-    def cancel_all(self) -> int:
-        """Cancel all runs and return their number."""
-        for run in self._runs:
-            run.cancel()
-        return len(self._runs)
 
     async def close(self) -> None:
         """End all runs. Their callers have their answers: what is left is to store and to publish them."""

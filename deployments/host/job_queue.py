@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Pending, Scheduled
 
 from agent.claude.turn import Content
@@ -77,8 +78,9 @@ class JobQueue:
         if options.parent_task_run_id is None:  # the agents of a running triage wait in the queue for free space
             self._holds.refuse_job()
         stored = await store_input(self._store, request)
-        async with calling_prefect(seconds):
-            flow_run = await self._prefect.create_flow_run_from_deployment(
+
+        async def create() -> FlowRun:
+            return await self._prefect.create_flow_run_from_deployment(
                 await self._find_deployment_id(),
                 parameters={"request": stored.model_dump(mode="json")},
                 name=run_name(request, options.title),
@@ -89,6 +91,9 @@ class JobQueue:
                 idempotency_key=options.key,
                 parent_task_run_id=options.parent_task_run_id,
             )
+
+        async with calling_prefect(seconds):
+            flow_run = await self._again_if_deleted(create)
         self._on_queued()
         return flow_run.id
 
@@ -97,7 +102,8 @@ class JobQueue:
     ) -> FlowRun:
         """Create a run that its host starts at once, past the queue. Raises what `submit` does."""
         stored = await store_input(self._store, request, content)
-        async with calling_prefect():
+
+        async def create() -> FlowRun:
             return await create_run(
                 self._prefect,
                 await self.agent_run_flow_id(),
@@ -107,6 +113,9 @@ class JobQueue:
                 tags=run_tags(request, tags),
                 labels=run_labels(request, tags),
             )
+
+        async with calling_prefect():
+            return await self._again_if_deleted(create)
 
     async def count_due(self) -> int:
         """Count the jobs that are due and wait, on all hosts. Raises PrefectUnavailable."""
@@ -119,7 +128,14 @@ class JobQueue:
                 flow_run = await self._prefect.read_flow_run(run_id)
             except ObjectNotFound:
                 return None
-            return flow_run if flow_run.flow_id in await self.flow_ids() else None
+            return flow_run if await self.is_ours(flow_run.flow_id) else None
+
+    async def is_ours(self, flow_id: UUID) -> bool:
+        """True for the flows `agent_run` and `triage`, also after they were deleted in Prefect and applied anew."""
+        if flow_id in await self.flow_ids():
+            return True
+        self._forget_ids()
+        return flow_id in await self.flow_ids()
 
     async def flow_ids(self) -> list[UUID]:
         """Return the ids of the flows of this service, `agent_run` first. Raises NotConfigured without that one."""
@@ -136,6 +152,22 @@ class JobQueue:
             raise not_registered()
         return self._agent_run_flow_id
 
+    async def _again_if_deleted(self, create: Callable[[], Awaitable[FlowRun]]) -> FlowRun:
+        """Create the run; once more if what it was created from was deleted in Prefect since it was looked up."""
+        try:
+            return await create()
+        except (ObjectNotFound, PrefectHTTPStatusError) as error:
+            if not _may_be_deleted(error):
+                raise
+            self._forget_ids()
+        try:
+            return await create()
+        except ObjectNotFound:
+            raise not_registered() from None
+
+    def _forget_ids(self) -> None:
+        self._agent_run_flow_id = self._triage_flow_id = self._deployment_id = None
+
     async def _find_deployment_id(self) -> UUID:
         if self._deployment_id is None:
             try:
@@ -143,6 +175,12 @@ class JobQueue:
             except ObjectNotFound:
                 raise not_registered() from None
         return self._deployment_id
+
+
+def _may_be_deleted(error: ObjectNotFound | PrefectHTTPStatusError) -> bool:
+    # 409: a run of a flow that does not exist is a conflict in Prefect's database
+    gone = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+    return isinstance(error, ObjectNotFound) or error.response.status_code in gone
 
 
 def not_registered() -> NotConfigured:

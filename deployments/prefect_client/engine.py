@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import sys
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from prefect import flow_engine
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import FlowRunCreate
 from prefect.client.schemas.objects import FlowRun, FlowRunPolicy, State
 from prefect.states import to_state_create
-
-SUSPENSION = "observe_flow_run_suspension"
-"""In Prefect 3.8.8 each run of a deployment starts a thread with a websocket; the event loop waits for it at the start
-and at the end of the run, 50 to 700 ms each time. None of our flows uses Prefect's suspension."""
-
-
-def do_without_suspension() -> None:
-    """Turn off Prefect's observation of suspensions in this process. Raises RuntimeError if there is none."""
-    if not hasattr(flow_engine, SUSPENSION):
-        raise RuntimeError(f"prefect.flow_engine has no {SUSPENSION} any more; this service is for Prefect 3.8.8")
-    setattr(flow_engine, SUSPENSION, _not_observed)
-
-
-@contextlib.contextmanager
-def _not_observed(*_arguments: Any) -> Iterator[None]:
-    yield
 
 
 def spare_the_loop() -> None:

@@ -39,9 +39,16 @@ async def apply_deployment(client: PrefectClient, entry: DeploymentEntry) -> str
     except ObjectNotFound:
         await _create(client, entry, flow, options | {"version": version})
         return name
-    if known.version != version:
+    if known.version != version or _lacks_a_part(known, entry):
         await _update(client, entry, known, options | {"version": version})
     return name
+
+
+def _lacks_a_part(known: DeploymentResponse, entry: DeploymentEntry) -> bool:
+    """True if a schedule or the pool was deleted in Prefect since the entry was applied; its version says nothing."""
+    missing = {one.slug for one in entry.named_schedules()} - {schedule.slug for schedule in known.schedules}
+    queue = entry.work_pool.work_queue_name or "default"
+    return bool(missing) or (known.work_pool_name, known.work_queue_name) != (entry.work_pool.name, queue)
 
 
 async def retire_deployment(client: PrefectClient, deployment: DeploymentResponse) -> bool:

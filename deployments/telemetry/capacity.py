@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,4 +41,6 @@ class HostCapacity:
     disk_min_free_bytes: int
     is_disk_low: bool
     warm: WarmCounts
+    watches: Mapping[str, float]
+    """Seconds since the last good look of each watch of Prefect and the store, by its name."""
     isolation: Isolation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -26,6 +26,7 @@ class HostState(Collector):
         yield from _holds(now)
         yield from _disk(now)
         yield from _warm(now.warm)
+        yield _watches(now.watches)
         yield _sandbox(now.isolation)
 
 
@@ -61,6 +62,14 @@ def _warm(warm: WarmCounts) -> Iterator[Metric]:
     yield starts
     text = "Warm processes that were ended without a run."
     yield CounterMetricFamily(f"{_PREFIX}warm_replacements", text, value=warm.replacements)
+
+
+def _watches(ages: Mapping[str, float]) -> Metric:
+    text = "Seconds since the last good look at Prefect or the store; it grows while they are away."
+    family = GaugeMetricFamily(f"{_PREFIX}watch_age_seconds", text, labels=["watch"])
+    for name, age in sorted(ages.items()):
+        family.add_metric([name], age)
+    return family
 
 
 def _sandbox(isolation: Isolation) -> Metric:

@@ -1,4 +1,5 @@
 """Takes runs from the work pools; settles and resumes the runs that earlier host processes left.
 
-Front door: `worker.AgentHostWorker`, `settlement.Settlement`. Imports: host, telemetry, prefect_client, pools, settings.
+Front door: `worker.AgentHostWorker`, `settlement.Settlement`. Imports: host, telemetry, prefect_client, pools,
+settings.
 """

@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.prefect_client.calls import BACKGROUND_SECONDS, calling_prefect
-from deployments.prefect_client.flow_runs import in_state
+from deployments.prefect_client.flow_runs import in_state, set_states
 from deployments.settings import HostSettings
 
 _log = logging.getLogger(__name__)
@@ -79,16 +79,10 @@ class MissedRuns:
             expected_start_time=FlowRunFilterExpectedStartTime(before_=earliest - _INSTANT),
         )
         reason = f"missed: this schedule goes on with what was due at {earliest:%Y-%m-%d %H:%M:%S} UTC or later"
-        async with calling_prefect(BACKGROUND_SECONDS):
-            answer = await self._client.request(
-                "POST",
-                "/flow_runs/bulk_set_state",  # type: ignore[arg-type]
-                json={
-                    "flow_runs": missed.model_dump(mode="json", exclude_none=True),
-                    "state": {"type": StateType.CANCELLED.value, "name": "Skipped", "message": reason},
-                },
-            )
-        _log.warning("%d runs of a schedule are skipped: %s", len(answer.json()["results"]), reason)
+        skipped = await set_states(
+            self._client, missed, StateType.CANCELLED, reason, BACKGROUND_SECONDS, name="Skipped"
+        )
+        _log.warning("%d runs of a schedule are skipped: %s", len(skipped), reason)
 
 
 def _schedule(flow_run: FlowRun) -> UUID | None:

@@ -33,7 +33,9 @@ class RunHandler(ABC, Generic[SlotT]):
     @property
     def is_held(self) -> bool:
         """True if no run is to be taken for now."""
-        return self.host.holds.disk.is_low
+        holds = self.host.holds
+        # Prefect hands nothing out of a paused pool, but what it handed out a moment before must not start
+        return holds.disk.is_low or self.pool in holds.pause.paused
 
     @abstractmethod
     async def acquire(self) -> SlotUse[SlotT]:
@@ -68,7 +70,7 @@ class AgentRunHandler(RunHandler[Slot]):
 
     @property
     def is_held(self) -> bool:
-        """True if the provider rejects all calls, or disk space is low."""
+        """True if all agents are paused, the provider rejects all calls, or disk space is low."""
         return self.host.holds.provider.until is not None or super().is_held
 
     async def acquire(self) -> SlotUse[Slot]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,14 +17,12 @@ from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed
 
 from agent.domain.events import Ended
 from agent.domain.result import AgentResult, Outcome
-from agent.system.concurrency import background_task
 from deployments.host.host import Host
-from deployments.prefect_client.calls import BACKGROUND_SECONDS, PAGE_RUNS, PrefectUnavailable, calling_prefect
+from deployments.prefect_client.calls import BACKGROUND_SECONDS, PAGE_RUNS, calling_prefect
 from deployments.prefect_client.flow_runs import in_state
 from deployments.telemetry.logs import about_run
 from deployments.worker.lost_runs import find_lost
 from deployments.worker.resumption import Resumptions
-from store.errors import StoreUnavailable
 from store.journal.entry import Entry
 from tasks.agent_run.outcome import CANCELLED, status_of
 from tasks.agent_run.publish import summarize
@@ -53,6 +50,7 @@ class Settlement:
     def __init__(self, host: Host, resumptions: Resumptions) -> None:
         self._host = host
         self._resumptions = resumptions
+        self._watch = host.watches.add("left_runs", self._look, lambda: _LOOK_SECONDS)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -65,7 +63,7 @@ class Settlement:
         if settled:
             _log.warning("settled %d runs that an earlier host process left behind", settled)
         await self._host.runtime.clear({str(run_id) for run_id in self._resumptions.waiting})
-        async with background_task(self._watch()):
+        async with self._watch.repeating():
             yield
 
     async def settle(self, grace: timedelta = _GRACE) -> int:
@@ -98,15 +96,10 @@ class Settlement:
         for flow_run in await self._recorded():
             await self._resumptions.resume(flow_run)
 
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                await self.settle()
-                if (after := self._host.settings.lost_after) is not None:
-                    await self.settle_lost(after)
-            except (PrefectUnavailable, StoreUnavailable) as error:
-                _log.warning("cannot settle runs that were left behind: %s", error)
+    async def _look(self) -> None:
+        await self.settle()
+        if (after := self._host.settings.lost_after) is not None:
+            await self.settle_lost(after)
 
     async def _recorded(self) -> list[FlowRun]:
         """Return the runs with a record in this host's state directory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -13,15 +14,15 @@ from uuid import UUID
 
 from anyio.abc import TaskStatus
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import Abort
+from prefect.exceptions import Abort, PrefectSignal
 from prefect.states import Pending
 from prefect.utilities.engine import propose_state
-from prefect.utilities.services import critical_service_loop
 from prefect.workers.base import BaseJobConfiguration, BaseWorker, BaseWorkerResult
 
 from deployments.host.slot_use import SlotUse
 from deployments.prefect_client.calls import BACKGROUND_SECONDS, calling_prefect
-from deployments.prefect_client.flow_runs import count_due
+from deployments.prefect_client.flow_runs import count_due, find_flow_id
+from deployments.prefect_client.foreign_answers import distrust_async
 from deployments.worker.failing_schedules import report_failing_schedule
 from deployments.worker.missed_runs import MissedRuns
 from deployments.worker.run_handlers import RunHandler
@@ -67,25 +68,28 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         self._runs: dict[UUID, asyncio.Task[Any]] = {}
         self._show_at = 0.0
         self._own_flow_id: UUID | None = None
+        self._heartbeat = host.watches.add(
+            f"{handler.pool}_heartbeat", self._sync_and_initialize, self._heartbeat_pause
+        )
 
     @asynccontextmanager
     async def working(self, hurry: asyncio.Event) -> AsyncIterator[None]:
         """While this is open runs are taken; at its end the running ones may finish, unless `hurry` is set."""
         async with self:
-            heartbeat = asyncio.create_task(self._keep_in_touch())
+            distrust_async(self.client)
             for flow_run, slot in self._handler.resumed():
                 self._start(flow_run, slot)
             taking = asyncio.create_task(self._take_runs())
-            try:
-                yield
-            finally:
-                await _stopped(taking)
-                await self._finish_runs(hurry)
-                await _stopped(heartbeat)
+            async with self._heartbeat.repeating():
+                try:
+                    yield
+                finally:
+                    await _stopped(taking)
+                    await self._finish_runs(hurry)
 
-    async def _keep_in_touch(self) -> None:
-        interval = self.heartbeat_interval_seconds
-        await critical_service_loop(self._sync_and_initialize, interval=interval, jitter_range=0.3, backoff=4)
+    def _heartbeat_pause(self) -> float:
+        # hosts that were started together do not ask together
+        return float(self.heartbeat_interval_seconds) * random.uniform(0.7, 1.3)
 
     async def _take_runs(self) -> None:
         """Give each due run a slot, in Prefect's order; Prefect applies the limits of the pool and its queues."""
@@ -94,7 +98,7 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
             try:
                 if await self._take_one():
                     continue
-            except Exception as error:
+            except (Exception, PrefectSignal) as error:
                 _log.warning("cannot take runs from the work pool %s: %s", self._handler.pool, error)
                 await asyncio.sleep(_RETRY_SECONDS)
             await self._wait_for_runs()
@@ -155,7 +159,7 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         task.add_done_callback(lambda _: self._queued.set())
 
     async def _run(self, flow_run: FlowRun, slot: SlotUse[Any]) -> None:
-        if flow_run.flow_id != await self._flow_id():
+        if not await self._is_own_flow(flow_run.flow_id):
             slot.close()
             reason = f"this host runs only the flow {self._handler.flow_name} from this pool"
             await self._propose_crashed_state(flow_run, reason)
@@ -163,11 +167,11 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         await self._handler.execute(flow_run, slot)
         await report_failing_schedule(self.client, flow_run)
 
-    async def _flow_id(self) -> UUID:
-        if self._own_flow_id is None:
+    async def _is_own_flow(self, flow_id: UUID) -> bool:
+        if flow_id != self._own_flow_id:  # looked up again: it may have been deleted in Prefect and applied anew
             async with calling_prefect(BACKGROUND_SECONDS):
-                self._own_flow_id = (await self.client.read_flow_by_name(self._handler.flow_name)).id
-        return self._own_flow_id
+                self._own_flow_id = await find_flow_id(self.client, self._handler.flow_name)
+        return flow_id == self._own_flow_id
 
     async def _finish_runs(self, hurry: asyncio.Event) -> None:
         """Let the running runs end by themselves within DRAIN_SECONDS, then cancel them."""

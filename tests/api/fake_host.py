@@ -148,6 +148,7 @@ class FakeHost:
         self.prefect = FakePrefect()
         self.isolation = Isolation("bwrap", "0.8.0", 2)
         self.queue = self
+        self.cancellations = SimpleNamespace(running=lambda run_id: None)
         self.inline = SimpleNamespace(start=self.start_inline)
         self.disk_free = 10**12
         self.disk = DiskSpace(self.state_dir, self.settings.min_free_disk_mb, lambda _: self.disk_free)
@@ -168,6 +169,7 @@ class FakeHost:
             disk_min_free_bytes=self.disk.min_free_bytes,
             is_disk_low=self.disk.is_low,
             warm=WarmCounts(0, 0, 0, 0),
+            watches={"pauses": 1.04},
             isolation=self.isolation,
         )
 

@@ -20,6 +20,7 @@ async def test_health_is_open_and_says_that_an_agent_is_free(host: FakeHost) -> 
         "status": "ok",
         "busy": False,
         "capacity": {"agents": 2, "free": 2, "waiting": 0, "parked": 0},
+        "watches": {"pauses": 1.0},
     }
 
 

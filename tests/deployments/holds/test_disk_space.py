@@ -72,7 +72,8 @@ def test_it_is_looked_at_once_a_second_at_most(tmp_path: Path) -> None:
 
 
 def test_no_worker_takes_a_run_while_it_is_low(room: Room, tmp_path: Path) -> None:
-    holds = SimpleNamespace(disk=DiskSpace(tmp_path, 500, room), provider=SimpleNamespace(until=None))
+    provider, pause = SimpleNamespace(until=None), SimpleNamespace(paused=[])
+    holds = SimpleNamespace(disk=DiskSpace(tmp_path, 500, room), provider=provider, pause=pause)
     host = SimpleNamespace(holds=holds, agents_queued=asyncio.Event())
     work = AgentRunHandler(cast(Any, host), cast(Any, None))
     assert not work.is_held

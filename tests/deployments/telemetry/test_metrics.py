@@ -52,6 +52,7 @@ class Parts:
             disk_min_free_bytes=500 * 1024 * 1024,
             is_disk_low=False,
             warm=WarmCounts(3, 2, 1, 4),
+            watches={"pauses": 1.5},
             isolation=Isolation("bwrap", "0.8.0", 2),
         )
 

@@ -11,6 +11,7 @@ import pytest
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from waiting import until
 
+from deployments.prefect_client.watch import Watches
 from deployments.settings import HostSettings
 from deployments.worker import worker as module
 from deployments.worker.run_handlers import RunHandler
@@ -46,7 +47,8 @@ def prefect() -> Prefect:
 
 @pytest.fixture
 def worker(prefect: Prefect) -> AgentHostWorker:
-    host = SimpleNamespace(settings=HostSettings(), records=SimpleNamespace(host_id="host", claim="taken"))
+    records = SimpleNamespace(host_id="host", claim="taken")
+    host = SimpleNamespace(settings=HostSettings(), records=records, watches=Watches())
     handler = SimpleNamespace(host=host, pool="agents", is_held=False, queued=asyncio.Event())
     worker = AgentHostWorker(cast("RunHandler[Any]", handler))
     worker._client = cast(Any, prefect)
