@@ -6,8 +6,9 @@ import json
 import os
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from agent.domain.values import Frozen, Name
 
@@ -17,8 +18,62 @@ DEFAULT_WORKSPACE = "default"
 
 def default_state_dir() -> Path:
     """Return the service's directory under the user's state directory (XDG base directory specification)."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "claude-agent-service"
+    base = Path(os.environ.get("XDG_STATE_HOME") or "")
+    if not base.is_absolute():  # the specification has a relative one ignored
+        base = home_directory() / ".local" / "state"
+    return base / "claude-agent-service"
+
+
+def home_directory() -> Path:
+    """Return the user's home directory. Raises ValueError for a user without one, e.g. a bare number in a container."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ValueError("this user has no home directory: HOME is not set, and there is no passwd entry") from None
+
+
+def absolute_path(path: Path) -> Path:
+    """Return `path` with `~` expanded, and absolute: parts of the service run in different directories."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def absolute_source(source: str) -> str:
+    """Return a repository's address; where it is a path, with `~` expanded, and absolute."""
+    # git's own rule: a colon before the first slash belongs to a URL or to HOST:PATH
+    is_remote = ":" in source.partition("/")[0]
+    return source if is_remote else str(absolute_path(Path(source)))
+
+
+def read_key(value: object) -> object:
+    """Parse a key. White space at its ends is removed: it is often read from a file, with its line end.
+
+    Raises ValueError for what no HTTP header can carry; the message does not show the key.
+    """
+    if not isinstance(value, str):
+        return value
+    key = value.strip()
+    if key[:1] in ("'", '"'):
+        raise ValueError("it has quotes around it; remove them")
+    if not all("!" <= character <= "~" for character in key):
+        raise ValueError("it has a space, a line end or another character that no key has")
+    return key
+
+
+def strip(value: object) -> object:
+    """Remove the white space at the ends of a text."""
+    return value.strip() if isinstance(value, str) else value
+
+
+def check_base_url(url: str) -> str:
+    """Return `url` without spaces at its ends. Raises ValueError for what is no http(s) URL."""
+    url = url.strip()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it is no URL; it begins with https:// or http://")
+    return url
 
 
 def read_list(value: object) -> object:
@@ -34,13 +89,16 @@ def read_json(value: object) -> object:
 
 
 Names = Annotated[list[str], BeforeValidator(read_list)]
-Paths = Annotated[list[Path], BeforeValidator(read_list)]
+LocalPath = Annotated[Path, AfterValidator(absolute_path)]
+Paths = Annotated[list[LocalPath], BeforeValidator(read_list)]
+Source = Annotated[str, AfterValidator(absolute_source)]
+Key = Annotated[SecretStr, BeforeValidator(read_key)]
 
 
 class WorkspaceConfig(Frozen):
     """One workspace besides WORKSPACE_DIR, or, under the name `default`, more about that one."""
 
-    remote: str | None = Field(
+    remote: Source | None = Field(
         default=None, description="A URL, a bare repository or a checkout; only `default` may leave it out."
     )
     ref: Name | None = Field(default=None, description="The branch, tag or commit that runs start from.")
@@ -68,10 +126,10 @@ class AgentSettings(Frozen):
         """The socket of the provider proxy, for agents that have no network."""
         return self.state_dir / "provider.sock" if self.agent_network != "open" else None
 
-    state_dir: Path = Field(
+    state_dir: LocalPath = Field(
         default_factory=default_state_dir, description="Everything the service writes lies under it."
     )
-    claude_cli: Path | None = Field(
+    claude_cli: LocalPath | None = Field(
         default=None, description="The claude binary; unset: the one in the pinned claude-agent-sdk wheel."
     )
     agent_capacity: int | None = Field(
@@ -132,7 +190,7 @@ class AgentSettings(Frozen):
         description="The most disk space of an agent's checkout, home and temporary files together, in megabytes; "
         "a run that takes more is ended.",
     )
-    agent_config_template: Path | None = Field(
+    agent_config_template: LocalPath | None = Field(
         default=None, description="A CLI config directory that each run starts from (agents, settings, MCP)."
     )
     agent_stall_seconds: int = Field(
@@ -152,7 +210,7 @@ class AgentSettings(Frozen):
     max_timeout_seconds_limit: int = Field(
         default=86_400, ge=1, description="The longest time limit a request may ask for."
     )
-    workspace_dir: str | None = Field(
+    workspace_dir: Source | None = Field(
         default=None,
         description="The git checkout, bare repository or URL that agents work from; unset: /workspace/infra "
         "if it exists, else one under STATE_DIR.",
@@ -180,7 +238,7 @@ class AgentSettings(Frozen):
         ],
         description="Variables of the service's environment that its own fetches get, by name.",
     )
-    git_config_file: Path | None = Field(
+    git_config_file: LocalPath | None = Field(
         default=None, description="A git config of yours for the service's own fetches (helpers, insteadOf)."
     )
     git_author_name: str = Field(default="Claude Agent", description="The author of agents' commits.")
@@ -194,13 +252,11 @@ class AgentSettings(Frozen):
     diff_max_bytes: int = Field(
         default=65_536, ge=0, description="The most bytes of a run's diff that are shown; the rest is in git."
     )
-    anthropic_api_key: SecretStr | None = Field(
-        default=None, description="For the agents' model calls, and nothing else."
-    )
-    claude_code_oauth_token: SecretStr | None = Field(
+    anthropic_api_key: Key | None = Field(default=None, description="For the agents' model calls, and nothing else.")
+    claude_code_oauth_token: Key | None = Field(
         default=None, description="The other kind of credential for the agents' model calls."
     )
-    anthropic_base_url: str | None = Field(
+    anthropic_base_url: Annotated[str, AfterValidator(check_base_url)] | None = Field(
         default=None, description="The URL of the model's API; unset: the provider's own."
     )
 

@@ -33,10 +33,10 @@ from deployments.prefect_client.engine import spare_the_loop, watch_children_wit
 from deployments.registration.bootstrap import BOOTSTRAP, apply_register
 from deployments.registration.register import RegisterError, find_register, read_register
 from deployments.registration.storage_block import save_storage_block
-from deployments.settings import HostSettings, SettingsError, read_environment
+from deployments.settings import HostSettings, SettingsError, env_file_secrets, read_environment
 from deployments.standalone.parent_watch import watch_parent
 from deployments.standalone.prefect_environment import prefect_home
-from deployments.standalone.prefect_server import PortInUse, listen
+from deployments.standalone.prefect_server import CannotListen, listen
 from deployments.standalone.wait_notice import opening, waiting_for
 from deployments.telemetry.logs import configure_logs
 from deployments.triage.handler import TriageHandler
@@ -51,6 +51,11 @@ from store.store import Store, open_store
 CANNOT_START = 2
 """The exit status of a host that would fail again in the same way: it is not to be started again."""
 
+AWAY = 75
+"""The exit status of a host whose store or Prefect server is out of reach: EX_TEMPFAIL."""
+
+CRASHED = 70
+"""The exit status of a host that failed after it had been ready; before, it is 1, as of an import that fails."""
 
 _LAST_SECONDS = 30.0
 
@@ -73,7 +78,7 @@ class HostProcess:
         """Write the log as the settings say, without the secrets that they have."""
         own = (self._api_settings.api_bearer_token, self._settings.traces_headers)
         secrets = [secret.get_secret_value() for secret in own if secret is not None]
-        secrets += known_secrets(self._agent_settings, os.environ)
+        secrets += known_secrets(self._agent_settings, os.environ) + env_file_secrets()
         secrets.append(urlsplit(self._store_settings.database_url or "").password or "")
         configure_logs(self._settings.log_level, self._settings.log_format, secrets)
 
@@ -89,10 +94,10 @@ class HostProcess:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._serve())
                 self._status = 0
-        except (RegisterError, PortInUse, NotConfigured) as error:
+        except (RegisterError, CannotListen, NotConfigured) as error:
             self._fail(str(error), CANNOT_START)
         except (PrefectUnavailable, StoreUnavailable) as error:
-            self._fail(str(error), 1)
+            self._fail(str(error), AWAY)
 
     def _fail(self, reason: str, status: int) -> None:
         print(reason, file=sys.stderr, flush=True)
@@ -140,6 +145,7 @@ class HostProcess:
             ):
                 address = f"http://{self._api_settings.api_host}:{self._api_settings.api_port}"
                 spare_the_loop()
+                self._status = CRASHED  # until it has ended well
                 print(f"host ready: {address} ({host.capacity().slots} agents at once)", flush=True)
                 await self._stop.wait()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, SecretStr
 
 from agent.domain.values import Frozen, Name
-from agent.settings import Names, read_list
+from agent.settings import Names, read_list, strip
 
 
 class ApiSettings(Frozen):
@@ -15,7 +15,7 @@ class ApiSettings(Frozen):
 
     api_host: str = Field(default="127.0.0.1", description="The address to listen on; a container sets 0.0.0.0.")
     api_port: int = Field(default=8080, ge=0, le=65_535, description="The port to listen on.")
-    api_bearer_token: SecretStr | None = Field(
+    api_bearer_token: Annotated[SecretStr, BeforeValidator(strip)] | None = Field(
         default=None, description="What callers send as `Authorization: Bearer TOKEN`; unset: nobody gets in."
     )
     metrics_open: bool = Field(default=False, description="Whether /metrics is answered without the token.")

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, create_model
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from agent.domain.values import Frozen
+from agent.redaction.known_values import is_secret_name
+from agent.settings import LocalPath
 
 Model = TypeVar("Model", bound=BaseModel)
 
 LOST_AFTER = timedelta(minutes=10)
 """The default of LOST_AFTER_SECONDS: how long a run may be without an event before its host counts as lost."""
+
+
+ENV_FILE = ".env"
+
+_ALLOW_LISTS = ("AGENT_ENV_ALLOW", "GIT_ENV_ALLOW")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_OF_PROGRAMS = frozenset(
+    (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
+)
 
 
 class SettingsError(Exception):
@@ -72,7 +86,7 @@ class HostSettings(Frozen):
         description="How many days after its end a run is kept in the embedded Prefect server, with its logs and "
         "artifacts, and in the store with its input and outcome. A Prefect server of yours has its own settings.",
     )
-    secrets_dir: Path | None = Field(
+    secrets_dir: LocalPath | None = Field(
         default=None, description="Directory of named secrets, one file each; unset: `secrets` under STATE_DIR."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -97,17 +111,53 @@ class HostSettings(Frozen):
 
 
 def read_environment(settings: type[Model]) -> Model:
-    """Return `settings` filled from the environment and `.env`. Raises SettingsError."""
-    config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, enable_decoding=False)
-    reader = create_model(settings.__name__, __base__=(_FromEnvironment, settings))
-    reader.model_config.update(config)
+    """Return `settings` filled from the environment and `.env`, whose other variables are ignored.
+
+    Raises SettingsError.
+    """
+    values = {name.upper(): value for name, value in read_env_file().items()}
+    values |= {name.upper(): value for name, value in os.environ.items() if value}
+    own = {name: values[name.upper()] for name in settings.model_fields if name.upper() in values}
     try:
-        return settings.model_validate(reader().model_dump())
+        return settings.model_validate(own)
     except ValidationError as error:
         first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name}: {first['msg']}", "correct it in the environment or in .env") from None
+        name = str(first["loc"][0]).upper()
+        reason = ": ".join([*map(str, first["loc"][1:]), first["msg"].removeprefix("Value error, ")])
+        raise SettingsError(f"{name}: {reason}", "correct it in the environment or in .env") from None
+    except ValueError as error:  # a default that cannot be found
+        raise SettingsError(str(error), "set STATE_DIR to a directory that this user can write") from None
 
 
-class _FromEnvironment(BaseSettings):
-    """Base of the class that reads fields from the environment."""
+def read_env_file() -> dict[str, str]:
+    """Return the variables of `.env` in the working directory that have a value. Raises SettingsError."""
+    path = Path(ENV_FILE)
+    if not path.is_file():  # some name the directory of a virtual environment so
+        return {}
+    try:
+        # -sig: some editors begin a file with a byte order mark, which would belong to the first name
+        found = dotenv_values(path, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{path.absolute()} cannot be read: {reason}", "correct it, or remove it") from None
+    return {name: value for name, value in found.items() if value}
+
+
+def load_env_file(settings: Iterable[type[BaseModel]]) -> None:
+    """Put the service's variables of `.env` into this process's environment, which wins, for the processes it starts.
+
+    These are the fields of `settings`, Prefect's, those for proxies and certificates, and those that GIT_ENV_ALLOW and
+    AGENT_ENV_ALLOW name. Call it before `prefect` is imported. Raises SettingsError.
+    """
+    found = read_env_file()
+    own = {name.upper() for one in settings for name in one.model_fields}
+    listed = re.findall(r"\w+", " ".join(os.environ.get(name) or found.get(name, "") for name in _ALLOW_LISTS))
+    for name, value in found.items():
+        known = name.upper() in own or name in _OF_PROGRAMS or name in listed or name.startswith("PREFECT_")
+        if known and not os.environ.get(name):
+            os.environ[name] = value
+
+
+def env_file_secrets() -> list[str]:
+    """Return the values in `.env` whose names say that they are secrets, also those of other programs."""
+    return [value for name, value in read_env_file().items() if is_secret_name(name)]

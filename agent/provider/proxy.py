@@ -13,16 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import uvicorn
 
+from agent.domain.errors import NotConfigured
 from agent.provider.credential import Credential, find_credential
 from agent.provider.failures import ProviderFailure
 from agent.provider.lease import Lease, Price
 from agent.provider.relay import Relay, Send, passed_on
 from agent.settings import AgentSettings
+from agent.system.certificates import trusted_authorities
+from agent.system.proxies import BadProxy, proxy_for
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -184,11 +186,13 @@ class _Server(uvicorn.Server):
 
 
 def _transport(upstream: str) -> httpx.AsyncHTTPTransport:
-    """Bare, for a client would keep cookies from one run to the next; with the operator's own proxy, if any."""
-    target = urlsplit(upstream)
-    proxies = getproxies()
-    proxy = None if proxy_bypass(target.hostname or "") else proxies.get(target.scheme, proxies.get("all"))
-    return httpx.AsyncHTTPTransport(verify=target.scheme == "https", limits=LIMITS, retries=1, proxy=proxy)
+    """Return a bare transport, for a client would keep cookies from one run to the next; by the operator's proxy."""
+    try:
+        proxy = proxy_for(upstream, os.environ)
+    except BadProxy as error:
+        raise NotConfigured(str(error), "correct it") from None
+    verify = trusted_authorities(os.environ) if upstream.startswith("https:") else False
+    return httpx.AsyncHTTPTransport(verify=verify, limits=LIMITS, retries=1, proxy=proxy)
 
 
 def _unix_listener(path: Path) -> socket.socket:

@@ -153,13 +153,22 @@ def _forms(value: str) -> set[str]:
     return {form for form in forms if len(form) >= SHORTEST}
 
 
-_TELLING = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|AUTH_STRING|DATABASE_URL|CREDENTIAL")
-_SHORTEST = 8
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|AUTH_STRING|DATABASE_URL|CREDENTIAL", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """True if a variable of that name holds a secret."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def known_secrets(settings: AgentSettings, inherited: Mapping[str, str]) -> list[str]:
-    """The values that nothing an agent says may contain: credentials, and variables whose names say so."""
+    """Return the values that nothing an agent says may contain: credentials, secret variables, passwords of proxies."""
     keys = [settings.anthropic_api_key, settings.claude_code_oauth_token]
     values = [key.get_secret_value() for key in keys if key is not None]
-    values += [value for name, value in inherited.items() if _TELLING.search(name)]
-    return [value for value in values if len(value) >= _SHORTEST]
+    values += [value for name, value in inherited.items() if is_secret_name(name)]
+    values += [_url_password(value) for name, value in inherited.items() if name.upper().endswith("_PROXY")]
+    return [value for value in values if len(value) >= SHORTEST]
+
+
+def _url_password(url: str) -> str:
+    return url.partition("@")[0].rpartition(":")[2] if "@" in url else ""

@@ -1,3 +1,4 @@
-"""The checks of `agent-service doctor`: what is wrong on this host, and what mends it.
+"""The checks of `agent-service doctor`: each finds what is wrong on this host and names what to type.
 
-Front door: `checks.run_checks`. Imports: client, display; every layer below."""
+Front door: `checks.run_checks`. Imports: client; every layer below.
+"""

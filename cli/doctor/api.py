@@ -1,4 +1,4 @@
-"""Check: the API's token and port."""
+"""Checks of the API: its token and its port."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from agent.system.http import http_origin
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 from cli.doctor.ports import is_free, is_loopback, listener
+from deployments.standalone.prefect_environment import http_origin
+from deployments.standalone.prefect_server import CannotListen
 
-PATIENCE_SECONDS = 4.0
-SHORTEST = 16
-STALE_SECONDS = 120.0
-"""Each watch of a host looks once a minute at least."""
+TIMEOUT_SECONDS = 4.0
+MIN_TOKEN_LENGTH = 16
 NEW_TOKEN = "export API_BEARER_TOKEN=$(openssl rand -hex 32)"
 
 
 async def check_token(world: DoctorContext) -> list[Finding]:
-    """It is set, and nobody guesses it."""
+    """Check that a token is set and hard to guess."""
     token = world.token
     if not token:
-        return [broken("token", "API_BEARER_TOKEN is not set: the API lets nobody in", NEW_TOKEN)]
-    if len(token) >= SHORTEST and len(set(token)) >= SHORTEST // 2:
+        text = "API_BEARER_TOKEN is not set: the first `agent-service up` creates one and shows it once"
+        return [warning("token", text, f"start the service, or {NEW_TOKEN}")]
+    if len(token) >= MIN_TOKEN_LENGTH and len(set(token)) >= MIN_TOKEN_LENGTH // 2:
         return [ok("token", "API_BEARER_TOKEN is set")]
     what = "API_BEARER_TOKEN can be guessed"
     if is_loopback(world.api.api_host):
@@ -32,28 +33,27 @@ async def check_token(world: DoctorContext) -> list[Finding]:
 
 
 async def check_api(world: DoctorContext) -> list[Finding]:
-    """The port is free, or has the service that this token opens."""
+    """Check that the port is free, or that the service there takes this token."""
     host, port = world.api.api_host, world.api.api_port
     url = http_origin(host, port)
     try:
         if is_free(host, port):
             return [ok("api", f"{host}:{port} is free; `agent-service up` starts the service there")]
-    except OSError as error:
-        text = f"nothing can listen on {host}:{port}: {error.strerror}"
-        return [broken("api", text, "correct API_HOST and API_PORT")]
+    except CannotListen as error:
+        return [broken("api", f"nothing can listen on {host}:{port}: {error.reason}", "correct API_HOST and API_PORT")]
     try:
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
             health = _health(await client.get("/health"))
             if health is not None:
                 return [await _ours(client, world, url, health)]
     except httpx.HTTPError:
         pass
-    mend = f"end that, or move ours: export API_PORT={port + 1}"
+    mend = f"stop that program, or use another port: export API_PORT={port + 1}"
     return [broken("api", f"{host}:{port} is taken by {listener(port)}", mend)]
 
 
 def _health(answer: httpx.Response) -> dict[str, Any] | None:
-    """What our service says of itself; None: it is another one."""
+    """Return the /health of our service; None if the answer is another program's."""
     try:
         said = answer.json()
     except ValueError:
@@ -73,13 +73,9 @@ async def _ours(client: httpx.AsyncClient, world: DoctorContext, url: str, healt
     if health.get("held"):
         held = health["held"]
         text = f"the service at {url} starts no agent until {held['until']}: {held['reason']}"
-        return warning("api", text, "wait, or give it another credential and start it again")
+        return warning("api", text, "wait, or set another credential and restart the service")
     if health.get("disk"):
-        return warning("api", f"the service at {url} takes no work: too little room is left", "df -h, and free some")
-    if stale := {name: age for name, age in health.get("watches", {}).items() if age > STALE_SECONDS}:
-        name = max(stale, key=lambda one: stale[one])
-        text = f"the service at {url} has not read its {name} in Prefect for {stale[name]:.0f} s"
-        return warning("api", text, "look at its log; is Prefect reachable from it?")
+        return warning("api", f"the service at {url} takes no work: the disk is nearly full", "free some space (df -h)")
     capacity = health["capacity"]
     return ok("api", f"the service runs at {url}: {capacity['free']} of {capacity['agents']} agents are free")
 

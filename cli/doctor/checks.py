@@ -1,4 +1,4 @@
-"""All checks, in the order of their dependencies."""
+"""Runs all checks at once and lists their findings in a fixed order."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from cli.doctor.database import check_database
 from cli.doctor.finding import Finding, broken, skipped
 from cli.doctor.prefect import check_prefect
 from cli.doctor.repositories import check_repositories
-from cli.doctor.sandbox import check_cells, check_user
+from cli.doctor.sandbox import check_sandbox, check_user
 from cli.doctor.state_dir import check_state
 from store.settings import default_database_url
 
 LONGEST_SECONDS = 14.0
-"""Of any check; all of them are at work at the same time."""
+"""The time limit of a check; all run at the same time."""
 
 
 class Check(NamedTuple):
-    """One thing to look at; `within_state`: it cannot be told while STATE_DIR is broken."""
+    """A check by name; `within_state`: it is skipped while STATE_DIR is broken."""
 
     name: str
-    look: Callable[[DoctorContext], Awaitable[list[Finding]]]
+    run: Callable[[DoctorContext], Awaitable[list[Finding]]]
     within_state: bool = False
 
 
 def checks(world: DoctorContext) -> list[Check]:
-    """In the order that they are told in."""
+    """Return the checks in the order of their findings."""
     own_database = world.store.database_url in (None, default_database_url(world.agent.state_dir))
     return [
         Check("claude", check_cli),
         Check("credential", check_credential),
-        Check("sandbox", check_cells),
+        Check("sandbox", check_sandbox),
         Check("user", check_user),
         Check("state", check_state),
         Check("database", check_database, within_state=own_database),
@@ -53,28 +53,28 @@ def checks(world: DoctorContext) -> list[Check]:
 
 
 async def run_checks(world: DoctorContext) -> list[Finding]:
-    """What all checks find, without a secret in it, within `LONGEST_SECONDS`."""
+    """Return the findings of all checks, without secrets, within `LONGEST_SECONDS`."""
     every = checks(world)
-    begun = {check.name: asyncio.create_task(_look(check, world)) for check in every}
-    found = {name: await task for name, task in begun.items()}
+    running = {check.name: asyncio.create_task(_run(check, world)) for check in every}
+    found = {name: await task for name, task in running.items()}
     state_is_broken = any(one.level == "broken" for one in found["state"])
-    told = [
+    listed = [
         [skipped(check.name, "STATE_DIR")] if check.within_state and state_is_broken else found[check.name]
         for check in every
     ]
     redactor = world.redactor()
     return [
         one.model_copy(update={"text": redactor.redact(one.text), "mend": redactor.redact(one.mend)})
-        for findings in told
+        for findings in listed
         for one in findings
     ]
 
 
-async def _look(check: Check, world: DoctorContext) -> list[Finding]:
+async def _run(check: Check, world: DoctorContext) -> list[Finding]:
     try:
         async with asyncio.timeout(LONGEST_SECONDS):
-            return await check.look(world)
+            return await check.run(world)
     except TimeoutError:
-        return [broken(check.name, f"no answer within {LONGEST_SECONDS:.0f} s", "look at it by hand")]
+        return [broken(check.name, f"no answer within {LONGEST_SECONDS:.0f} s", "try it by hand")]
     except Exception as error:  # one check that fails must not hide what the others found
-        return [broken(check.name, f"could not be told: {type(error).__name__}: {error}", "look at it by hand")]
+        return [broken(check.name, f"the check failed: {type(error).__name__}: {error}", "try it by hand")]

@@ -1,7 +1,8 @@
-"""Check: the claude CLI and its version."""
+"""Checks of the claude CLI, which must start and be the pinned version, and of the model's credential."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tempfile
 from importlib.util import find_spec
@@ -10,7 +11,7 @@ from pathlib import Path
 from agent.claude.installation import find_cli
 from agent.domain.errors import NotConfigured
 from agent.provider.credential import find_credential
-from agent.redaction.redactor import mask_url_credentials
+from agent.provider.credential_check import check_credential as ask_provider
 from agent.system.commands import Command, CommandFailed, TimeLimit
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
@@ -21,7 +22,7 @@ REINSTALL = "unset CLAUDE_CLI, or reinstall: pip install --force-reinstall claud
 
 
 async def check_cli(world: DoctorContext) -> list[Finding]:
-    """It starts, and says the pinned version."""
+    """Check that the CLI starts and prints the pinned version."""
     try:
         path = find_cli(world.agent)
     except NotConfigured as error:
@@ -29,33 +30,38 @@ async def check_cli(world: DoctorContext) -> list[Finding]:
     version, said = await _ask_version(path)
     pinned = pinned_version()
     if version is None:
-        return [broken("claude", f"{path} does not tell its version: {said}", REINSTALL)]
+        return [broken("claude", f"{path} --version failed: {said}", REINSTALL)]
     if version != pinned:
         return [warning("claude", f"{path} is {version}; this service is made and tested with {pinned}", REINSTALL)]
     return [ok("claude", f"{version}, the pinned one")]
 
 
 async def check_credential(world: DoctorContext) -> list[Finding]:
-    """There is one for the model, named by its kind alone."""
+    """Check that there is a credential for the model, and that the provider accepts it; names only its kind."""
     try:
-        variable, value = find_credential(world.agent)
+        find_credential(world.agent)
     except NotConfigured:
         mend = "export ANTHROPIC_API_KEY=…   (or CLAUDE_CODE_OAUTH_TOKEN=…, from `claude setup-token`)"
         return [broken("credential", "none is set for the model", mend)]
-    if value != value.strip() or any(character.isspace() for character in value):
-        return [broken("credential", f"{variable} has white space in it", f"export {variable}=…   (without it)")]
-    where = (
-        mask_url_credentials(world.agent.anthropic_base_url)
-        if world.agent.anthropic_base_url
-        else "the provider's own address"
-    )
+    try:
+        asked = await asyncio.to_thread(ask_provider, world.agent, world.environ)
+    except NotConfigured as error:
+        return [broken("credential", error.problem, error.remedy)]
     both = world.agent.anthropic_api_key is not None and world.agent.claude_code_oauth_token is not None
-    more = ", which wins over CLAUDE_CODE_OAUTH_TOKEN" if both else ""
-    return [ok("credential", f"{variable}{more}, for {where}")]
+    shown = f"{asked.variable}{', which wins over CLAUDE_CODE_OAUTH_TOKEN' if both else ''}"
+    match asked.verdict:
+        case "refused":
+            return [broken("credential", f"{asked.address} refuses {shown} ({asked.detail})", "set a valid one")]
+        case "unreachable" if world.agent.anthropic_base_url is not None:
+            text = f"{shown}, for {asked.address}, which is out of reach: {asked.detail}"
+            return [warning("credential", text, "start it, or correct ANTHROPIC_BASE_URL or the proxy")]
+        case "accepted":
+            return [ok("credential", f"{shown}: {asked.address} accepts it")]
+    return [ok("credential", f"{shown}, for {asked.address}; not verified: {asked.detail}")]
 
 
 def pinned_version() -> str:
-    """The version of the CLI in the pinned wheel, read without importing the wheel."""
+    """Return the version of the CLI in the pinned wheel; does not import the wheel."""
     spec = find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         return "unknown"
@@ -64,7 +70,7 @@ def pinned_version() -> str:
 
 
 async def _ask_version(path: Path) -> tuple[str | None, str]:
-    """The version, or None and what came instead."""
+    """Return the version, or None, and what the CLI printed."""
     with tempfile.TemporaryDirectory() as home:
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -80,4 +86,4 @@ async def _ask_version(path: Path) -> tuple[str | None, str]:
         except OSError as error:
             return None, error.strerror or str(error)
     found = VERSION.match(said)
-    return (found[1], said) if found else (None, said[:100] or "it says nothing")
+    return (found[1], said) if found else (None, said[:100] or "it printed nothing")

@@ -1,4 +1,4 @@
-"""The settings and the environment that the checks look at."""
+"""The settings and the environment that the checks examine, read as the service reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from agent.redaction.known_values import known_secrets
 from agent.redaction.redactor import Redactor
 from agent.settings import AgentSettings
 from api.settings import ApiSettings
-from deployments.settings import HostSettings, read_environment
+from cli.client.service import read_api_settings
+from deployments.settings import HostSettings, env_file_secrets, read_environment
 from deployments.standalone.prefect_environment import prefect_home
 from store.settings import StoreSettings
 
@@ -22,7 +23,7 @@ UNSET = ""
 
 @dataclass(frozen=True)
 class DoctorContext:
-    """The service's own world, as far as this process shares it."""
+    """What the service would find, as far as this process shares it; made once per `doctor`."""
 
     agent: AgentSettings
     api: ApiSettings
@@ -32,19 +33,22 @@ class DoctorContext:
 
     @property
     def token(self) -> str:
-        """What callers of the API send."""
+        """The token that callers of the API send."""
         return self.api.api_bearer_token.get_secret_value() if self.api.api_bearer_token else UNSET
 
     @property
     def prefect_url(self) -> str | None:
-        """The Prefect server that the operator has; None: `up` starts one, with a password of its own."""
+        """The operator's Prefect server; None: `up` starts one, with a password of its own."""
         return self.environ.get("PREFECT_API_URL") or None
 
     @property
     def prefect_password(self) -> str:
-        """What that server asks for, `user:password`, if it is known here."""
+        """The `user:password` of that server, if it is known here."""
         if self.prefect_url is not None:
             return self.environ.get("PREFECT_API_AUTH_STRING", UNSET)
+        for name in ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"):
+            if self.environ.get(name):
+                return self.environ[name]
         try:
             return (prefect_home(self.agent.state_dir) / "auth-string").read_text().strip()
         except OSError:
@@ -56,8 +60,8 @@ class DoctorContext:
         return Path(self.environ.get("HOME") or Path.home())
 
     def redactor(self) -> Redactor:
-        """Takes every secret that is known here out of a text."""
-        secrets = [*known_secrets(self.agent, self.environ), self.token, self.prefect_password]
+        """Return a redactor of every secret that is known here."""
+        secrets = [*known_secrets(self.agent, self.environ), *env_file_secrets(), self.token, self.prefect_password]
         headers = self.host.traces_headers.get_secret_value() if self.host.traces_headers else UNSET
         secrets += [headers, *(pair.partition("=")[2] for pair in headers.split(","))]
         secrets += [self.prefect_password.partition(":")[2], _password(self.store.database_url)]
@@ -65,10 +69,10 @@ class DoctorContext:
 
 
 def read_world(environ: Mapping[str, str]) -> DoctorContext:
-    """The world of a service that is started here; raises SettingsError."""
+    """Read the settings of a service that is started here. Raises SettingsError."""
     return DoctorContext(
         agent=read_environment(AgentSettings),
-        api=read_environment(ApiSettings),
+        api=read_api_settings(),
         host=read_environment(HostSettings),
         store=read_environment(StoreSettings),
         environ=environ,

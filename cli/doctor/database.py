@@ -1,4 +1,4 @@
-"""Check: the store's database and its schema."""
+"""Check of the store's database, which must be in reach with tables that this version knows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from store.settings import default_database_url
 
 
 async def check_database(world: DoctorContext) -> list[Finding]:
-    """Asks, and changes nothing: tables are made and upgraded by the service's start."""
+    """Check the database and change nothing: the service's start creates and upgrades tables."""
     address = world.store.database_url or default_database_url(world.agent.state_dir)
     try:
         url = parse_address(address)
@@ -31,10 +31,10 @@ async def check_database(world: DoctorContext) -> list[Finding]:
         return [broken("database", error.reason, error.remedy or "start it, or correct DATABASE_URL")]
     where = display_address(url)
     if revision is None:
-        return [ok("database", f"{where} answers; the first start makes its tables")]
+        return [ok("database", f"{where} answers; the first start creates its tables")]
     if revision > REVISION:
         text = f"{where} was migrated by a newer version of this service ({revision}, and not {REVISION})"
-        return [broken("database", text, "run that version, or name another database in DATABASE_URL")]
+        return [broken("database", text, "run that version, or set another database in DATABASE_URL")]
     if revision < REVISION:
         return [ok("database", f"{where} answers; the next start upgrades its tables to {REVISION}")]
     return [ok("database", f"{where} answers, and is migrated")]
@@ -44,4 +44,4 @@ def _to_be_made(path: Path) -> Finding:
     place = next(parent for parent in path.parents if is_there(parent))
     if not place.is_dir():
         return broken("database", f"{path}: {place} is no directory", "correct DATABASE_URL")
-    return ok("database", f"{path} is made by the first start")
+    return ok("database", f"{path} is created by the first start")

@@ -1,4 +1,4 @@
-"""The result of a check: ok, note, problem (with remedy), skipped."""
+"""The result of a check: ok, a warning, broken, or skipped because of another problem."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Level = Literal["ok", "warning", "broken", "skipped"]
 
 
 class Finding(Frozen):
-    """One line of the doctor's; `mend` is what makes it green, a command where there is one."""
+    """One line of `doctor`; `mend` says what to do, as a command where there is one."""
 
     check: str
     level: Level
@@ -19,20 +19,20 @@ class Finding(Frozen):
 
 
 def ok(check: str, text: str, mend: str = "") -> Finding:
-    """All well."""
+    """Return a finding without a problem."""
     return Finding(check=check, level="ok", text=text, mend=mend)
 
 
 def warning(check: str, text: str, mend: str) -> Finding:
-    """The service works so, and its operator should know."""
+    """Return a problem with which the service works."""
     return Finding(check=check, level="warning", text=text, mend=mend)
 
 
 def broken(check: str, text: str, mend: str) -> Finding:
-    """The service, or a run of it, fails so."""
+    """Return a problem with which the service, or a run, fails."""
     return Finding(check=check, level="broken", text=text, mend=mend)
 
 
 def skipped(check: str, because: str) -> Finding:
-    """It cannot be told while something else is broken."""
-    return Finding(check=check, level="skipped", text=f"not looked at: {because} first")
+    """Return the finding of a check that another problem prevents."""
+    return Finding(check=check, level="skipped", text=f"skipped: fix {because} first")

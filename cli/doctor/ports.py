@@ -1,4 +1,4 @@
-"""The process that listens on a port of this machine."""
+"""The users of this machine's ports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployments.standalone.prefect_server import PortInUse, listen
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether we could listen there; raises OSError if nobody could."""
+    """True if this process could listen there. Raises CannotListen if none could."""
     try:
         listen(host, port).close()
     except PortInUse:
@@ -19,7 +19,7 @@ def is_free(host: str, port: int) -> bool:
 
 
 def listener(port: int) -> str:
-    """The process that listens on it, as far as this user may know."""
+    """Return the process that listens on `port`, as far as this user may see it."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
@@ -34,7 +34,7 @@ def listener(port: int) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
+    """True if only this machine can reach `host`."""
     try:
         found = socket.getaddrinfo(host, None)
     except OSError:

@@ -1,48 +1,53 @@
-"""Check: the Prefect server, its credentials and its clock."""
+"""Checks of the Prefect server: its address, its password, its version and its clock."""
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import time
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 
 import httpx
 
+from agent.domain.errors import NotConfigured
 from agent.redaction.redactor import mask_url_credentials
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, skipped, warning
 from cli.doctor.ports import is_free, listener
+from deployments.standalone.external_prefect import check_external_prefect, credential, read_api_url
+from deployments.standalone.preflight import check_embedded_prefect, prefect_port
 
-PATIENCE_SECONDS = 4.0
+TIMEOUT_SECONDS = 4.0
 VERSION = "/admin/version"
 SKEW_WORTH_KNOWING, SKEW_TOO_MUCH = 5.0, 60.0
 
 
 async def check_prefect(world: DoctorContext) -> list[Finding]:
-    """The server's own line, and the clock's."""
-    if world.prefect_url is not None:
-        return await _external(world, world.prefect_url.rstrip("/"))
-    return await _embedded(world)
+    """Check the Prefect server and its clock."""
+    try:
+        url = read_api_url(world.environ)
+        if url is not None:
+            await asyncio.to_thread(check_external_prefect, url, world.environ)
+            return await _external(world, url)
+        check_embedded_prefect(world.agent.state_dir, world.environ)
+        return await _embedded(world, prefect_port(world.environ))
+    except NotConfigured as error:
+        return [broken("prefect", error.problem, error.remedy)]
 
 
 async def _external(world: DoctorContext, url: str) -> list[Finding]:
     shown = mask_url_credentials(url)
-    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
         try:
             began = time.time()
             health = await client.get(f"{url}/health")
             clock = _clock(health, (began + time.time()) / 2)
             strangers = await client.get(f"{url}{VERSION}")
-            ours = await client.get(f"{url}{VERSION}", headers=_credential(world))
+            ours = await client.get(f"{url}{VERSION}", headers=credential(world.environ))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             text = f"no answer from {shown} ({type(error).__name__})"
             away = broken("prefect", text, "start that server, or correct PREFECT_API_URL")
             return [away, skipped("clock", "Prefect")]
-    if ours.status_code in (401, 403):
-        said = "refuses PREFECT_API_AUTH_STRING" if world.prefect_password else "wants a password"
-        mend = "export PREFECT_API_AUTH_STRING=USER:PASSWORD   (the server's PREFECT_SERVER_API_AUTH_STRING)"
-        return [broken("prefect", f"{shown} {said}", mend), clock]
     if strangers.is_success:
         text = f"{shown} asks for no password: whoever reaches it, agents too, can start, change and end runs"
         mend = "set PREFECT_SERVER_API_AUTH_STRING there, and the same as PREFECT_API_AUTH_STRING here"
@@ -50,17 +55,16 @@ async def _external(world: DoctorContext, url: str) -> list[Finding]:
     return [_judge_version(ours, f"{shown} answers, and asks for its password"), clock]
 
 
-async def _embedded(world: DoctorContext) -> list[Finding]:
-    named = world.environ.get("PREFECT_SERVER_API_PORT", "4200")
-    if not named.isdigit():
-        return [broken("prefect", f"PREFECT_SERVER_API_PORT={named} is no port", "export PREFECT_SERVER_API_PORT=4200")]
-    port = int(named)
+async def _embedded(world: DoctorContext, port: int) -> list[Finding]:
     if port == 0 or is_free("127.0.0.1", port):
         return [ok("prefect", f"port {port} is free; `agent-service up` starts Prefect's server there")]
     try:
-        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
             began = time.time()
-            answer = await client.get(f"http://127.0.0.1:{port}/api{VERSION}", headers=_credential(world))
+            answer = await client.get(
+                f"http://127.0.0.1:{port}/api{VERSION}",
+                headers=credential({"PREFECT_API_AUTH_STRING": world.prefect_password}),
+            )
             if answer.is_success and world.prefect_password:
                 return [
                     ok("prefect", f"our own server answers on port {port}, and asks for its password"),
@@ -69,20 +73,12 @@ async def _embedded(world: DoctorContext) -> list[Finding]:
     except httpx.HTTPError:
         pass
     who = listener(port)
-    mend = "end that, or move ours: export PREFECT_SERVER_API_PORT=4201"
+    mend = "stop that program, or use another port: export PREFECT_SERVER_API_PORT=4201"
     return [broken("prefect", f"port {port} is taken by {who}", mend)]
 
 
-def _credential(world: DoctorContext) -> dict[str, str]:
-    """As Prefect's own client sends it."""
-    if world.prefect_password:
-        return {"Authorization": f"Basic {base64.b64encode(world.prefect_password.encode()).decode()}"}
-    key = world.environ.get("PREFECT_API_KEY")
-    return {"Authorization": f"Bearer {key}"} if key else {}
-
-
 def _judge_version(answer: httpx.Response, text: str) -> Finding:
-    """The server may be newer than its client, by Prefect's own word; a line of its own is worth it all the same."""
+    """Compare the versions. Prefect allows a newer server; a warning tells the operator all the same."""
     theirs, ours = answer.text.strip().strip('"'), version("prefect")
     if answer.is_success and theirs.split(".")[:2] != ours.split(".")[:2]:
         text += f"; it is {theirs[:20]}, and this service is made with {ours}"

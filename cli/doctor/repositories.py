@@ -1,4 +1,4 @@
-"""Check: git and the remote of each workspace."""
+"""Checks of git and of each workspace's remote, with the same commands as the service."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from cli.doctor.finding import Finding, broken, ok, warning
 
 REMOTE_SECONDS = 8.0
 COMMIT = re.compile(r"[0-9a-f]{7,40}")
-"""A remote lists the tips alone; any other commit can be asked for."""
+"""A commit's name: a remote lists only the tips of refs, but any commit can be fetched."""
 
 
 async def check_repositories(world: DoctorContext) -> list[Finding]:
-    """All workspaces at once."""
-    with tempfile.TemporaryDirectory() as scratch:  # what git is told is written down, and not where the service's is
+    """Check git and all workspaces at once."""
+    with tempfile.TemporaryDirectory() as scratch:  # for git's configuration, which the service keeps elsewhere
         settings = world.agent.model_copy(update={"state_dir": Path(scratch)})
         environment = GitEnvironment(settings, world.environ)
         try:
@@ -33,11 +33,11 @@ async def check_repositories(world: DoctorContext) -> list[Finding]:
         except NotConfigured as error:
             return [broken("git", error.problem, error.remedy)]
         names = settings.workspace_names
-        found = await asyncio.gather(*(_look(world, environment, name) for name in names))
+        found = await asyncio.gather(*(_check(world, environment, name) for name in names))
     return [ok("git", version), *found]
 
 
-async def _look(world: DoctorContext, environment: GitEnvironment, name: str) -> Finding:
+async def _check(world: DoctorContext, environment: GitEnvironment, name: str) -> Finding:
     check = f"workspace {name}"
     config = world.agent.workspaces.get(name, WorkspaceConfig())
     source = _source(world, name, config)
@@ -65,7 +65,7 @@ def _judge(check: str, shown: str, listed: str, wanted: str | None) -> Finding:
         return broken(check, f"{shown} has no commit yet", "push a first one")
     names = {f"refs/heads/{wanted}", f"refs/tags/{wanted}", wanted}
     if wanted and not names.intersection(refs) and not COMMIT.fullmatch(wanted):
-        text = f"{shown} answers, and names no {wanted}"
+        text = f"{shown} answers, but has no {wanted}"
         return warning(check, text, f"push {wanted}, or set another ref in WORKSPACES")
     return ok(check, f"{shown} answers" + (f", at {wanted}" if wanted else ""))
 

@@ -1,4 +1,4 @@
-"""Check: bubblewrap, control groups, and the user of the service."""
+"""Checks of what confines agents: the sandbox, control groups, the service's user."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from cli.doctor.finding import Finding, broken, ok, warning
 TRIAL_SECONDS = 4.0
 
 
-async def check_cells(world: DoctorContext) -> list[Finding]:
-    """A cell is built and tried; where there is one, whether a run can be bounded as a whole."""
+async def check_sandbox(world: DoctorContext) -> list[Finding]:
+    """Check that a sandbox can be built, and that a run can be limited as a whole."""
     try:
         sandbox = await asyncio.to_thread(probe_sandbox, world.agent.agent_sandbox, timeout_seconds=TRIAL_SECONDS)
     except NotConfigured as error:
         return [broken("sandbox", error.problem, error.remedy or "see docs/security.md")]
     if sandbox.bubblewrap is None:
-        return [_without_cells(world, sandbox)]
+        return [_without_sandbox(world, sandbox)]
     spaces = "a user namespace each" if sandbox.bubblewrap.user_namespace else "root's own user namespace"
     well = ok("sandbox", f"bubblewrap {sandbox.version}: {sandbox.reason}; {spaces}")
     return [well, await asyncio.to_thread(_groups)]
 
 
 async def check_user(world: DoctorContext) -> list[Finding]:
-    """It is not root."""
+    """Check that the user is not root."""
     if os.geteuid() == 0:
-        return [warning("user", "root: a hole in a cell would end at root", "run it as a user of its own")]
+        return [
+            warning("user", "root: an agent that leaves its sandbox is root", "run the service as a user of its own")
+        ]
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -40,17 +42,17 @@ async def check_user(world: DoctorContext) -> list[Finding]:
     return [ok("user", name)]
 
 
-def _without_cells(world: DoctorContext, sandbox: ProbeResult) -> Finding:
+def _without_sandbox(world: DoctorContext, sandbox: ProbeResult) -> Finding:
     why = sandbox.reason
     mend = "AGENT_SANDBOX=auto" if world.agent.agent_sandbox == "off" else sandbox.remedy or "see docs/security.md"
     network = world.agent.agent_network
     if network != "open":
-        return broken("sandbox", f"AGENT_NETWORK={network} needs cells, and there are none: {why}", mend)
-    return warning("sandbox", f"agents live without cells, with the rights of this user: {why}", mend)
+        return broken("sandbox", f"AGENT_NETWORK={network} needs a sandbox, and none can be built: {why}", mend)
+    return warning("sandbox", f"no sandbox: agents have all rights of this user: {why}", mend)
 
 
 def _groups() -> Finding:
-    """Found without moving anybody: in version 2 the service itself goes into a group of its own when it starts."""
+    """Check control groups without a move: with version 2 the service moves to a group of its own at its start."""
     mend = "start the service from a systemd unit with Delegate=yes"
     memberships = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
     named = {name for _, names, _ in memberships for name in names.split(",")}

@@ -1,4 +1,4 @@
-"""Check: STATE_DIR is writable, private, and has free space."""
+"""Check of STATE_DIR: it must be writable, with free space, and only by this user."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 
 MB = 1024 * 1024
-LITTLE_BYTES = 2048 * MB
+LOW_BYTES = 2048 * MB
 FEW_FILES = 1000
 
 
 async def check_state(world: DoctorContext) -> list[Finding]:
-    """Where it is not there yet: whether it can be made."""
+    """Check STATE_DIR; if it does not exist yet, that it can be created."""
     state = world.agent.state_dir.absolute()
     place = next(path for path in (state, *state.parents) if is_there(path))
     try:
@@ -43,12 +43,12 @@ def _room(place: Path, least_mb: int) -> Finding | None:
         return broken(
             "state", f"{place} has {_shown(free)} left: below MIN_FREE_DISK_MB={least_mb} no work is taken", mend
         )
-    return warning("state", f"{place} has {_shown(free)} left", mend) if free < LITTLE_BYTES else None
+    return warning("state", f"{place} has {_shown(free)} left", mend) if free < LOW_BYTES else None
 
 
 def _rights(state: Path) -> Finding | None:
     if not is_there(state):
-        return ok("state", f"{state} is made by the first start")
+        return ok("state", f"{state} is created by the first start")
     found = state.stat()
     if found.st_mode & 0o022:
         return warning("state", f"others can write in {state}", f"chmod go-w {state}")

@@ -1,5 +1,6 @@
 """Environments of the embedded Prefect server and of its clients."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -7,11 +8,13 @@ import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 from agent.system.http import http_origin
 from deployments.settings import HostSettings
 
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_PROXIES = (*_PROXY_NAMES, *map(str.lower, _PROXY_NAMES))
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _SYSTEM = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH")
 KEPT = frozenset((*_SYSTEM, *_CERTIFICATES, *_PROXIES))
@@ -26,6 +29,29 @@ Hosts share the name, each with its own directory. It only has to exist: our flo
 _CLIENTS_OWN = frozenset(
     {"PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"}
 )
+
+
+_OLD_NAMES = {
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "PREFECT_RUNNER_HEARTBEAT_FREQUENCY",
+    "PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK",
+    "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": "PREFECT_SERVER_CORS_ALLOWED_ORIGINS",
+    "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS",
+    "PREFECT_SERVER_LOGGING_LEVEL": "PREFECT_LOGGING_SERVER_LEVEL",
+    "PREFECT_SERVER_TASKS_TAG_CONCURRENCY_SLOT_WAIT_SECONDS": "PREFECT_TASK_RUN_TAG_CONCURRENCY_SLOT_WAIT_SECONDS",
+    "PREFECT_SERVER_UI_API_URL": "PREFECT_UI_API_URL",
+    "PREFECT_SERVER_UI_STATIC_DIRECTORY": "PREFECT_UI_STATIC_DIRECTORY",
+}
+"""Older names that Prefect also reads, for settings with a default of ours; those of services follow one pattern."""
+
+
+def with_defaults(defaults: Mapping[str, str], operators: Mapping[str, str]) -> dict[str, str]:
+    """Return `operators` with the defaults that they do not set, under a new or an old name of Prefect's."""
+    return {name: value for name, value in defaults.items() if not _is_set(name, operators)} | dict(operators)
+
+
+def _is_set(name: str, operators: Mapping[str, str]) -> bool:
+    old = _OLD_NAMES.get(name, name.replace("PREFECT_SERVER_SERVICES_", "PREFECT_API_SERVICES_"))
+    return name in operators or old in operators
 
 
 def server_environment(state_dir: Path, host: str, port: int, auth_string: str) -> dict[str, str]:
@@ -105,14 +131,16 @@ def chosen_environment(settings: HostSettings) -> dict[str, str]:
 
 
 def process_environment(settings: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the server process: `PREFECT_*` of the operator win over `settings`, except for its
-    address and password."""
+    """Return the environment of the server process: `PREFECT_*` of the operator win over `settings`.
+
+    Its directory, address and password are those of `settings`, which `start_server` has made from the operator's.
+    """
     kept = {name: value for name, value in inherited.items() if name in KEPT}
     operators = {
         name: value for name, value in inherited.items() if name.startswith("PREFECT_") and name not in _CLIENTS_OWN
     }
     fixed = ("PREFECT_HOME", "PREFECT_SERVER_API_HOST", "PREFECT_SERVER_API_PORT", "PREFECT_SERVER_API_AUTH_STRING")
-    return kept | dict(settings) | operators | {name: settings[name] for name in fixed}
+    return kept | with_defaults(settings, operators) | {name: settings[name] for name in fixed}
 
 
 _HOSTS = {
@@ -130,20 +158,24 @@ def shared_environment(home: Path) -> dict[str, str]:
 
 
 def client_environment(
-    api_url: str, auth_string: str, home: Path, result_storage_block: str | None = None
+    api_url: str,
+    auth_string: str,
+    home: Path,
+    result_storage_block: str | None = None,
+    operators: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Return the settings of a process that runs flows against the embedded server.
+    """Return the settings of a process that runs flows against the embedded server with the operator's settings.
 
     They apply only if they are set before `prefect` is imported.
     """
+    base = operators.get("PREFECT_SERVER_UI_SERVE_BASE") or operators.get("PREFECT_UI_SERVE_BASE") or ""
+    csrf = operators.get("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "false")
     environment = {
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": api_url,
-        "PREFECT_API_AUTH_STRING": auth_string,
+        **fixed_client_environment(api_url, auth_string, home),
         # the newer of its two UIs: it keeps the link to a run while it asks for the password
-        "PREFECT_UI_URL": f"{api_url.removesuffix('/api')}/v2",
-        # the server has no CSRF check and our own version: saves two calls of each client
-        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+        "PREFECT_UI_URL": f"{api_url.removesuffix('/api')}{base.rstrip('/')}/v2",
+        # the server has no CSRF check by default, and our own version: saves two calls of each client
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": operators.get("PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED", csrf),
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
         **_HOSTS,
     }
@@ -152,26 +184,35 @@ def client_environment(
     return environment
 
 
+def fixed_client_environment(api_url: str, auth_string: str, home: Path) -> dict[str, str]:
+    """Return the part of `client_environment` that follows from the server, so that no operator's setting wins."""
+    return {"PREFECT_HOME": str(home), "PREFECT_API_URL": api_url, "PREFECT_API_AUTH_STRING": auth_string}
+
+
 def prefect_home(state_dir: Path) -> Path:
     """Return the directory of the embedded server's files."""
     return state_dir / "prefect"
 
 
-def auth_string(state_dir: Path) -> str:
-    """Return the server's `user:password`, created at its first start and kept."""
-    path = prefect_home(state_dir) / "auth-string"
+def http_origin(host: str, port: int) -> str:
+    """Return the URL by which this machine reaches a server that listens on `host` and `port`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def auth_string(state_dir: Path, operators: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the embedded server's `user:password`: the operator's, or one created at the first start and kept."""
+    chosen = operators.get("PREFECT_SERVER_API_AUTH_STRING") or operators.get("PREFECT_API_AUTH_STRING")
+    return chosen or create_once(prefect_home(state_dir) / "auth-string", f"admin:{secrets.token_urlsafe(24)}")
+
+
+def create_once(path: Path, secret: str) -> str:
+    """Write `secret` to a file that only this user can read, and return it; an existing file stays and is returned."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        _create(path, f"admin:{secrets.token_urlsafe(24)}\n")
-    return path.read_text().strip()
-
-
-def _create(path: Path, text: str) -> None:
-    # a link appears at once and whole, and the first process wins
-    with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # 0600
-        file.write(text)
-        file.flush()
-        try:
+        # a link appears at once and whole, and the first process wins
+        with tempfile.NamedTemporaryFile("w", dir=path.parent) as file, contextlib.suppress(FileExistsError):  # 0600
+            file.write(f"{secret}\n")
+            file.flush()
             os.link(file.name, path)
-        except FileExistsError:
-            return
+    return path.read_text().strip()

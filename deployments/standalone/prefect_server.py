@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import uvicorn
 
 from agent.system.http import http_origin
@@ -39,19 +40,31 @@ _LOG_TAIL_BYTES = 4096
 
 
 class PrefectServerFailed(Exception):
-    """The server process ended, or was not ready in time; then `exit_status` is None."""
+    """The server process ended, or stopped working before it was ready; then `exit_status` is None."""
 
     def __init__(self, message: str, exit_status: int | None) -> None:
         super().__init__(message)
         self.exit_status = exit_status
 
 
-class PortInUse(Exception):
+class StartCancelled(Exception):
+    """`is_cancelled` became true while the server was starting."""
+
+
+class CannotListen(Exception):
+    """This process cannot listen on the address; the message names the setting, and `remedy` says what to do."""
+
+    def __init__(self, host: str, port: int, reason: str, remedy: str) -> None:
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(f"cannot listen on {host}:{port}: {reason}; {remedy}")
+
+
+class PortInUse(CannotListen):
     """Another program listens on the address."""
 
     def __init__(self, host: str, port: int, setting: str) -> None:
-        self.remedy = f"set {setting} to another port"
-        super().__init__(f"cannot listen on {host}:{port}: it is in use; {self.remedy}")
+        super().__init__(host, port, "it is in use", f"set {setting} to another port")
 
 
 @dataclass(frozen=True)
@@ -71,31 +84,36 @@ def start_server(
     host: str = "127.0.0.1",
     port: int = 0,
     inherited: Mapping[str, str] = os.environ,
-    ready_seconds: float = 90.0,
+    stall_seconds: float = 120.0,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[PrefectServer]:
     """Start a server, yield it once it is healthy, and end it afterwards; port 0 takes a free one.
 
-    Blocks while it starts (some 5 seconds) and stops: from a loop, enter it in a thread. The server also ends
-    with this process, even after SIGKILL. Raises PortInUse and PrefectServerFailed.
+    Blocks while it starts (5 seconds, minutes on a busy machine) and stops: from a loop, enter it in a thread. The
+    server also ends with this process, even after SIGKILL. A start is given up once it has used no processor time for
+    `stall_seconds`. Raises CannotListen, PrefectServerFailed and StartCancelled.
     """
     with listen(host, port) as listener:
         server = _spawn(state_dir, listener, host, inherited)
     try:
-        _wait_until_healthy(server, ready_seconds)
+        _wait_until_healthy(server, stall_seconds, is_cancelled)
         yield server
     finally:
         _stop(server.process)
 
 
 def listen(host: str, port: int, setting: str = "PREFECT_SERVER_API_PORT") -> socket.socket:
-    """Return a socket that listens on `host` and `port`. Raises PortInUse."""
+    """Return a socket that listens on `host` and `port`; `setting` is where the port is from. Raises CannotListen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise PortInUse(host, port, setting) from None
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(host, port, setting) from None
+        by_root = error.errno == errno.EACCES
+        remedy = f"set {setting} to 1024 or more" if by_root else f"correct {setting.replace('PORT', 'HOST')}"
+        reason = (error.strerror or str(error)).partition(" (while")[0]  # Python adds the address once more
+        raise CannotListen(host, port, reason, remedy) from None
     # Accepted sockets inherit it; asyncio sets it only on those it made itself, and an answer takes 40 ms without.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
@@ -103,7 +121,7 @@ def listen(host: str, port: int, setting: str = "PREFECT_SERVER_API_PORT") -> so
 
 def _spawn(state_dir: Path, listener: socket.socket, host: str, inherited: Mapping[str, str]) -> PrefectServer:
     port = listener.getsockname()[1]
-    password = auth_string(state_dir)
+    password = auth_string(state_dir, inherited)
     settings = server_environment(state_dir, host, port, password)
     home = prefect_home(state_dir)
     log = home / "server.log"
@@ -125,14 +143,38 @@ def _spawn(state_dir: Path, listener: socket.socket, host: str, inherited: Mappi
     return PrefectServer(f"{http_origin(host, port)}/api", password, process, log)
 
 
-def _wait_until_healthy(server: PrefectServer, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_until_healthy(server: PrefectServer, stall_seconds: float, is_cancelled: Callable[[], bool]) -> None:
+    progress = _Progress(server.process.pid)
     with httpx.Client(trust_env=False, timeout=1.0) as client:
         while not _is_healthy(client, server.api_url):
+            if is_cancelled():
+                raise StartCancelled
             status = server.process.poll()
-            if status is not None or time.monotonic() > deadline:
-                raise PrefectServerFailed(_failure(server, status, seconds), status)
+            if status is not None or progress.stalled_seconds() > stall_seconds:
+                raise PrefectServerFailed(_failure(server, status, stall_seconds), status)
             time.sleep(0.05)
+
+
+class _Progress:
+    """The work of a starting process, by the processor time that it has used; made when it is started.
+
+    On a busy machine a start takes minutes and still gets there: only one that does nothing will never be ready.
+    """
+
+    _STEP_SECONDS = 0.5  # an event loop that only waits uses less in two minutes
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._used = 0.0
+        self._seen_at = time.monotonic()
+
+    def stalled_seconds(self) -> float:
+        """Return for how long the process has done nothing."""
+        with suppress(psutil.Error):
+            times = psutil.Process(self._pid).cpu_times()
+            if times.user + times.system >= self._used + self._STEP_SECONDS:
+                self._used, self._seen_at = times.user + times.system, time.monotonic()
+        return time.monotonic() - self._seen_at
 
 
 def _is_healthy(client: httpx.Client, api_url: str) -> bool:
@@ -143,7 +185,7 @@ def _is_healthy(client: httpx.Client, api_url: str) -> bool:
 
 
 def _failure(server: PrefectServer, status: int | None, seconds: float) -> str:
-    what = f"was not ready after {seconds:.0f} s" if status is None else f"ended with status {status}"
+    what = f"is not ready and has done nothing for {seconds:.0f} s" if status is None else f"ended with status {status}"
     tail = server.log.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip()
     return f"the Prefect server {what}; {server.log} ends with:\n{tail}"
 

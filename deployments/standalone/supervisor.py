@@ -14,22 +14,37 @@ from types import FrameType, MappingProxyType
 from typing import Literal
 
 from agent.domain.errors import NotConfigured
+from agent.system.proxies import proxy_environment
+from deployments.standalone.external_prefect import check_external_prefect, read_api_url
 from deployments.standalone.prefect_environment import (
     STORAGE_BLOCK,
     client_environment,
+    fixed_client_environment,
     prefect_home,
     shared_environment,
+    with_defaults,
 )
-from deployments.standalone.prefect_server import PrefectServer, listen, start_server
+from deployments.standalone.prefect_server import (
+    CannotListen,
+    PrefectServer,
+    PrefectServerFailed,
+    StartCancelled,
+    start_server,
+)
+from deployments.standalone.preflight import prefect_port
 from deployments.standalone.wait_notice import waiting_for
 
 Part = Literal["prefect", "host"]
-Address = tuple[str, int]
 
 CANNOT_START = 2
 """The exit status of a host that would fail again in the same way."""
 
-_NO_PROXY = ("no_proxy", "NO_PROXY")
+NEVER_READY = 1
+"""The exit status of a host that an unexpected error ended before it was ready; an import that fails has it, too."""
+
+# -P: a directory named `api` or `agent` where `up` is called is not taken for ours
+_HOST = ("-P", "-m", "api")
+_MAX_FAILED_STARTS = 5  # an error that a restart mends is gone by then: it takes 15 seconds of pauses
 _POLL_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 15.0  # a host that ran for so long starts again after the shortest pause
@@ -41,16 +56,15 @@ class Supervisor:
     def __init__(
         self,
         state_dir: Path,
-        api: Address,
         environment: Mapping[str, str],
         only: Part | None,
         for_server: Mapping[str, str],
     ) -> None:
         self._state_dir = state_dir
-        self._api = api
-        self._environment = dict(environment)
-        self._server_environment = {**for_server, **environment}
-        self._runs_prefect = only != "host" and "PREFECT_API_URL" not in environment
+        self._api_url = read_api_url(environment)
+        self._environment = {**environment, **proxy_environment(environment)}
+        self._server_environment = {**for_server, **self._environment}
+        self._runs_prefect = only != "host" and self._api_url is None
         self._runs_host = only != "prefect"
         self._stops = 0
         self._stack = ExitStack()
@@ -58,21 +72,24 @@ class Supervisor:
         self._host: subprocess.Popen[bytes] | None = None
         self._host_started_at = 0.0
         self._pause_seconds = 1.0
+        self._failed_starts = 0
 
     def run(self) -> int:
-        """Run the parts and return the exit status. Raises PortInUse and PrefectServerFailed at the start."""
+        """Run the parts and return the exit status.
+
+        Raises NotConfigured, CannotListen and PrefectServerFailed at the start.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        if self._runs_host:
-            # a port in use is reported within a second, before Prefect's server starts
-            listen(*self._api, "API_PORT").close()
         with self._stack:
-            if self._runs_prefect:
-                self._start_server(self._prefect_port())
-            if self._runs_host:
-                self._start_host()
             try:
+                if self._runs_prefect:
+                    self._start_server(prefect_port(self._environment))
+                if self._runs_host and not self._stops:
+                    self._start_host()
                 return self._watch()
+            except StartCancelled:
+                return 0
             finally:
                 self._end_host()
 
@@ -81,21 +98,31 @@ class Supervisor:
         if self._host is not None and self._host.poll() is None:
             self._host.send_signal(signal.SIGTERM)
 
-    def _prefect_port(self) -> int:
-        return int(self._environment.get("PREFECT_SERVER_API_PORT", "4200"))
-
     def _start_server(self, port: int) -> None:
+        host = self._environment.get("PREFECT_SERVER_API_HOST") or "127.0.0.1"
         with waiting_for("prefect", f"its server; {prefect_home(self._state_dir) / 'server.log'} has details"):
             server = self._stack.enter_context(
-                start_server(self._state_dir, port=port, inherited=self._server_environment)
+                start_server(
+                    self._state_dir,
+                    host=host,
+                    port=port,
+                    inherited=self._server_environment,
+                    is_cancelled=self._is_stopped,
+                )
             )
         print(f"prefect ready: {server.api_url.removesuffix('/api')}", flush=True)
         self._server = server
 
+    def _is_stopped(self) -> bool:
+        # a host at work finishes its runs first, and records them in Prefect
+        return self._stops > 0 and (self._host is None or self._host.poll() is not None)
+
     def _start_host(self) -> None:
+        if self._api_url is not None:
+            check_external_prefect(self._api_url, self._environment)
         self._host_started_at = time.monotonic()
         self._host = subprocess.Popen(
-            [sys.executable, "-m", "api"],
+            [sys.executable, *_HOST],
             env=self._host_environment(),
             # Ctrl-C in a terminal goes to us; the host gets one SIGTERM.
             start_new_session=True,
@@ -103,39 +130,64 @@ class Supervisor:
 
     def _host_environment(self) -> dict[str, str]:
         home = prefect_home(self._state_dir)
+        own = {"STATE_DIR": str(self._state_dir)}
         if self._server is None:
             home.mkdir(parents=True, exist_ok=True)  # Prefect creates only the last directory itself
-            return shared_environment(home) | self._environment
-        clients = client_environment(self._server.api_url, self._server.auth_string, home, STORAGE_BLOCK)
-        # Prefect's client would use a proxy for loopback, too.
-        direct = {name: f"{self._environment.get(name, '')},127.0.0.1,localhost".lstrip(",") for name in _NO_PROXY}
-        own = {"STATE_DIR": str(self._state_dir)}
-        # its host comes back with this process; on SQLite the automation would overload a busy server
-        return {"END_LOST_RUNS": "false"} | self._environment | clients | direct | own
+            server = {"PREFECT_API_URL": self._api_url} if self._api_url else {}
+            return with_defaults(shared_environment(home), self._environment) | server | own
+        url, password = self._server.api_url, self._server.auth_string
+        defaults = client_environment(url, password, home, STORAGE_BLOCK, self._environment) | {
+            # its host comes back with this process; on SQLite the automation would overload a busy server
+            "END_LOST_RUNS": "false",
+        }
+        fixed = fixed_client_environment(url, password, home)
+        return with_defaults(defaults, self._environment) | fixed | own
 
     def _watch(self) -> int:
         while not self._stops:
             if self._server is not None and self._server.process.poll() is not None:
                 print(f"prefect ended ({self._server.process.returncode}); starting it again", flush=True)
-                self._start_server(self._port_of(self._server))
+                self._restart_server(self._port_of(self._server))
             if self._host is not None and (status := self._host.poll()) is not None:
-                if status == CANNOT_START:
+                if self._is_hopeless(status):
                     return status
                 self._restart_host(status)
             time.sleep(_POLL_SECONDS)
         return self._host.wait() if self._host is not None else 0
+
+    def _restart_server(self, port: int) -> None:
+        """Start the server again until it is healthy: the host and its agents go on meanwhile."""
+        pause_seconds = 1.0
+        while not self._stops:
+            try:
+                self._start_server(port)
+                return
+            except (CannotListen, PrefectServerFailed, OSError) as error:
+                print(f"prefect could not be started: {error}; again in {pause_seconds:.0f} s", flush=True)
+            self._pause(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, _MAX_PAUSE_SECONDS)
+
+    def _is_hopeless(self, status: int) -> bool:
+        self._failed_starts = self._failed_starts + 1 if status == NEVER_READY else 0
+        if self._failed_starts < _MAX_FAILED_STARTS:
+            return status == CANNOT_START
+        print(f"host ended {self._failed_starts} times before it was ready; not starting it again", flush=True)
+        return True
 
     def _restart_host(self, status: int) -> None:
         """Start the host again, after a pause that doubles each time it did not run for long."""
         if time.monotonic() - self._host_started_at > _STEADY_SECONDS:
             self._pause_seconds = 1.0
         print(f"host ended ({status}); starting it again in {self._pause_seconds:.0f} s", flush=True)
-        until = time.monotonic() + self._pause_seconds
+        self._pause(self._pause_seconds)
         self._pause_seconds = min(self._pause_seconds * 2, _MAX_PAUSE_SECONDS)
-        while time.monotonic() < until and not self._stops:
-            time.sleep(_POLL_SECONDS)
         if not self._stops:
             self._start_host()
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._stops:
+            time.sleep(_POLL_SECONDS)
 
     def _end_host(self) -> None:
         if self._host is not None and self._host.poll() is None:
@@ -147,15 +199,13 @@ class Supervisor:
         return int(server.api_url.rsplit(":", 1)[1].split("/", 1)[0])
 
 
-def supervise(
-    state_dir: Path, api: Address, only: Part | None = None, for_server: Mapping[str, str] = MappingProxyType({})
-) -> int:
-    """Run all parts, or the one named by `only`, with this process's environment; the host listens on `api`.
+def supervise(state_dir: Path, only: Part | None = None, for_server: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Run all parts, or the one named by `only`, with this process's environment.
 
     The Prefect server also gets `for_server`; the environment wins over it.
 
-    Raises NotConfigured, PortInUse and PrefectServerFailed at the start.
+    Raises NotConfigured, CannotListen and PrefectServerFailed at the start.
     """
-    if only == "host" and "PREFECT_API_URL" not in os.environ:
+    if only == "host" and not os.environ.get("PREFECT_API_URL"):
         raise NotConfigured("--only host needs a Prefect server of yours: set PREFECT_API_URL to its address")
-    return Supervisor(state_dir, api, os.environ, only, for_server).run()
+    return Supervisor(state_dir, os.environ, only, for_server).run()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ["agent", "api", "cli", "demo", "deployments", "flows", "store", "tasks"]
 
 IMPORT_ALL = f"""

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from store.journal.entry import Entry
-from store.journal.followers import KEPT_CHARACTERS, JournalFollower
+from store.journal.followers import OFFERED_CHARACTERS, JournalFollower
 from store.journal.journal import Journal
 from store.store import Store, open_store
 
@@ -130,7 +130,7 @@ async def test_what_is_handed_over_is_taken_only_if_it_follows_on() -> None:
 async def test_a_slow_reader_costs_no_memory() -> None:
     follower = JournalFollower(after=0)
     for seq in range(1, 40):
-        follower.offer([entry(seq, "x" * (KEPT_CHARACTERS // 10))])
+        follower.offer([entry(seq, "x" * (OFFERED_CHARACTERS // 10))])
     assert follower.take() == []
     follower.offer([entry(1)])
     assert len(follower.take()) == 1

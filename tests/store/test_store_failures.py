@@ -112,7 +112,7 @@ async def test_a_locked_database_costs_a_bounded_wait_and_no_event(
     journal = Journal(database, buffer_bytes=10_000)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="database is locked; another process") as caught:
+        with pytest.raises(StoreUnavailable, match="database is locked; end the process") as caught:
             await Inputs(database).save("x")
         assert caught.value.retryable
         for number in range(100):

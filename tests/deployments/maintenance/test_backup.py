@@ -32,7 +32,7 @@ async def test_a_running_service_is_backed_up_whole(service: Any, tmp_path: Path
     assert (tmp_path / "backup").stat().st_mode & 0o077 == 0
     with closing(sqlite3.connect(tmp_path / "backup" / "prefect" / "prefect.db")) as database:
         assert database.execute("SELECT state_type FROM flow_run WHERE id = ?", [job_id]).fetchall() == [("COMPLETED",)]
-    with pytest.raises(BackupFailed, match="is there already"):
+    with pytest.raises(BackupFailed, match="exists already"):
         back_up(service.stage.state_dir, tmp_path / "backup")
 
 

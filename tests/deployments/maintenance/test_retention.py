@@ -98,8 +98,8 @@ async def test_outcomes_go_a_day_after_their_runs_unless_a_setting_says_otherwis
 async def test_a_full_disk_does_not_wait_hours_for_room_to_be_made(
     settings: AgentSettings, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployments.maintenance.retention._LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("deployments.maintenance.retention._WHEN_LOW_SECONDS", 0.05)
+    monkeypatch.setattr("deployments.maintenance.retention._DISK_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("deployments.maintenance.retention._LOW_DISK_INTERVAL_SECONDS", 0.05)
     low, done = False, asyncio.Queue[None]()
 
     async def once(self: Retention) -> None:

@@ -12,6 +12,7 @@ from agent.domain.errors import NotConfigured
 from agent.system.http import http_origin
 from deployments.settings import HostSettings
 from deployments.standalone.prefect_environment import (
+    _OLD_NAMES,
     auth_string,
     chosen_environment,
     client_environment,
@@ -57,7 +58,7 @@ def test_the_services_settings_reach_the_server_unless_an_operator_said_otherwis
     assert Path(CHOSEN["PREFECT_LOGGING_SETTINGS_PATH"]).is_file()
 
 
-def test_an_operators_own_settings_win_but_for_where_and_for_whom_it_serves() -> None:
+def test_an_operators_own_settings_win_but_for_what_the_server_was_started_with() -> None:
     operators = {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql+asyncpg://db/prefect",
         "PREFECT_SERVER_LOGGING_LEVEL": "DEBUG",
@@ -73,6 +74,32 @@ def test_an_operators_own_settings_win_but_for_where_and_for_whom_it_serves() ->
     assert environment["PREFECT_SERVER_API_PORT"] == "4200"
     assert environment["PREFECT_SERVER_API_AUTH_STRING"] == "admin:secret"
     assert "PREFECT_API_URL" not in environment
+
+
+def test_an_operators_setting_under_an_older_name_is_not_overridden_by_ours() -> None:
+    operators = {"PREFECT_UI_API_URL": "https://prefect/api", "PREFECT_API_SERVICES_LATE_RUNS_AFTER_SECONDS": "9"}
+    environment = process_environment(SERVER, operators)
+    assert "PREFECT_SERVER_UI_API_URL" not in environment
+    assert "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS" not in environment
+    assert operators.items() <= environment.items()
+
+
+@pytest.mark.parametrize("name", [*_OLD_NAMES, *(name for name in SERVER if "_SERVICES_" in name)])
+def test_every_older_name_is_prefects_own(name: str) -> None:
+    old = _OLD_NAMES.get(name, name.replace("PREFECT_SERVER_SERVICES_", "PREFECT_API_SERVICES_"))
+    accessors = _get_settings_accessors(Settings)
+    names = {other for other, accessor in accessors.items() if accessor == accessors[name] and other.isupper()}
+    assert names - {name} <= {old}
+
+
+def test_the_operators_password_and_address_are_the_embedded_servers(tmp_path: Path) -> None:
+    assert auth_string(tmp_path, {"PREFECT_SERVER_API_AUTH_STRING": "me:mine"}) == "me:mine"
+    assert auth_string(tmp_path, {"PREFECT_API_AUTH_STRING": "me:mine"}) == "me:mine"
+    assert not (tmp_path / "prefect").exists()
+    behind = {"PREFECT_SERVER_UI_SERVE_BASE": "/prefect", "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true"}
+    client = client_environment("http://127.0.0.1:4200/api", "me:mine", STATE, operators=behind)
+    assert client["PREFECT_UI_URL"] == "http://127.0.0.1:4200/prefect/v2"
+    assert client["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] == "true"
 
 
 @pytest.mark.parametrize(
@@ -99,4 +126,4 @@ def test_a_host_on_an_operators_server_beats_as_often_and_keeps_what_the_operato
 def test_a_host_alone_needs_to_be_told_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(NotConfigured, match="PREFECT_API_URL"):
-        supervise(STATE, ("127.0.0.1", 0), "host")
+        supervise(STATE, "host")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from waiting import pauses
 from benchmarks.chaos.arena import Arena
 from benchmarks.chaos.faults import HOST, PREFECT, find_part, wait_until_whole
 from demo.service import Stage, free_ports
+from deployments.standalone import supervisor
 
 
 @pytest.fixture
@@ -144,6 +146,34 @@ def test_it_ends_once_whoever_started_it_was_killed_if_it_was_told_to(tmp_path: 
         family = descendants(psutil.Process(starter.pid))
         starter.kill()
     until(lambda: alive(family) == [], "they have ended", 20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_prefects_server_is_awaited_ends_it_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME")},
+        **{"STATE_DIR": str(tmp_path / "state"), "PREFECT_SERVER_API_PORT": "0", "API_PORT": "0"},
+    }
+    with subprocess.Popen([sys.executable, "-m", "cli.main", "up"], env=environment, cwd=tmp_path) as service:
+        until(lambda: descendants(psutil.Process(service.pid)), "Prefect's server is started")
+        family = descendants(psutil.Process(service.pid))
+        service.send_signal(number)
+        assert service.wait(60) == 0
+    assert alive(family) == []
+
+
+def test_a_host_that_always_fails_before_it_is_ready_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(supervisor, "_HOST", ("-c", "raise SystemExit(1)"))
+    monkeypatch.setattr(supervisor, "_MAX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "check_external_prefect", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    environment = {"PATH": os.environ["PATH"], "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    assert supervisor.Supervisor(tmp_path, environment, "host", {}).run() == 1
+    said = capfd.readouterr().out
+    assert said.count("; starting it again in") == 4
+    assert "ended 5 times before it was ready" in said
 
 
 @pytest.mark.parametrize("setting", ["PREFECT_SERVER_API_PORT", "API_PORT"])
