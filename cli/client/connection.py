@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,7 +50,22 @@ def choose_connection(url: str | None, token: str | None, context: str | None) -
 
 def find_connection() -> Connection:
     """Return the connection that this process is to use. Raises TerminalError."""
-    return resolve(_choice.get() or ConnectionChoice(), os.environ, Path.cwd(), contexts_path(os.environ))
+    found = resolve(_choice.get() or ConnectionChoice(), os.environ, Path.cwd(), contexts_path(os.environ))
+    if found.token is None and urlsplit(found.url).hostname in ("127.0.0.1", "localhost", "::1"):
+        return replace(found, token=_created_token())
+    return found
+
+
+def _created_token() -> str | None:
+    """Return the token that `up` creates under STATE_DIR where none is set."""
+    from agent.settings import AgentSettings
+    from deployments.settings import SettingsError, read_environment
+    from deployments.standalone.api_token import read_kept_token
+
+    try:
+        return read_kept_token(read_environment(AgentSettings).state_dir)
+    except SettingsError as error:
+        raise TerminalError(str(error)) from None
 
 
 def resolve(choice: ConnectionChoice, environment: Mapping[str, str], directory: Path, contexts: Path) -> Connection:

@@ -6,22 +6,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-from pydantic import SecretStr
 
-from agent.settings import AgentSettings
-from api.settings import ApiSettings
-from deployments.settings import read_environment
-from deployments.standalone.api_token import read_kept_token
-from deployments.standalone.prefect_environment import http_origin
+from cli.client.connection import Connection, find_connection
+from cli.errors import ServiceRefused
 
 TIMEOUT_SECONDS = 120.0
 
 
 @contextmanager
 def reach_service(timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[httpx.Client]:
-    """A client of the service on this machine, with its token; raises ServiceRefused for whatever it does not do."""
-    settings = read_api_settings()
-    url = http_origin(settings.api_host, settings.api_port)
+    """Give a client of the configured service, with its token.
+
+    Raises ServiceRefused for each answer that is no success, and if nothing answers; TerminalError for a wrong setting.
+    """
+    connection = find_connection()
+
+    def refuse(answer: httpx.Response) -> None:
+        if not answer.is_success:
+            raise ServiceRefused(_refusal(answer, connection), answer.status_code)
+
     try:
         with httpx.Client(
             base_url=connection.url,
@@ -38,24 +41,7 @@ def reach_service(timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[httpx.Cl
         ) from None
 
 
-def read_api_settings() -> ApiSettings:
-    """Return the settings of the API; where no token is set, with the one that `up` has created."""
-    settings = read_environment(ApiSettings)
-    if settings.api_bearer_token is not None and settings.api_bearer_token.get_secret_value():
-        return settings
-    kept = read_kept_token(read_environment(AgentSettings).state_dir)
-    return settings.model_copy(update={"api_bearer_token": SecretStr(kept) if kept else None})
-
-
-def bearer(settings: ApiSettings) -> dict[str, str]:
-    """The headers that open the service; without a token, none."""
-    token = settings.api_bearer_token.get_secret_value() if settings.api_bearer_token else ""
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _refuse(answer: httpx.Response) -> None:
-    if answer.is_success:
-        return
+def _refusal(answer: httpx.Response, connection: Connection) -> str:
     answer.read()
     try:
         detail = _sentence(answer.json()["detail"])

@@ -10,11 +10,12 @@ from agent.system.http import http_origin
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 from cli.doctor.ports import is_free, is_loopback, listener
-from deployments.standalone.prefect_environment import http_origin
 from deployments.standalone.prefect_server import CannotListen
 
 TIMEOUT_SECONDS = 4.0
 MIN_TOKEN_LENGTH = 16
+STALE_SECONDS = 120.0
+"""Each watch of a host looks once a minute at least."""
 NEW_TOKEN = "export API_BEARER_TOKEN=$(openssl rand -hex 32)"
 
 
@@ -76,6 +77,10 @@ async def _ours(client: httpx.AsyncClient, world: DoctorContext, url: str, healt
         return warning("api", text, "wait, or set another credential and restart the service")
     if health.get("disk"):
         return warning("api", f"the service at {url} takes no work: the disk is nearly full", "free some space (df -h)")
+    if stale := {name: age for name, age in health.get("watches", {}).items() if age > STALE_SECONDS}:
+        name = max(stale, key=lambda one: stale[one])
+        text = f"the service at {url} has not read its {name} in Prefect for {stale[name]:.0f} s"
+        return warning("api", text, "look at its log; is Prefect reachable from it?")
     capacity = health["capacity"]
     return ok("api", f"the service runs at {url}: {capacity['free']} of {capacity['agents']} agents are free")
 

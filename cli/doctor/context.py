@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -13,8 +14,8 @@ from agent.redaction.known_values import known_secrets
 from agent.redaction.redactor import Redactor
 from agent.settings import AgentSettings
 from api.settings import ApiSettings
-from cli.client.service import read_api_settings
 from deployments.settings import HostSettings, env_file_secrets, read_environment
+from deployments.standalone.api_token import read_kept_token
 from deployments.standalone.prefect_environment import prefect_home
 from store.settings import StoreSettings
 
@@ -70,13 +71,22 @@ class DoctorContext:
 
 def read_world(environ: Mapping[str, str]) -> DoctorContext:
     """Read the settings of a service that is started here. Raises SettingsError."""
+    agent = read_environment(AgentSettings)
     return DoctorContext(
-        agent=read_environment(AgentSettings),
-        api=read_api_settings(),
+        agent=agent,
+        api=_read_api_settings(agent),
         host=read_environment(HostSettings),
         store=read_environment(StoreSettings),
         environ=environ,
     )
+
+
+def _read_api_settings(agent: AgentSettings) -> ApiSettings:
+    settings = read_environment(ApiSettings)
+    kept = read_kept_token(agent.state_dir)
+    if kept is None or (settings.api_bearer_token is not None and settings.api_bearer_token.get_secret_value()):
+        return settings
+    return settings.model_copy(update={"api_bearer_token": SecretStr(kept)})
 
 
 def _password(database_url: str | None) -> str:

@@ -26,7 +26,9 @@ from deployments.host.execution import Execution
 from deployments.host.inline_run import InlineRuns
 from deployments.host.job_queue import JobQueue
 from deployments.host.run_records import RunRecords
-from deployments.prefect_client.engine import do_without_suspension
+from deployments.prefect_client.engine_changes import adapt_engine
+from deployments.prefect_client.foreign_answers import distrust_async, distrust_sync
+from deployments.prefect_client.watch import Watches
 from deployments.settings import HostSettings, env_file_secrets
 from deployments.telemetry.capacity import HostCapacity, Isolation, WarmCounts
 from deployments.telemetry.metrics import HostMetrics

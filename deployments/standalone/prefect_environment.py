@@ -194,12 +194,6 @@ def prefect_home(state_dir: Path) -> Path:
     return state_dir / "prefect"
 
 
-def http_origin(host: str, port: int) -> str:
-    """Return the URL by which this machine reaches a server that listens on `host` and `port`."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
-
-
 def auth_string(state_dir: Path, operators: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the embedded server's `user:password`: the operator's, or one created at the first start and kept."""
     chosen = operators.get("PREFECT_SERVER_API_AUTH_STRING") or operators.get("PREFECT_API_AUTH_STRING")

@@ -1,4 +1,4 @@
-"""`agent-service doctor`: finds what is wrong on this host and names what to type."""
+"""`agent-service doctor`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from agent.settings import AgentSettings
 from agent.system.text import printable
+from api.settings import ApiSettings
 from cli.display.json_output import print_json
 from cli.doctor.checks import run_checks
 from cli.doctor.context import read_world
 from cli.doctor.finding import Finding, Level, broken
-from deployments.settings import SettingsError
+from deployments.settings import HostSettings, SettingsError, load_env_file
+from store.settings import StoreSettings
 
 HELP = (
-    "Check everything the service needs; for each problem, print what to do.\n\n"
-    "Works while the service runs or not, changes nothing, prints no secret, takes at most 15 seconds. Run it as the "
-    "service's user with the service's environment, to see what the service sees.\n\n"
+    "Look at all that the service needs, and say what is wrong and what mends it.\n\n"
+    "Works with the service up or down, changes nothing, prints no secret, and takes some 15 seconds at most. Run it "
+    "as the service's user, with the service's environment: it tells what the service would find.\n\n"
     "Exits with 0 if nothing is broken (there may be warnings), with 1 otherwise."
 )
 
@@ -34,9 +37,9 @@ _WIDTH = 14
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of what was found.")] = False,
 ) -> None:
-    """Check this host. HELP is the text for the user."""
+    """Examine this host; HELP is its help text."""
     findings = _findings()
     if as_json:
         print_json([one.model_dump() for one in findings])
@@ -50,6 +53,7 @@ def doctor(
 
 def _findings() -> list[Finding]:
     try:
+        load_env_file([AgentSettings, ApiSettings, HostSettings, StoreSettings])
         world = read_world(os.environ)
     except SettingsError as error:
         return [broken("settings", error.reason, error.remedy)]
@@ -73,5 +77,5 @@ def _sum_up(console: Console, findings: list[Finding]) -> None:
     if counts["broken"]:
         console.print(Text(f"{counts['broken']} broken", style="bold red"))
     else:
-        warnings = f", {counts['warning']} to look at" if counts["warning"] else ""
+        warnings = f", {counts['warning']} worth knowing" if counts["warning"] else ""
         console.print(Text(f"nothing is broken{warnings}", style="green"))
