@@ -68,9 +68,9 @@ class HandledItems:
         """Claim the item, or return why it is not handed out."""
         now = datetime.now(UTC)
         fresh = ItemAttempt(fingerprint, "claimed", 1, uuid4(), owner, None, now, None)
-        item_id = _digest(source, key)
-        insert = self._database.insert(handled).values(id=item_id, source=source, key=key, **_values(fresh))
-        held = select(*_COLUMNS).where(handled.c.id == item_id).with_for_update()
+        row_id = item_id(source, key)
+        insert = self._database.insert(handled).values(id=row_id, source=source, key=key, **_values(fresh))
+        held = select(*_COLUMNS).where(handled.c.id == row_id).with_for_update()
 
         async def work(connection: AsyncConnection) -> ItemClaim:
             if (await connection.execute(insert.on_conflict_do_nothing())).rowcount == 1:
@@ -80,14 +80,14 @@ class HandledItems:
             if answer != "mine":
                 return ItemClaim(answer, known)
             taken = _take(known, fresh, terms)
-            await connection.execute(update(handled).where(handled.c.id == item_id).values(**_values(taken)))
+            await connection.execute(update(handled).where(handled.c.id == row_id).values(**_values(taken)))
             return ItemClaim("mine", taken)
 
         return await self._database.write(work)
 
     async def find(self, source: str, keys: Sequence[str]) -> dict[str, ItemAttempt]:
         """Return the last attempts at these items by key; new items are left out."""
-        ids = {_digest(source, key): key for key in keys}
+        ids = {item_id(source, key): key for key in keys}
         found: dict[str, ItemAttempt] = {}
         query = select(handled.c.id, *_COLUMNS)
         for start in range(0, len(ids), IDS_PER_QUERY):
@@ -159,6 +159,7 @@ def _handling(row: Row[Any]) -> ItemAttempt:
     return ItemAttempt(**{name: getattr(row, name) for name in ItemAttempt.__slots__})
 
 
-def _digest(source: str, key: str) -> str:
+def item_id(source: str, key: str) -> str:
+    """Return the id of an item: a digest of its triage's name and its key."""
     parts = (part.encode("utf-8", "surrogatepass") for part in (source, key))
     return sha256(b"".join(sha256(part).digest() for part in parts)).hexdigest()

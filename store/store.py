@@ -1,4 +1,4 @@
-"""The store: inputs, outcomes, journals, idempotency keys, handled items."""
+"""The store: inputs, outcomes, journals, idempotency keys, handled items and what is known of them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from store.inputs import Inputs
 from store.journal.journal import Journal
 from store.locks import NamedLocks
 from store.outcomes import Outcomes
+from store.triage_items import TriageItems
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Store:
     journal: Journal
     idempotency: Idempotency
     handled: HandledItems
+    items: TriageItems
     locks: NamedLocks
 
     async def trim(self, older_than: datetime, *, records_older_than: datetime | None = None) -> Trimmed:
@@ -64,6 +66,7 @@ async def open_store(database_url: str, *, idempotency_hours: float = 24) -> Asy
                 journal,
                 Idempotency(database, hours=idempotency_hours),
                 HandledItems(database),
+                TriageItems(database),
                 NamedLocks(database),
             )
         finally:

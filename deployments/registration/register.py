@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import yaml
 from prefect import Flow
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import ConcurrencyOptions
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+from prefect.exceptions import ParameterTypeError, SignatureMismatchError
 from prefect.flows import load_flow_from_entrypoint
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from deployments.registration.yaml_lines import find_line
+from tasks.sources.strict import place_of_mistake, refuse_unknown_members
+
 PACKAGED = Path(__file__).parents[1] / "prefect.yaml"
 """The register inside the wheel; a source tree has it at its top."""
+
+_ABSENT = ("missing", "missing_argument")
 
 
 class RegisterError(Exception):
@@ -117,28 +123,68 @@ def find_register(directory: Path) -> Path:
 
 
 def read_register(path: Path) -> Register:
-    """Read the register at `path` and try every schedule and flow in it. Raises RegisterError."""
+    """Read the register at `path` and try every schedule and flow in it. Raises RegisterError with the line."""
     try:
-        register = Register.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError) as error:
+        text = path.read_text(encoding="utf-8")
+        register = Register.model_validate(yaml.safe_load(text))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise RegisterError(f"cannot read {path}: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RegisterError(f"{path}: {where}: {first['msg']}") from None
-    for entry in register.deployments:
-        _check_entry(path, entry)
+        raise _mistake(path, text, (), error) from None
+    for number, entry in enumerate(register.deployments):
+        _check_entry(path, text, number, entry)
     return register
 
 
-def _check_entry(path: Path, entry: DeploymentEntry) -> None:
+def _check_entry(path: Path, text: str, number: int, entry: DeploymentEntry) -> None:
+    place: tuple[str | int, ...] = ("deployments", number)
+    whose = f"deployment {entry.name}"
     try:
         flow = entry.load_flow()
         entry.limit()
-        for schedule in entry.schedules:
+        if entry.parameters:
+            place = ("deployments", number, "parameters")
+            # what is missing may be what a caller, or the form in Prefect's UI, adds
+            _check_parameters(flow, entry.parameters, whole=False)
+        for position, schedule in enumerate(entry.schedules):
+            place = ("deployments", number, "schedules", position)
+            whose = f"deployment {entry.name}, schedule {schedule.slug or position + 1}"
             schedule.build()
-            flow_parameters = entry.parameters | schedule.parameters
-            if flow_parameters:
-                flow.validate_parameters(flow_parameters)
+            place = ("deployments", number, *(("schedules", position) if schedule.parameters else ()), "parameters")
+            if entry.parameters | schedule.parameters:
+                _check_parameters(flow, entry.parameters | schedule.parameters)
+    except ValidationError as error:
+        raise _mistake(path, text, place, error, f"{whose}: ") from None
     except Exception as error:
-        raise RegisterError(f"{path}: deployment {entry.name}: {error}") from error
+        raise RegisterError(f"{_where(path, text, place)}: {whose}: {error}") from error
+
+
+def _check_parameters(flow: Flow[..., Any], parameters: dict[str, Any], *, whole: bool = True) -> None:
+    """Raise ValidationError for parameters that the flow does not take, unknown members included."""
+    annotations = get_type_hints(flow.fn)
+    for name, given in parameters.items():
+        model = annotations.get(name)
+        if isinstance(model, type) and issubclass(model, BaseModel) and isinstance(given, dict):
+            refuse_unknown_members(model, given, name)
+    try:
+        flow.validate_parameters(parameters)
+    except (ParameterTypeError, SignatureMismatchError) as error:
+        # Prefect tells the mistake as text; pydantic's own error has its place
+        cause = error.__context__
+        if not isinstance(cause, ValidationError):
+            raise
+        if whole or any(one["type"] not in _ABSENT for one in cause.errors()):
+            raise cause from None
+
+
+def _mistake(
+    path: Path, text: str, place: tuple[str | int, ...], error: ValidationError, whose: str = ""
+) -> RegisterError:
+    loc, reason = place_of_mistake(error)
+    where = ".".join(str(part) for part in loc)
+    return RegisterError(f"{_where(path, text, (*place, *loc))}: {whose}{where}: {reason}")
+
+
+def _where(path: Path, text: str, place: tuple[str | int, ...]) -> str:
+    line = find_line(text, place)
+    return f"{path}, line {line}" if line is not None else str(path)

@@ -17,10 +17,12 @@ from deployments.host.run_metadata import triage_labels, triage_tags
 from deployments.prefect_client.calls import calling_prefect
 from store.handled_items import ClaimTerms
 from tasks.sources.listing import list_source
+from tasks.sources.strict import describe_mistake
 from tasks.triage.item_result import describe_item
-from tasks.triage.items import Item, Listing, read_items
+from tasks.triage.items import Item, Listing
+from tasks.triage.list_items import make_listing
 from tasks.triage.models import ItemReport, TriageReport, TriageRequest, agent_request
-from tasks.triage.plan_items import Plan, sort_out
+from tasks.triage.plan_items import Plan, order_items, sort_out
 from tasks.triage.prompt import PromptFailed
 
 _NAME = re.compile(r"[\w. -]{1,200}")
@@ -57,12 +59,14 @@ async def plan_triage(host: Host, name: str, *, again: bool = False) -> TriageRe
     started_at = datetime.now(UTC)
     request = _request(await _find(host, name), again=again)
     values, notes = await list_source(request.source, request.workspace, request.ref, host)
-    listing = await asyncio.to_thread(read_items, values, request.reading)
+    listing = await asyncio.to_thread(make_listing, values, request, notes)
     known = await host.store.handled.find(request.name, [item.key for item in listing.items])
     lease = timedelta(seconds=host.settings.triage_lease_seconds)
     terms = ClaimTerms(request.max_attempts, request.again, lease)
     plan = await sort_out(listing, known, terms, host.store, uuid4())
-    return _report(request, listing.model_copy(update={"notes": notes}), plan, started_at)
+    seen = await host.store.items.first_seen(request.name, [item.key for item in listing.items])
+    in_order = order_items(request, plan.items, known, seen)
+    return _report(request, listing, plan.model_copy(update={"items": in_order}), started_at)
 
 
 def _report(request: TriageRequest, listing: Listing, plan: Plan, started_at: datetime) -> TriageReport:
@@ -78,7 +82,9 @@ def _report(request: TriageRequest, listing: Listing, plan: Plan, started_at: da
         name=request.name,
         started_at=started_at,
         finished_at=datetime.now(UTC),
-        listed=len(listing.items),
+        listed=listing.values,
+        left_out=listing.left_out,
+        unreadable=listing.unreadable,
         handled_before=plan.handled_before,
         elsewhere=plan.claimed_elsewhere,
         waiting=waiting,
@@ -113,7 +119,5 @@ def _request(deployment: DeploymentResponse, *, again: bool) -> TriageRequest:
     try:
         request = TriageRequest.model_validate(deployment.parameters.get("request", {}))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RequestRefused(f"the parameters of triage/{deployment.name}: {where}: {first['msg']}") from None
+        raise RequestRefused(f"the parameters of triage/{deployment.name}: {describe_mistake(error)}") from None
     return request.model_copy(update={"again": True}) if again else request

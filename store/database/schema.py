@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The last migration: the one that gives these tables."""
 
 VERSION_TABLE = "store_version"
@@ -117,4 +118,20 @@ handled = Table(
     Column("error", Body),
     Column("source", Body, nullable=False),
     Column("key", Body, nullable=False),
+)
+
+items = Table(
+    "store_items",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("source", Body, nullable=False, index=True),
+    Column("key", Body, nullable=False),
+    Column("title", Body, nullable=False),
+    Column("url", Body),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("judged_at", Instant),
+    Column("judged_by", Uuid),
+    Column("cost_usd", Float),
+    Column("verdict", Body),
 )

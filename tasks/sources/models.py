@@ -8,10 +8,19 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, JsonValue, model_validator
 
-from agent.domain.values import Frozen, Name
+from agent.domain.values import Name
 from tasks.sources.expressions import Expression
+from tasks.sources.strict import Strict
 
 Forge = Literal["github", "forgejo", "gitea"]
+
+
+ISSUE_SHOWN = (
+    "{number: number, title: title, author: user.login, author_association: author_association, state: state, "
+    "labels: labels[].name, assignees: assignees[].login, milestone: milestone.title, created_at: created_at, "
+    "comments: comments, body: body}"
+)
+"""What the model is shown of an issue of GitHub, Forgejo or Gitea."""
 
 
 def split_command(command: object) -> object:
@@ -29,21 +38,53 @@ def refuse_way_out(path: str) -> str:
 InsidePath = Annotated[str, AfterValidator(refuse_way_out)]
 
 
-class Secret(Frozen):
+def as_several(where: object) -> object:
+    """Return one expression as a tuple of one; None as none."""
+    if where is None:
+        return ()
+    return (where,) if isinstance(where, str) else where
+
+
+class Reading(Strict):
+    """The expressions that make items of values. A value is an item if each of `where` is true for it."""
+
+    where: Annotated[tuple[Expression, ...], BeforeValidator(as_several)] = ()
+    key: Expression | None = None
+    fingerprint: Expression | None = None
+    title: Expression | None = None
+    link: Expression | None = None
+    date: Expression | None = None
+    show: Expression | None = None
+
+    def joined(self, other: Reading) -> Reading:
+        """Return these expressions with those of `other` in their place; both filters hold."""
+        given = {name: value for name, value in other if value is not None}
+        return self.model_copy(update={**given, "where": (*self.where, *other.where)})
+
+
+class Secret(Strict):
     """A reference to a value in a file of SECRETS_DIR; the value itself is in no parameter."""
 
     secret: Name = Field(description="The file's name.")
     prefix: str = Field(default="", description="Put before the value, e.g. `Bearer `.")
 
 
-class ListSource(Frozen):
+class SourceModel(Strict):
+    """Base of the sources."""
+
+    def reading(self) -> Reading:
+        """Return the expressions that make items of the source's values."""
+        return Reading()
+
+
+class ListSource(SourceModel):
     """Items written in the parameters."""
 
     type: Literal["list"] = "list"
     items: list[JsonValue]
 
 
-class FolderSource(Frozen):
+class FolderSource(SourceModel):
     """The files of a folder in the workspace. Each is an item with `path`, `name`, `text`, `size`, `sha256`."""
 
     type: Literal["folder"] = "folder"
@@ -52,7 +93,7 @@ class FolderSource(Frozen):
     max_text_bytes: int = Field(default=100_000, ge=0, description="How much of a file is shown to the agent.")
 
 
-class CommandSource(Frozen):
+class CommandSource(SourceModel):
     """The output of a command that runs in the workspace: JSON or JSON Lines."""
 
     type: Literal["command"] = "command"
@@ -65,7 +106,7 @@ class CommandSource(Frozen):
     max_bytes: int = Field(default=33_554_432, ge=1, le=268_435_456)
 
 
-class HttpSource(Frozen):
+class HttpSource(SourceModel):
     """The answer of an HTTP endpoint, page by page: JSON or JSON Lines."""
 
     type: Literal["http"] = "http"
@@ -83,7 +124,7 @@ class HttpSource(Frozen):
     timeout_seconds: float = Field(default=30.0, gt=0, le=600, description="How long the server may send nothing.")
 
 
-class IssuesSource(Frozen):
+class IssuesSource(SourceModel):
     """The open issues of a repository on GitHub, Forgejo or Gitea, without pull requests."""
 
     type: Literal["issues"] = "issues"
@@ -119,9 +160,9 @@ class IssuesSource(Frozen):
             }
         )
 
-    def reading(self, reading: Reading) -> Reading:
-        """Return the expressions with the forge's defaults where the operator gives none."""
-        return reading.model_copy(update={"where": reading.where or "!pull_request"})
+    def reading(self) -> Reading:
+        """Return what makes items of the forge's issues; the model is shown a fifth of the forge's object."""
+        return Reading(where=("!pull_request",), show=ISSUE_SHOWN)
 
     def _headers(self) -> dict[str, str | Secret]:
         headers: dict[str, str | Secret] = {"accept": "application/json"}
@@ -136,12 +177,3 @@ class IssuesSource(Frozen):
 Source = Annotated[
     ListSource | FolderSource | CommandSource | HttpSource | IssuesSource, Field(discriminator="type", title="Source")
 ]
-
-
-class Reading(Frozen):
-    """The expressions that make items of values: filter, key, fingerprint and title."""
-
-    where: Expression | None = None
-    key: Expression | None = None
-    fingerprint: Expression | None = None
-    title: Expression | None = None

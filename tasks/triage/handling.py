@@ -18,7 +18,7 @@ from tasks.progress_artifact import Progress
 from tasks.stored_outcome import load_outcome
 from tasks.triage.budget import Budget
 from tasks.triage.context import TriageContext
-from tasks.triage.item_result import ItemResult, describe_item, item_result
+from tasks.triage.item_result import ItemResult, describe_item, item_result, record_verdict
 from tasks.triage.items import Item
 from tasks.triage.models import ItemReport, TriageRequest, agent_request
 from tasks.triage.plan_items import Plan
@@ -189,6 +189,9 @@ class ItemHandling:
     ) -> ItemReport:
         store = self._run.store.handled
         await self._retry(lambda: store.settle(attempt.claim_id, result.status, result.error, counts=result.counts))
+        if run_id is not None:
+            judged = run_id
+            await self._retry(lambda: record_verdict(self._run.store, self._request.name, item.key, judged, outcome))
         error = result.error
         if result.status == "failed" and result.counts and attempt.attempts >= self._request.max_attempts:
             error = f"{error} (set aside: it failed {attempt.attempts} times)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
@@ -11,12 +12,16 @@ from prefect.utilities.urls import url_for
 
 from agent.domain.result import Outcome
 from agent.system.text import shorten, shorten_cause
+from store.store import Store
+from store.triage_items import Verdict
+from tasks.triage.injections import tries_to_instruct
 from tasks.triage.items import Item
 from tasks.triage.models import ItemReport, ItemStatus
 
 # a report holds up to 1,000 items and is one row of the store
 ANSWER_CHARACTERS = 2_000
 KEY_CHARACTERS = 200
+VERDICT_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,18 @@ def item_result(flow_run: FlowRun | None, outcome: Outcome | None) -> ItemResult
     return ItemResult("failed", error, counts=result is not None)
 
 
+async def record_verdict(store: Store, triage: str, key: str, run_id: UUID, outcome: Outcome | None) -> None:
+    """Record the answer of a run to the item; nothing if it gave none. Raises StoreUnavailable."""
+    result = outcome.result if outcome is not None else None
+    if result is None or result.error is not None:
+        return
+    answer = result.structured if result.structured is not None else result.text
+    body = json.dumps(answer, ensure_ascii=False)
+    if len(body) > VERDICT_CHARACTERS:
+        body = json.dumps(body[:VERDICT_CHARACTERS], ensure_ascii=False)
+    await store.items.judge(triage, key, Verdict(run_id, body, result.cost_usd))
+
+
 def describe_item(
     item: Item,
     status: ItemStatus,
@@ -72,4 +89,5 @@ def describe_item(
         answer=text if text is None or len(text) <= ANSWER_CHARACTERS else f"{text[:ANSWER_CHARACTERS]}…",
         cost_usd=result.cost_usd if result is not None else None,
         error=error,
+        suspicious=tries_to_instruct(item.value),
     )

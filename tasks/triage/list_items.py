@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.retry_policy import is_retryable
+from tasks.sources.expressions import missing_members
 from tasks.sources.listing import list_source
 from tasks.triage.context import current_triage
-from tasks.triage.items import Listing, read_items
+from tasks.triage.items import Listing, read_items, refuse_unreadable
 from tasks.triage.models import TriageRequest
+from tasks.triage.prompt import template_members
 
 
 @task(
@@ -26,9 +29,19 @@ async def list_items(request: TriageRequest) -> Listing:
     """List the items that the source has now. Raises SourceFailed or WorkspaceError."""
     run = current_triage()
     values, notes = await list_source(request.source, request.workspace, request.ref, run)
-    listing = await asyncio.to_thread(read_items, values, request.reading)
+    listing = await asyncio.to_thread(make_listing, values, request, notes)
     logger = get_run_logger()
-    logger.info("%d items listed", len(listing.items))
-    for trouble in (*notes, *listing.problems):
+    logger.info("%d items listed, %d left out by the filter", len(listing.items), listing.left_out)
+    for trouble in (*listing.notes, *listing.problems):
         logger.warning("%s", trouble)
-    return listing.model_copy(update={"notes": notes})
+    return listing
+
+
+def make_listing(values: list[Any], request: TriageRequest, notes: list[str]) -> Listing:
+    """Make the items of the values, and the notes of the listing. Raises SourceFailed if nothing can be judged."""
+    reading = request.reading
+    listing = read_items(values, reading, asked=request.own_reading)
+    refuse_unreadable(listing, values, reading)
+    missing = missing_members(template_members(request.prompt), [item.value for item in listing.items])
+    unknown = [f"prompt: no item has `{member}`" for member in missing]
+    return listing.model_copy(update={"notes": [*notes, *listing.notes, *unknown]})

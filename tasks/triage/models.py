@@ -7,17 +7,20 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import Field, JsonValue, computed_field
+from pydantic import Field, JsonValue, computed_field, model_validator
 
 from agent.domain.request import AgentRequest, Effort
 from agent.domain.values import Frozen, Name, Text
 from tasks.sources.expressions import Expression
-from tasks.sources.models import IssuesSource, Reading, Source
+from tasks.sources.models import Reading, Source
+from tasks.sources.strict import Strict
 from tasks.triage.items import Item
 from tasks.triage.prompt import PromptSource, explain_mark, render_prompt
 
+Order = Literal["oldest", "newest", "source"]
 
-class TriageRequest(Frozen):
+
+class TriageRequest(Strict):
     """The configuration of a triage, the only parameter of the flow `triage`."""
 
     name: Name = Field(title="Name", description="Items are remembered under it: a new name starts from nothing.")
@@ -34,6 +37,11 @@ class TriageRequest(Frozen):
         default=None, description="What has to change for an item to be handled again; unset: title and body, or all."
     )
     title: Expression | None = Field(default=None, description="What a person recognises the item by.")
+    link: Expression | None = Field(default=None, description="Its address for people; unset: html_url, web_url, …")
+    date: Expression | None = Field(default=None, description="When it came in; unset: created_at, startsAt, date, …")
+    show: Expression | None = Field(
+        default=None, description="What the agent is shown of an item; unset: all of it, or what the preset chooses."
+    )
     json_schema: dict[str, Any] | None = Field(default=None, title="Answer schema", description="Of each verdict.")
     instructions: Text | None = Field(default=None, description="Added to the agent's own instructions.")
     model: Name | None = None
@@ -52,13 +60,48 @@ class TriageRequest(Frozen):
     max_wait_seconds: int = Field(
         default=21_600, ge=1, description="Agents that are not done by then are left to the next run."
     )
-    again: bool = Field(default=False, description="Handle what was handled, or set aside, once more.")
+    order: Order = Field(
+        default="oldest", description="Which items come first where a cap lets some wait; `source`: as listed."
+    )
+    other_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=0.5,
+        description="The share of places that the other end of the order gets, so that nothing waits for ever.",
+    )
+    max_failed_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="The run fails if more than this share of its items failed, or if all did.",
+    )
+    again: bool = Field(
+        default=False,
+        description="Handle what was handled, or set aside, once more: what was handled longest ago comes first.",
+    )
+
+    @model_validator(mode="after")
+    def needs_room_for_one_item(self) -> TriageRequest:
+        """Refuse caps under which no item could ever be handled."""
+        if self.max_cost_usd < self.max_budget_usd:
+            raise ValueError(
+                f"max_cost_usd ({self.max_cost_usd:g}) is less than max_budget_usd ({self.max_budget_usd:g}), what one "
+                "item may cost: no item could ever be handled; lower max_budget_usd or raise max_cost_usd"
+            )
+        return self
+
+    @property
+    def own_reading(self) -> Reading:
+        """Return the operator's own expressions."""
+        return Reading(
+            where=self.where,
+            **{name: getattr(self, name) for name in ("key", "fingerprint", "title", "link", "date", "show")},
+        )
 
     @property
     def reading(self) -> Reading:
-        """Return the expressions that make items of the source's values."""
-        reading = Reading(where=self.where, key=self.key, fingerprint=self.fingerprint, title=self.title)
-        return self.source.reading(reading) if isinstance(self.source, IssuesSource) else reading
+        """Return the expressions that make items of the source's values: the source's, then the operator's own."""
+        return self.source.reading().joined(self.own_reading)
 
 
 def agent_request(triage: TriageRequest, item: Item, mark: str) -> AgentRequest:
@@ -98,6 +141,7 @@ class ItemReport(Frozen):
     answer: str | None = Field(default=None, description="The answer as text, shortened.")
     cost_usd: float | None = None
     error: str | None = None
+    suspicious: bool = Field(default=False, description="Its text tries to instruct whoever reads it.")
 
 
 class TriageReport(Frozen):
@@ -106,7 +150,9 @@ class TriageReport(Frozen):
     name: str
     started_at: datetime
     finished_at: datetime
-    listed: int = Field(default=0, description="Items in the source.")
+    listed: int = Field(default=0, description="What the source listed.")
+    left_out: int = Field(default=0, description="Left out by `where`, or by the source's own filter.")
+    unreadable: int = Field(default=0, description="Listed without a key, or with the key of another item.")
     handled_before: int = Field(default=0, description="Unchanged since an agent handled them.")
     elsewhere: int = Field(default=0, description="At work in another run at the same time.")
     waiting: int = Field(default=0, description="Left for the next run by a cap.")
@@ -115,6 +161,7 @@ class TriageReport(Frozen):
     problems: list[str] = Field(default=[], description="What was listed and is no item.")
     notes: list[str] = Field(default=[], description="What a reader must know, e.g. which cap was met.")
     max_cost_usd: float | None = Field(default=None, description="What a dry run's plan may cost at most.")
+    max_failed_share: float = Field(default=1.0, description="The run has failed if a larger share of it failed.")
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -129,6 +176,16 @@ class TriageReport(Frozen):
         return sum(item.cost_usd or 0.0 for item in self.items)
 
     @property
+    def failed(self) -> int:
+        """Count the items that failed, and what was listed and could not be read."""
+        return self.counts.get("failed", 0) + self.unreadable
+
+    @property
     def has_failed(self) -> bool:
-        """True if items were tried and none is done or still running."""
-        return self.counts.get("failed", 0) > 0 and not self.counts.get("done") and not self.counts.get("at work")
+        """True if something failed, and either nothing was done or at work, or more failed than is allowed."""
+        good = self.counts.get("done", 0) + self.counts.get("at work", 0)
+        if not self.failed:
+            return False
+        # what was handled before can be read: a single bad value beside it is no failure of the triage
+        read = good + (self.handled_before + self.elsewhere + self.waiting if self.unreadable else 0)
+        return not read or self.failed / (read + self.failed) > self.max_failed_share

@@ -14,12 +14,14 @@ from agent.domain.result import Outcome
 from agent.domain.values import Frozen
 from store.handled_items import ClaimTerms, ItemAttempt, judge
 from store.store import Store
+from store.triage_items import SeenItem
 from tasks.retry_policy import is_retryable
 from tasks.stored_outcome import load_outcome
 from tasks.triage.context import TriageContext, current_triage
-from tasks.triage.item_result import describe_item, item_result
+from tasks.triage.item_result import describe_item, item_result, record_verdict
 from tasks.triage.items import Item, Listing
 from tasks.triage.models import ItemReport, ItemStatus, TriageRequest
+from tasks.triage.ordering import in_turn, last_handled
 
 
 class Plan(Frozen):
@@ -55,12 +57,23 @@ async def plan_items(request: TriageRequest, listing: Listing) -> Plan:
 async def make_plan(request: TriageRequest, listing: Listing, run: TriageContext) -> Plan:
     """Settle what an earlier run left, then make the plan."""
     keys = [item.key for item in listing.items]
+    seen = await run.store.items.note(
+        request.name, [SeenItem(item.key, item.title, item.url) for item in listing.items]
+    )
     known = await run.store.handled.find(request.name, keys)
-    settled = await _settle(run, known)
+    settled = await _settle(request, run, known)
     if settled:
         known = await run.store.handled.find(request.name, keys)
     terms = ClaimTerms(request.max_attempts, request.again, run.lease)
-    return await sort_out(listing, known, terms, run.store, run.run_id, settled)
+    plan = await sort_out(listing, known, terms, run.store, run.run_id, settled)
+    return plan.model_copy(update={"items": order_items(request, plan.items, known, seen)})
+
+
+def order_items(
+    request: TriageRequest, items: list[Item], known: Mapping[str, ItemAttempt], seen: Mapping[str, datetime]
+) -> list[Item]:
+    """Return the items in the order in which they are handed out."""
+    return in_turn(items, request.order, request.other_share, seen, last_handled(known) if request.again else {})
 
 
 async def sort_out(
@@ -97,7 +110,7 @@ async def sort_out(
     )
 
 
-async def _settle(run: TriageContext, known: Mapping[str, ItemAttempt]) -> frozenset[UUID]:
+async def _settle(request: TriageRequest, run: TriageContext, known: Mapping[str, ItemAttempt]) -> frozenset[UUID]:
     """Settle the ended agent runs of lapsed claims, and of this run before it was interrupted."""
     now = datetime.now(UTC)
     left = {
@@ -110,13 +123,16 @@ async def _settle(run: TriageContext, known: Mapping[str, ItemAttempt]) -> froze
     if not left:
         return frozenset()
     found = await run.agents.look(list(left))
+    keys = {attempt.run_id: key for key, attempt in known.items()}
     settled = set()
     for run_id, attempt in left.items():
         flow_run = found.get(run_id)
         if flow_run is not None and (flow_run.state is None or not flow_run.state.is_final()):
             continue
-        result = item_result(flow_run, await load_outcome(run.store, run_id))
+        outcome = await load_outcome(run.store, run_id)
+        result = item_result(flow_run, outcome)
         await run.store.handled.settle(attempt.claim_id, result.status, result.error, counts=result.counts)
+        await record_verdict(run.store, request.name, keys[run_id], run_id, outcome)
         settled.add(attempt.claim_id)
     return frozenset(settled)
 

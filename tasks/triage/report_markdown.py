@@ -26,6 +26,8 @@ def render_triage(report: TriageReport) -> str:
     if report.items:
         parts.append(_table(report.items[:_ROWS]))
     parts += _section("Failed", [_line(item, item.error) for item in report.items if item.status == "failed"])
+    suspects = [_line(item, "its text tries to instruct the agent") for item in report.items if item.suspicious]
+    parts += _section("Suspicious", suspects)
     parts += _section("Set aside: failed too often", [_line(item, item.error) for item in report.set_aside])
     parts += _section("Listed, but no item", [_plain(problem) for problem in report.problems])
     return "\n\n".join(parts)
@@ -64,6 +66,8 @@ def verdict_members(items: Iterable[ItemReport]) -> list[str]:
 def _headline(report: TriageReport) -> str:
     counts = [f"{number} {status}" for status, number in report.counts.items()]
     others = {
+        "left out by the filter": report.left_out,
+        "could not be read": report.unreadable,
         "handled before": report.handled_before,
         "at work elsewhere": report.elsewhere,
         "waiting for the next run": report.waiting,
@@ -71,6 +75,8 @@ def _headline(report: TriageReport) -> str:
     }
     counts += [f"{number} {what}" for what, number in others.items() if number]
     what = ", ".join(counts) if counts else "nothing came in"
+    # a filter that reads a member which no item has leaves out everything, or nothing
+    what += "".join(f"; {_plain(note)}" for note in report.notes if ": no item has `" in note)
     seconds = (report.finished_at - report.started_at).total_seconds()
     return f"{report.listed} listed: {what}. Cost {_dollars(report.cost_usd)}, {seconds:.0f} s."
 

@@ -38,7 +38,9 @@ async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, re
         name=request.name,
         started_at=run.started_at,
         finished_at=datetime.now(UTC),
-        listed=len(listing.items),
+        listed=listing.values,
+        left_out=listing.left_out,
+        unreadable=listing.unreadable,
         handled_before=results.handled_before,
         elsewhere=results.claimed_elsewhere,
         waiting=results.left_for_next_run,
@@ -46,6 +48,7 @@ async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, re
         set_aside=plan.set_aside,
         problems=listing.problems,
         notes=[*listing.notes, *results.notes],
+        max_failed_share=request.max_failed_share,
     )
     await run.store.outcomes.save(run.run_id, triage_outcome(report).model_dump_json())
     try:
@@ -79,11 +82,16 @@ def triage_outcome(report: TriageReport) -> Outcome:
 
 
 def describe_failure(report: TriageReport) -> str | None:
-    """Return why the whole run failed, None if it did not: items were tried and all failed."""
+    """Return why the whole run failed, None if it did not: all failed, or more than `max_failed_share` allows."""
     if not report.has_failed:
         return None
     failed = [item for item in report.items if item.status == "failed"]
-    return f"all {len(failed)} items failed; the first: {failed[0].error}"
+    first = failed[0].error if failed else report.problems[0]
+    tried = len(report.items) + report.unreadable
+    if report.failed == tried:
+        return f"all {tried} items failed; the first: {first}"
+    share = f"max_failed_share allows {report.max_failed_share:.0%}"
+    return f"{report.failed} of {tried} items failed, and {share}; the first: {first}"
 
 
 async def keep_failure(run: TriageContext, error: str) -> None:

@@ -191,7 +191,7 @@ async def test_a_server_that_asks_for_an_hour_is_left_to_the_next_run(
     status = 403 if "x_ratelimit_reset" in headers else 429
     server.handlers["/"] = lambda request: request.answer(status, b"", **headers)
     failure = await fail(place, url=f"{server.url}/")
-    assert "come back in" in str(failure)
+    assert "retry in" in str(failure)
     assert not failure.retryable
     assert len(server.requests) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,6 +129,56 @@ async def test_an_answer_that_was_lost_makes_no_second_run(store: Store, agents:
     agents.lost_answers = 3
     assert statuses(await Triage(store, agents, items("a")).run()) == {"a": "done"}
     assert agents.count("a") == 1
+
+
+async def test_once_more_walks_on_through_a_backlog(store: Store, agents: PretendAgents) -> None:
+    names = [f"n{number:02}" for number in range(12)]
+    handled = [
+        sorted(statuses(await Triage(store, agents, items(*names), again=True, max_items=4).run())) for _ in range(4)
+    ]
+    assert handled == [names[:4], names[4:8], names[8:], names[:4]]
+
+
+@pytest.mark.parametrize("dated", [True, False])
+async def test_nothing_waits_for_ever_where_more_comes_in_than_is_handled(
+    store: Store, agents: PretendAgents, dated: bool
+) -> None:
+    def item(number: int) -> dict[str, Any]:
+        date = {"created_at": (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number)).isoformat()}
+        return {"id": f"n{number:03}", "title": f"n{number:03}", **(date if dated else {})}
+
+    backlog = 20
+    handled: list[str] = []
+    for hour in range(6):
+        newest_first = [item(number) for number in reversed(range(backlog + 5 * hour))]
+        triage = Triage(store, agents, newest_first, max_items=5)
+        run = statuses(await triage.run())
+        handled += run
+        if dated and hour:
+            # four of the oldest, and the newest one has not to wait either
+            assert f"n{backlog + 5 * hour - 1:03}" in run
+    old = [name for name in handled if int(name[1:]) < backlog]
+    assert len(old) >= 20 if not dated else len(old) >= 19
+
+
+async def test_the_order_of_the_source_is_kept_where_it_is_asked_for(store: Store, agents: PretendAgents) -> None:
+    dated = [
+        {"id": name, "title": name, "created_at": f"2026-01-0{day}"} for name, day in (("b", 2), ("c", 3), ("a", 1))
+    ]
+    await Triage(store, agents, dated, order="source", max_items=2, at_once=1).run()
+    assert agents.titles == ["b", "c"]
+    await Triage(store, agents, dated, order="newest", name="y", max_items=2, at_once=1).run()
+    assert agents.titles[2:] == ["c", "b"]
+
+
+async def test_the_verdict_of_an_item_is_kept(store: Store, agents: PretendAgents) -> None:
+    agents.endings["a"] = (Completed(), outcome(structured={"priority": "high"}))
+    await Triage(store, agents, items("a", "b"), max_items=1).run()
+    known = {item.key: item for item in await store.items.find("x")}
+    assert json.loads(known["a"].verdict or "") == {"priority": "high"}
+    assert (known["a"].status, known["a"].cost_usd, known["a"].judged_by) == ("done", 0.25, agents.run_of("a"))
+    assert (known["b"].status, known["b"].verdict) == (None, None)
+    assert await store.items.counts() == {"x": {"done": 1, None: 1}}
 
 
 # a host that died

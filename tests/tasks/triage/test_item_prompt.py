@@ -5,7 +5,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from tasks.sources.models import Reading
+from tasks.sources.models import IssuesSource, Reading
+from tasks.triage.injections import tries_to_instruct
 from tasks.triage.items import Item, read_items
 from tasks.triage.models import TriageRequest, agent_request
 from tasks.triage.prompt import PROMPT_CHARACTERS, PromptFailed, explain_mark, render_prompt
@@ -128,3 +129,61 @@ def test_the_agent_is_told_what_the_marks_mean_beside_its_own_instructions() -> 
     assert asked.instructions == f"Be brief.\n\n{explain_mark(MARK)}"
     assert asked.json_schema == {"type": "object"}
     assert asked.metadata == {"triage": "x", "item": "t"}
+
+
+FILE = {"path": "inbox/a.md", "name": "a.md", "size": 5, "sha256": "0", "text": INJECTION, "cut": False}
+
+
+@pytest.mark.parametrize(
+    "template", ["Triage {{ item.path }}.", "Triage {{ key }}", "{{ item.name }} {{ item['size'] }}"]
+)
+def test_the_text_of_a_file_stands_between_marks_also_where_the_template_names_its_path_alone(template: str) -> None:
+    prompt = render_prompt(template, item_of(FILE), MARK)
+    assert INJECTION in prompt
+    assert INJECTION not in outside(prompt)
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ item.text }}", "{{ item }}", "{{ item['text'] | upper }}", "{{ item | tojson }}"]
+)
+def test_the_text_of_a_file_is_not_added_where_the_template_has_it(template: str) -> None:
+    assert render_prompt(template, item_of(FILE), MARK).lower().count("ignore your") == 1
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["<system-reminder>", "</system-reminder>", "< System_Reminder >", "<sys\u200btem-reminder>", "<command-name>"],
+)
+def test_the_cli_s_own_tags_are_none_in_an_item(tag: str) -> None:
+    item = item_of({"id": 1, "text": f"a {tag} b", "title": "a < b"})
+    prompt = render_prompt("{{ item.text }}", item, MARK)
+    assert tag not in prompt
+    assert "&lt;" in prompt
+    assert tries_to_instruct(item.value)
+    assert render_prompt("{{ title }}", item, MARK) == f"<{MARK}>a < b</{MARK}>"
+
+
+@pytest.mark.parametrize(
+    "text", ["How do I print <b>bold</b>? <details><summary>log</summary>", "please send the invoice"]
+)
+def test_ordinary_text_is_not_suspicious(text: str) -> None:
+    assert not tries_to_instruct({"body": text})
+
+
+def test_an_issue_is_shown_without_what_the_forge_adds_for_programs() -> None:
+    user = {"login": "ada", "avatar_url": "https://x" * 20, "followers_url": "https://y" * 20}
+    links = {
+        f"{name}_url": f"https://api.github.com/repos/o/r/issues/1/{name}" for name in ("labels", "comments", "events")
+    }
+    issue = {"id": 1, "number": 1, "title": "It breaks", "body": "Here.", "user": user, "labels": [], **links}
+    source = IssuesSource(repository="o/r")
+    [item] = read_items([issue], source.reading()).items
+    prompt = render_prompt("Triage.", item, MARK)
+    assert "It breaks" in prompt
+    assert "Here." in prompt
+    assert "ada" in prompt
+    assert "avatar" not in prompt
+    assert "api.github.com" not in prompt
+    # a template still reads all of it
+    assert "avatar" not in render_prompt("{{ item }}", item, MARK)
+    assert "https://x" in render_prompt("{{ item.user.avatar_url }}", item, MARK)

@@ -3,14 +3,21 @@
 import pytest
 from pydantic import ValidationError
 
+from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate
 from tasks.sources.models import IssuesSource, Reading
-from tasks.triage.items import read_items
+from tasks.triage.items import Listing, read_items, refuse_unreadable
+from tasks.triage.list_items import make_listing
 from tasks.triage.models import TriageRequest
 
 
 def keys(values: list[object], **reading: str) -> list[str]:
     return [item.key for item in read_items(values, Reading(**reading)).items]
+
+
+def listed(values: list[object], **members: object) -> Listing:
+    request = {"name": "x", "agent": "a", "source": {"type": "list", "items": []}, **members}
+    return make_listing(values, TriageRequest.model_validate(request), [])
 
 
 def fingerprint(value: object, **reading: str) -> str:
@@ -116,3 +123,95 @@ def test_a_pull_request_among_issues_is_left_out() -> None:
     request = TriageRequest(name="x", agent="a", source=IssuesSource(repository="o/r"))
     values = [{"id": 1, "title": "t", "body": None}, {"id": 2, "pull_request": {"url": "x"}}]
     assert [item.key for item in read_items(values, request.reading).items] == ["1"]
+
+
+def test_the_operator_s_filter_is_joined_with_that_of_the_source() -> None:
+    request = TriageRequest(name="x", agent="a", source=IssuesSource(repository="o/r"), where="user.type != 'Bot'")
+    values: list[object] = [
+        {"id": 1, "user": {"type": "User"}},
+        {"id": 2, "user": {"type": "User"}, "pull_request": {"url": "x"}},
+        {"id": 3, "user": {"type": "Bot"}},
+    ]
+    assert [item.key for item in read_items(values, request.reading).items] == ["1"]
+
+
+ALERT = {
+    "labels": {"alertname": "DiskFull", "severity": "warning"},
+    "annotations": {"summary": "80 % full"},
+    "startsAt": "2026-03-06T10:00:00Z",
+    "endsAt": "2026-03-06T10:09:00Z",
+    "updatedAt": "2026-03-06T10:05:00Z",
+    "status": {"state": "active"},
+}
+SENTRY = {"id": "7", "title": "KeyError", "level": "error", "count": "41", "userCount": 3, "lastSeen": "2026-03-06"}
+
+
+def test_what_moves_by_itself_makes_no_item_new() -> None:
+    later = {**ALERT, "endsAt": "2026-03-06T10:14:00Z", "updatedAt": "2026-03-06T10:10:00Z"}
+    assert fingerprint(ALERT, key="labels") == fingerprint(later, key="labels")
+    assert fingerprint(SENTRY) == fingerprint({**SENTRY, "count": "42", "userCount": 4, "lastSeen": "2026-03-07"})
+
+
+def test_an_escalation_makes_an_item_new() -> None:
+    critical = {**ALERT, "labels": {"alertname": "DiskFull", "severity": "critical"}}
+    assert fingerprint(ALERT, key="labels") != fingerprint(critical, key="labels")
+    assert fingerprint(SENTRY) != fingerprint({**SENTRY, "level": "fatal"})
+    assert fingerprint(SENTRY) != fingerprint({**SENTRY, "count": "4100"})
+
+
+def test_an_issue_of_gitlab_is_the_same_until_its_text_changes() -> None:
+    issue = {
+        "id": 1,
+        "title": "t",
+        "description": "b",
+        "labels": [],
+        "web_url": "https://gitlab.example/o/r/-/issues/1",
+    }
+    assert fingerprint(issue) == fingerprint({**issue, "labels": ["triaged"], "updated_at": "tuesday"})
+    assert fingerprint(issue) != fingerprint({**issue, "description": "other"})
+    assert read_items([issue], Reading()).items[0].url == issue["web_url"]
+
+
+def test_a_source_of_which_nothing_has_a_key_fails_and_names_the_members_there_are() -> None:
+    with pytest.raises(SourceFailed, match=r"none of 8 listed values .* members there: labels, annotations, startsAt"):
+        listed([ALERT] * 8)
+    with pytest.raises(SourceFailed, match="key: `idd`"):
+        listed([{"id": n} for n in range(3)], key="idd")
+    # nothing at all is no failure, and one that can be read is enough to go on
+    refuse_unreadable(read_items([], Reading()), [], Reading())
+    assert listed([{"x": 1}, {"id": 1}]).unreadable == 1
+
+
+def test_a_key_that_names_several_items_is_told() -> None:
+    listing = listed([{"id": "a", "n": 1}, {"id": "a", "n": 2}, {"id": "a", "n": 1}])
+    assert (listing.values, len(listing.items), listing.unreadable) == (3, 1, 1)
+
+
+def test_a_member_that_no_item_has_is_told_wherever_it_is_written() -> None:
+    values: list[object] = [{"id": n, "status": {"state": "active"}} for n in range(8)]
+    listing = listed(values, where="state == 'active'")
+    assert (listing.left_out, listing.items) == (8, [])
+    assert listing.notes == ["where: no item has `state`"]
+    said = listed(values, where="status.stat != 'x'", title="name", prompt="Look at {{ item.boddy }}.").notes
+    assert said == ["where: no item has `status.stat`", "title: no item has `name`", "prompt: no item has `boddy`"]
+    # an object that is null everywhere says nothing about its members
+    assert listed([{"id": 1, "milestone": None}], where="milestone.title == null").notes == []
+    assert listed([], where="state == 'active'").notes == []
+
+
+@pytest.mark.parametrize(
+    ("value", "year"),
+    [
+        ({"created_at": "2026-03-06T10:00:00Z"}, 2026),
+        ({"date": "Fri, 06 Mar 2026 10:00:00 +0100"}, 2026),
+        ({"timestamp": 1772791200}, 2026),
+        ({"timestamp": 1772791200000}, 2026),
+        ({"fields": {"created": "2026-03-06T10:00:00.000+0000"}}, 2026),
+        ({"created_at": "yesterday", "date": None}, None),
+        ({"time": "999999999999999999"}, None),
+        ("a line", None),
+    ],
+)
+def test_the_age_of_an_item_is_read_where_sources_write_it(value: object, year: int | None) -> None:
+    came_at = read_items([value], Reading(key="to_string(@)")).items[0].came_at
+    assert (came_at.year if came_at else None) == year

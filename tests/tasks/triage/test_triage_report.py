@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from tasks.triage.models import ItemReport, TriageReport
 from tasks.triage.report_markdown import render_triage, triage_rows
+from tasks.triage.report_triage import describe_failure
 
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)
 LONG = "a sentence that takes more room than a column of a table has"
@@ -42,6 +43,30 @@ def test_a_verdict_hides_nothing_of_the_report() -> None:
     assert (row["item"], row["status"], row["its status"]) == ("t", "done", "failed")
     assert row["run"].startswith("http://prefect.example/")
     assert triage_rows(report()) == []
+
+
+def test_more_failures_than_are_allowed_fail_the_run() -> None:
+    failed = item(status="failed", error="it broke")
+    two_of_three = report(failed, failed, item()).model_copy(update={"max_failed_share": 0.5})
+    assert describe_failure(two_of_three) == (
+        "2 of 3 items failed, and max_failed_share allows 50%; the first: it broke"
+    )
+    assert describe_failure(report(failed, item(), item()).model_copy(update={"max_failed_share": 0.5})) is None
+    assert describe_failure(report(failed, failed, item())) is None
+    assert describe_failure(report(failed, failed)) == "all 2 items failed; the first: it broke"
+
+
+def test_what_was_left_out_stands_in_the_headline() -> None:
+    note = "where: no item has `state`"
+    left = report().model_copy(update={"listed": 8, "left_out": 8, "notes": [note]})
+    assert "8 listed: 8 left out by the filter; where\\: no item has \\`state\\`" in render_triage(left)
+    unread = report(item()).model_copy(update={"listed": 3, "unreadable": 2})
+    assert "2 could not be read" in render_triage(unread)
+
+
+def test_an_item_that_tries_to_instruct_is_named() -> None:
+    assert "## Suspicious" in render_triage(report(item(suspicious=True)))
+    assert "## Suspicious" not in render_triage(report(item()))
 
 
 def test_what_an_item_says_is_no_markup_in_the_report() -> None:
