@@ -29,7 +29,7 @@ class SeenItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ItemVerdict:
     """The answer of an agent to an item; `body` is JSON."""
 
     run_id: UUID
@@ -88,7 +88,7 @@ class TriageItems:
         known = await self._known(list(ids))
         return {key: known[id].first_seen_at if id in known else now for id, key in ids.items()}
 
-    async def judge(self, source: str, key: str, verdict: Verdict) -> None:
+    async def judge(self, source: str, key: str, verdict: ItemVerdict) -> None:
         """Record the answer to an item that `note` has recorded."""
         statement = update(items).where(items.c.id == item_id(source, key))
         values = {"judged_by": verdict.run_id, "verdict": verdict.body, "cost_usd": verdict.cost_usd}

@@ -16,14 +16,14 @@ from deployments.host.host import Host
 from deployments.host.run_metadata import triage_labels, triage_tags
 from deployments.prefect_client.calls import calling_prefect
 from store.handled_items import ClaimTerms
+from tasks.items.items import Item, Listing
+from tasks.items.prompt import PromptFailed
 from tasks.sources.listing import list_source
 from tasks.sources.strict import describe_mistake
 from tasks.triage.item_result import describe_item
-from tasks.triage.items import Item, Listing
 from tasks.triage.list_items import make_listing
 from tasks.triage.models import ItemReport, TriageReport, TriageRequest, agent_request
 from tasks.triage.plan_items import Plan, order_items, sort_out
-from tasks.triage.prompt import PromptFailed
 
 _NAME = re.compile(r"[\w. -]{1,200}")
 

@@ -14,15 +14,15 @@ from agent.domain.result import Outcome
 from agent.domain.values import Frozen
 from agent.system.concurrency import run_to_completion
 from store.handled_items import ClaimTerms, ItemAttempt, ItemClaim
+from tasks.items.items import Item
+from tasks.items.prompt import PromptFailed
 from tasks.progress_artifact import Progress
 from tasks.stored_outcome import load_outcome
 from tasks.triage.budget import Budget
 from tasks.triage.context import TriageContext
 from tasks.triage.item_result import ItemResult, describe_item, item_result, record_verdict
-from tasks.triage.items import Item
 from tasks.triage.models import ItemReport, TriageRequest, agent_request
 from tasks.triage.plan_items import Plan
-from tasks.triage.prompt import PromptFailed
 from tasks.triage.run_watcher import Logger, RunWatcher
 
 T = TypeVar("T")

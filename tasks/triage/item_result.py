@@ -13,9 +13,9 @@ from prefect.utilities.urls import url_for
 from agent.domain.result import Outcome
 from agent.system.text import shorten, shorten_cause
 from store.store import Store
-from store.triage_items import Verdict
-from tasks.triage.injections import tries_to_instruct
-from tasks.triage.items import Item
+from store.triage_items import ItemVerdict
+from tasks.items.injections import tries_to_instruct
+from tasks.items.items import Item
 from tasks.triage.models import ItemReport, ItemStatus
 
 # a report holds up to 1,000 items and is one row of the store
@@ -62,7 +62,7 @@ async def record_verdict(store: Store, triage: str, key: str, run_id: UUID, outc
     body = json.dumps(answer, ensure_ascii=False)
     if len(body) > VERDICT_CHARACTERS:
         body = json.dumps(body[:VERDICT_CHARACTERS], ensure_ascii=False)
-    await store.items.judge(triage, key, Verdict(run_id, body, result.cost_usd))
+    await store.items.judge(triage, key, ItemVerdict(run_id, body, result.cost_usd))
 
 
 def describe_item(

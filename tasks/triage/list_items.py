@@ -8,13 +8,13 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.items.items import Listing, read_items, refuse_unreadable
+from tasks.items.prompt import template_members
 from tasks.retry_policy import is_retryable
 from tasks.sources.expressions import missing_members
 from tasks.sources.listing import list_source
 from tasks.triage.context import current_triage
-from tasks.triage.items import Listing, read_items, refuse_unreadable
 from tasks.triage.models import TriageRequest
-from tasks.triage.prompt import template_members
 
 
 @task(

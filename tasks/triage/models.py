@@ -11,11 +11,11 @@ from pydantic import Field, JsonValue, computed_field, model_validator
 
 from agent.domain.request import AgentRequest, Effort
 from agent.domain.values import Frozen, Name, Text
+from tasks.items.items import Item
+from tasks.items.prompt import PromptSource, explain_mark, render_prompt
 from tasks.sources.expressions import Expression
 from tasks.sources.models import Reading, Source
 from tasks.sources.strict import Strict
-from tasks.triage.items import Item
-from tasks.triage.prompt import PromptSource, explain_mark, render_prompt
 
 Order = Literal["oldest", "newest", "source"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from store.handled_items import ItemAttempt
-from tasks.triage.items import Item
+from tasks.items.items import Item
 from tasks.triage.models import Order
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

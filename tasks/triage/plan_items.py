@@ -15,11 +15,11 @@ from agent.domain.values import Frozen
 from store.handled_items import ClaimTerms, ItemAttempt, judge
 from store.store import Store
 from store.triage_items import SeenItem
+from tasks.items.items import Item, Listing
 from tasks.retry_policy import is_retryable
 from tasks.stored_outcome import load_outcome
 from tasks.triage.context import TriageContext, current_triage
 from tasks.triage.item_result import describe_item, item_result, record_verdict
-from tasks.triage.items import Item, Listing
 from tasks.triage.models import ItemReport, ItemStatus, TriageRequest
 from tasks.triage.ordering import in_turn, last_handled
 

@@ -10,11 +10,11 @@ from prefect.cache_policies import NO_CACHE
 
 from agent.domain.result import AgentResult, Outcome
 from agent.system.text import shorten
+from tasks.items.items import Listing
 from tasks.retry_policy import is_retryable
 from tasks.triage.context import TriageContext, current_triage
 from tasks.triage.handling import HandlingResult
 from tasks.triage.item_result import KEY_CHARACTERS
-from tasks.triage.items import Listing
 from tasks.triage.models import ItemReport, TriageReport, TriageRequest
 from tasks.triage.plan_items import Plan
 from tasks.triage.report_markdown import render_triage, triage_rows

@@ -15,13 +15,13 @@ import respx
 from http_server import LocalServer, Request
 
 from agent.system import addresses
+from tasks.items.items import read_items
 from tasks.sources import http_endpoint as source_http
 from tasks.sources.errors import SourceFailed
 from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.models import HttpSource, IssuesSource, Reading
 from tasks.sources.secret_files import NamedSecrets
-from tasks.triage.items import read_items
 
 URL = "https://api.example/things"
 

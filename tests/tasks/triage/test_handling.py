@@ -17,11 +17,11 @@ from pretend_agents import Away, PretendAgents, outcome
 from agent.runtime import Runtime
 from store.errors import StoreUnavailable
 from store.store import Store
+from tasks.items.items import read_items
 from tasks.triage import handling as handling_module
 from tasks.triage import run_watcher
 from tasks.triage.context import TriageContext
 from tasks.triage.handling import HandlingResult, ItemHandling
-from tasks.triage.items import read_items
 from tasks.triage.models import TriageRequest
 from tasks.triage.plan_items import make_plan
 

@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
+from tasks.items.items import Listing, read_items, refuse_unreadable
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate
 from tasks.sources.models import IssuesSource, Reading
-from tasks.triage.items import Listing, read_items, refuse_unreadable
 from tasks.triage.list_items import make_listing
 from tasks.triage.models import TriageRequest
 

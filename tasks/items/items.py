@@ -12,11 +12,11 @@ from pydantic import Field, JsonValue
 
 from agent.domain.values import Frozen
 from agent.system.text import shorten
+from tasks.items.dates import read_date
+from tasks.items.fingerprints import canonical, fingerprint
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate, is_true, member_paths, missing_members
 from tasks.sources.models import Reading
-from tasks.triage.fingerprints import canonical, fingerprint
-from tasks.triage.item_dates import read_date
 
 KEYS = (
     *("html_url", "id", "url", "key", "number", "path", "name"),

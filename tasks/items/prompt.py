@@ -12,9 +12,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator
 
+from tasks.items.injections import defused
+from tasks.items.items import Item
 from tasks.sources.expressions import Path
-from tasks.triage.injections import defused
-from tasks.triage.items import Item
 
 VARIABLES = frozenset({"item", "key", "title", "url"})
 """The variables of a template; all of them come from the item."""
