@@ -25,6 +25,8 @@ class CachedPage(Frozen):
     next: str | None = None
     etag: str | None = None
     modified: str | None = None
+    total: str | None = None
+    has_links: bool = False
 
     def conditions(self) -> dict[str, str]:
         """Return the request headers that ask for the page only if it has changed."""

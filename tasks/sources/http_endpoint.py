@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from pydantic import JsonValue
 
 from agent.redaction.redactor import mask_url_credentials
 from agent.system.addresses import NotFound, NotPublic, pin_public
 from agent.system.http import retry_after_seconds
 from agent.system.text import shorten
 from tasks.sources.errors import SourceFailed
-from tasks.sources.expressions import ExpressionFailed, evaluate
+from tasks.sources.http_body import ACCEPTED, CorruptBody, TooLarge, UnknownEncoding, read_body
 from tasks.sources.http_cache import CachedPage, HttpCache
 from tasks.sources.json_documents import find_list, read_json
 from tasks.sources.models import HttpSource
+from tasks.sources.paging import PageContent, PageRequest, Paging
 from tasks.sources.secret_files import NamedSecrets
 
 PATIENCE_SECONDS = 60.0
 """How long to wait for a server that answers Retry-After, over all pages."""
 
+_WAITS = 5
+"""How often one page is asked for again; a server that always says "later" is left to the next run."""
+
 _REDIRECTS = 5
 _EXCERPT_BYTES = 300
+_ERROR_BYTES = 65_536
+_PLAIN = {"accept-encoding": ACCEPTED}
 _SLOWEST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The server's 304; `link` is the next page if the answer names one."""
+
+    link: str | None
 
 
 class HttpEndpoint:
@@ -32,7 +49,7 @@ class HttpEndpoint:
 
     def __init__(self, source: HttpSource, secrets: NamedSecrets, cache: HttpCache) -> None:
         self._source = source
-        self._headers = {"accept": "application/json", **secrets.fill(source.headers)}
+        self._headers = {"accept": "application/json", **_PLAIN, **secrets.fill(source.headers)}
         self._cache = cache
         self._home = httpx.URL(str(source.url))
         self._patience = PATIENCE_SECONDS
@@ -58,38 +75,65 @@ class HttpEndpoint:
     async def _read_pages(self, client: httpx.AsyncClient) -> list[Any]:
         values: list[Any] = []
         seen: set[str] = set()
-        address: httpx.URL | None = self._home
-        while address is not None and str(address) not in seen:
+        paging = Paging(self._source, self._whose())
+        request: PageRequest | None = PageRequest(self._home, self._source.body)
+        while request is not None and request.identity not in seen:
             if len(seen) == self._source.max_pages:
                 self.notes.append(f"only the first {len(seen)} pages were read; max_pages allows no more")
                 break
-            seen.add(str(address))
-            page = await self._read(client, address)
+            seen.add(request.identity)
+            try:
+                page = await self._read(client, request)
+            except SourceFailed as failure:
+                if not request.is_guess or failure.retryable:
+                    raise
+                self.notes.append(f"only {len(values)} values were read, there may be more: {failure}")
+                break
+            if page is None:
+                break
             document = await asyncio.to_thread(read_json, page.body, self._whose())
-            values += find_list(document, self._source.items, self._whose())
-            address = self._next(address, page, document)
+            found = find_list(document, self._source.items, self._whose())
+            values += found
+            request = self._checked(
+                paging.next(request, PageContent(page.next, page.has_links, page.total, document, found))
+            )
+        self.notes += paging.notes
         return values
 
-    async def _read(self, client: httpx.AsyncClient, address: httpx.URL) -> CachedPage:
-        """Read one page from the server, or from the cache if the server answers 304."""
-        known = self._cache.find(str(address), self._headers)
-        while True:
-            answer = await self._ask(client, address, known.conditions() if known else {})
-            if isinstance(answer, CachedPage):
-                self._cache.keep(str(address), self._headers, answer)
-                return answer
-            if answer is None:
-                if known is None:
-                    raise SourceFailed(f"{self._whose()} answered 304 to a question that named no older answer")
-                return known
+    def _checked(self, request: PageRequest | None) -> PageRequest | None:
+        """Return the request of the next page. Raises SourceFailed if it is on another server."""
+        if request is not None and origin(request.url) != origin(self._home):
+            where = f"{request.url.scheme}://{request.url.netloc.decode()}"
+            raise SourceFailed(f"{self._whose()} has its next page at {where}: not followed; set url to that address")
+        return request
+
+    async def _read(self, client: httpx.AsyncClient, request: PageRequest) -> CachedPage | None:
+        """Read one page from the server, or from the cache if the server answers 304; None for a page of nothing."""
+        address = str(request.url)
+        known = self._cache.find(address, self._headers) if self._source.method == "GET" else None
+        for _ in range(_WAITS + 1):
+            answer = await self._ask(client, request, known.conditions() if known else {})
+            match answer:
+                case CachedPage(body=b""):
+                    return None
+                case CachedPage():
+                    if self._source.method == "GET":
+                        self._cache.keep(address, self._headers, answer)
+                    return answer
+                case NotModified(link=link):
+                    if known is None:
+                        raise SourceFailed(f"{self._whose()} answered 304 to a question that named no older answer")
+                    return known if link is None else known.model_copy(update={"next": link})
             await asyncio.sleep(answer)
+        raise SourceFailed(f"{self._whose()} asked {_WAITS + 1} times to be asked later")
 
     async def _ask(
-        self, client: httpx.AsyncClient, address: httpx.URL, conditions: dict[str, str]
-    ) -> CachedPage | float | None:
-        """Send one request. Returns the page, the seconds to wait before the next request, or None for 304."""
+        self, client: httpx.AsyncClient, page: PageRequest, conditions: dict[str, str]
+    ) -> CachedPage | NotModified | float:
+        """Send one request. Returns the page, or the seconds to wait before the next request."""
+        address = page.url
         for _ in range(_REDIRECTS + 1):
-            request = await self._request(client, address, conditions)
+            request = await self._request(client, address, page.body, conditions)
             response = await client.send(request, stream=True)
             try:
                 if not response.has_redirect_location:
@@ -100,11 +144,14 @@ class HttpEndpoint:
         raise SourceFailed(f"{self._whose()} redirects in circles")
 
     async def _request(
-        self, client: httpx.AsyncClient, address: httpx.URL, conditions: dict[str, str]
+        self, client: httpx.AsyncClient, address: httpx.URL, body: JsonValue, conditions: dict[str, str]
     ) -> httpx.Request:
-        """Build the request. Only the configured origin gets the headers, which may hold secrets."""
+        """Build the request. Only the configured origin gets the headers and the body, which may hold secrets."""
         if origin(address) == origin(self._home):
-            return client.build_request("GET", address, headers={**self._headers, **conditions})
+            sent = json.dumps(body).encode() if self._source.method == "POST" else None
+            kind = {"content-type": "application/json"} if sent is not None else {}
+            headers = {**kind, **self._headers, **conditions}
+            return client.build_request(self._source.method, address, headers=headers, content=sent)
         if address.scheme not in ("http", "https"):
             raise SourceFailed(f"the server leads to {address.scheme}:, which is not followed")
         try:
@@ -115,64 +162,53 @@ class HttpEndpoint:
             raise SourceFailed(
                 f"the server leads to {address.host}, a private address: not followed; if it is meant, set url to it"
             ) from None
-        return client.build_request("GET", pinned.url, headers=pinned.headers, extensions=pinned.extensions)
+        return client.build_request("GET", pinned.url, headers=_PLAIN | pinned.headers, extensions=pinned.extensions)
 
-    async def _take(self, response: httpx.Response) -> CachedPage | float | None:
+    async def _take(self, response: httpx.Response) -> CachedPage | NotModified | float:
+        headers = response.headers
+        link = response.links.get("next", {}).get("url")
         if response.status_code == 304:
-            return None
+            return NotModified(link)
         if response.is_success:
-            link = response.links.get("next", {}).get("url")
-            headers = response.headers
             return CachedPage(
-                body=await self._body(response),
+                body=b"" if response.status_code == 204 else await self._body(response),
                 next=link,
+                has_links=bool(response.links),
                 etag=headers.get("etag"),
                 modified=headers.get("last-modified"),
+                total=headers.get("x-total-count") or headers.get("x-total"),
             )
-        wait = _asked_to_wait(response)
-        if wait is not None and max(wait, 1.0) <= self._patience:
-            self._patience -= max(wait, 1.0)
+        asked = _asked_to_wait(response)
+        if asked is not None and (wait := max(asked, 1.0)) <= self._patience:
+            self._patience -= wait
             return wait
-        raise await self._refused(response, wait)
+        raise await self._refused(response, asked)
 
     async def _body(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        async for chunk in response.aiter_bytes(65_536):
-            body += chunk
-            if len(body) > self._room:
-                most = self._source.max_bytes
-                raise SourceFailed(f"{self._whose()} sent more than {most:,} bytes; ask for less, or raise max_bytes")
+        try:
+            body = await read_body(response, self._room)
+        except TooLarge:
+            most = self._source.max_bytes
+            raise SourceFailed(
+                f"{self._whose()} sent more than {most:,} bytes; ask for less, or raise max_bytes"
+            ) from None
+        except UnknownEncoding as encoding:
+            raise SourceFailed(f"{self._whose()} sent {encoding}, which was not asked for") from None
+        except CorruptBody as problem:
+            raise SourceFailed(f"{self._whose()}: {problem}", retryable=True) from None
         self._room -= len(body)
-        return bytes(body)
+        if not body.strip():
+            raise SourceFailed(f"{self._whose()} gave no JSON: it answered {response.status_code} without a body")
+        return body
 
     async def _refused(self, response: httpx.Response, wait: float | None) -> SourceFailed:
         said = b""
-        async for chunk in response.aiter_bytes(_EXCERPT_BYTES):
-            said = chunk
-            break
+        with contextlib.suppress(TooLarge, UnknownEncoding, CorruptBody):
+            said = await read_body(response, _ERROR_BYTES)
         later = f"; it asks to retry in {wait:.0f} s" if wait is not None else ""
         excerpt = shorten(mask_url_credentials(said.decode("utf-8", "replace")), _EXCERPT_BYTES)
         message = f"{self._whose()} answered {response.status_code}{later}: {excerpt or response.reason_phrase}"
         return SourceFailed(message, retryable=response.status_code >= 500 and wait is None)
-
-    def _next(self, address: httpx.URL, page: CachedPage, document: Any) -> httpx.URL | None:
-        """Return the next page's address, None after the last page. Raises SourceFailed for another server."""
-        found: Any = page.next
-        if self._source.cursor is not None:
-            try:
-                found = evaluate(self._source.cursor, document)
-            except ExpressionFailed as failure:
-                raise SourceFailed(f"{self._whose()}: {failure}") from None
-        if found is None or found is False or found == "":
-            return None
-        text = str(found)
-        if self._source.cursor is not None and not text.startswith(("http://", "https://", "/", "?")):
-            return address.copy_set_param(self._source.cursor_parameter, text)
-        following = address.join(text)
-        if origin(following) != origin(self._home):
-            where = f"{following.scheme}://{following.netloc.decode()}"
-            raise SourceFailed(f"{self._whose()} has its next page at {where}: not followed; set url to that address")
-        return following
 
     def _whose(self) -> str:
         return mask_url_credentials(str(self._home))

@@ -19,7 +19,8 @@ def read_json(body: bytes, whose: str) -> Any:
     try:
         return _clean(json.loads(text, parse_constant=_refuse))
     except (ValueError, RecursionError):
-        lines = [line for line in text.splitlines() if line.strip()]
+        # not `splitlines`: JSON strings may hold U+2028 and others that it takes for the end of a line
+        lines = [line for line in text.split("\n") if line.strip()]
     try:
         if not lines or not all(line.lstrip().startswith(("{", "[", '"')) for line in lines):
             raise ValueError
@@ -36,6 +37,9 @@ def find_list(document: Any, expression: str | None, whose: str) -> list[Any]:
         raise SourceFailed(f"{whose}: {failure}") from None
     if expression is None and isinstance(found, dict):
         found = next((found[name] for name in _USUAL if isinstance(found.get(name), list)), found)
+    if not isinstance(found, list) and isinstance(document, dict) and document.get("errors"):
+        # GraphQL answers 200 to a query that failed
+        raise SourceFailed(f"{whose} answered with errors: {shorten(json.dumps(document['errors']), 300)}")
     if not isinstance(found, list):
         kind = "nothing" if found is None else type(found).__name__
         where = f"at {expression}" if expression is not None else "in it (say with `items` where it is)"

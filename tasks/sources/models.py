@@ -111,17 +111,38 @@ class HttpSource(SourceModel):
 
     type: Literal["http"] = "http"
     url: HttpUrl
+    method: Literal["GET", "POST"] = "GET"
+    body: JsonValue = Field(default=None, description="JSON that a POST sends, e.g. a GraphQL query.")
     headers: dict[str, str | Secret] = {}
     items: Expression | None = Field(default=None, description="Where in the JSON the list is.")
     cursor: Expression | None = Field(
         default=None, description="Where in the JSON the next page's cursor or address is; unset: the Link header."
     )
-    cursor_parameter: str = Field(default="cursor", description="The query parameter that takes the cursor.")
+    cursor_parameter: str = Field(
+        default="cursor", description="The query parameter that takes the cursor; of a POST, the place in its body."
+    )
+    page_parameter: str | None = Field(default=None, description="The parameter that counts pages, e.g. `page`.")
+    offset_parameter: str | None = Field(
+        default=None, description="The parameter that counts the values before a page, e.g. `startAt`."
+    )
+    more: Expression | None = Field(
+        default=None, description="True in the JSON of each page but the last, e.g. `!isLast`; unset: see the cursor."
+    )
     max_pages: int = Field(default=20, ge=1, le=1000)
     max_bytes: int = Field(
         default=33_554_432, ge=1, le=268_435_456, description="The most that all pages together may weigh."
     )
     timeout_seconds: float = Field(default=30.0, gt=0, le=600, description="How long the server may send nothing.")
+
+    @model_validator(mode="after")
+    def pages_in_one_way(self) -> HttpSource:
+        """Refuse two ways to the next page, and a body that GET would not send."""
+        ways = [name for name in ("cursor", "page_parameter", "offset_parameter") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{' and '.join(ways)} are two ways to the next page; keep one")
+        if self.body is not None and self.method == "GET":
+            raise ValueError("body needs `method: POST`")
+        return self
 
 
 class IssuesSource(SourceModel):

@@ -320,6 +320,8 @@ async def test_a_redirect_on_the_same_server_is_followed_with_everything(place: 
         "http://169.254.169.254/latest/meta-data",
         "http://[::1]:1/",
         "http://[::ffff:10.0.0.1]/",
+        "http://[64:ff9b::a00:1]/",
+        "http://[2002:7f00:1::]/",
         "http://10.1.2.3/",
         "http://0.0.0.0:1/",
         "http://2130706433/",
