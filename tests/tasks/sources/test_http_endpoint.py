@@ -20,7 +20,7 @@ from tasks.sources import http_endpoint as source_http
 from tasks.sources.errors import SourceFailed
 from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
-from tasks.sources.models import HttpSource, IssuesSource, Reading
+from tasks.sources.models import HttpSource, IssuesSource
 from tasks.sources.secret_files import NamedSecrets
 
 URL = "https://api.example/things"
@@ -69,7 +69,7 @@ async def test_the_issues_of_a_forge_are_listed_page_by_page(place: Path, forge:
     respx.get(str(first.url)).respond(json=issues[:3], headers={"link": link})
     respx.get(f"{base}?page=2").respond(json=issues[3:])
     lister = HttpEndpoint(first, NamedSecrets(place / "secrets"), HttpCache(place / "pages"))
-    listing = read_items(await lister.read(), source.reading(Reading()))
+    listing = read_items(await lister.read(), source.reading())
     assert [item.title for item in listing.items] == ["t0", "t1", "t2", "t4"]
     sent = respx.calls.last.request.headers["authorization"]
     assert sent == ("Bearer s3cret-value" if forge == "github" else "token s3cret-value")
