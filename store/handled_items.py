@@ -20,6 +20,8 @@ Status = Literal["claimed", "done", "failed"]
 Answer = Literal["mine", "done", "elsewhere", "set aside", "tried"]
 """The answer to a claim: claimed, already done, claimed by another triage, failed too often, tried by this triage."""
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 IDS_PER_QUERY = 500  # below SQLite's limit of 999 variables in older builds
 
 
@@ -108,6 +110,15 @@ class HandledItems:
         if not counts:
             ending["attempts"] = handled.c.attempts - 1
         return await self._change(claim_id, ending)
+
+    async def follow_rerun(self, failed_run_id: UUID, run_id: UUID) -> bool:
+        """Let the end of `run_id` decide about the item on which `failed_run_id` failed. False if there is none.
+
+        The claim has no owner that renews it: the next triage settles it by the run, without starting another one.
+        """
+        statement = update(handled).where(handled.c.run_id == failed_run_id, handled.c.status == "failed")
+        values = {"status": "claimed", "run_id": run_id, "claim_id": uuid4(), "owner": run_id, "error": None}
+        return await self._database.change(statement.values(**values, renewed_at=_LONG_AGO)) == 1
 
     async def renew(self, owner: UUID) -> None:
         """Renew the claims of a triage that still runs."""

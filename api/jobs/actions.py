@@ -18,7 +18,7 @@ from api.jobs.models import Job, flow_run_url
 from api.jobs.routes import TAG, Accepted, find_flow_run, find_job, full_request
 from api.jobs.status import is_final
 from deployments.host.job_queue import JobOptions
-from deployments.host.run_metadata import TRIGGER
+from deployments.host.run_metadata import TRIAGE_TAG, TRIGGER
 
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
@@ -50,5 +50,7 @@ async def rerun_job(job_id: str, host: HostDep, admission: AdmissionDep, respons
     kept = [tag for tag in flow_run.tags if not tag.startswith(TRIGGER)]
     async with admission.admit():
         run_id: UUID = await host.queue.submit(request, JobOptions(tags=[TAG, *kept]))
+    if any(tag.startswith(TRIAGE_TAG) for tag in flow_run.tags):
+        await host.store.handled.follow_rerun(flow_run.id, run_id)
     response.headers["x-flow-run-id"] = str(run_id)
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))

@@ -38,7 +38,9 @@ class Job(BaseModel):
     workspace: WorkspaceReport | None = Field(
         default=None, description="The commit that the run started from, and the changes of the agent in git."
     )
-    error: str = Field(default="", description="With status `error`: the cause, in one line.")
+    error: str = Field(
+        default="", description="With status `error`, or of a triage that `failed`: the cause, in one line."
+    )
 
 
 def describe_job(flow_run: FlowRun, request: dict[str, Any], outcome: Outcome | None) -> Job:
@@ -56,9 +58,14 @@ def describe_job(flow_run: FlowRun, request: dict[str, Any], outcome: Outcome | 
     }
     if status != "running":
         members |= _after_the_end(flow_run, outcome or Outcome())
-    if status == "error":
+    if status == "error" or (status == "failed" and is_triage(request)):
         members["error"] = _cause(flow_run, outcome or Outcome())
     return Job(**members)
+
+
+def is_triage(request: dict[str, Any]) -> bool:
+    """True for the request of a triage, which has a source instead of a prompt for one run."""
+    return "source" in request
 
 
 def flow_run_url(run_id: UUID) -> str | None:

@@ -23,6 +23,7 @@ from api.jobs.status import is_final
 from deployments.host.host import Host
 from deployments.host.job_queue import JobOptions
 from deployments.host.run_metadata import TRIGGER
+from deployments.prefect_client.calls import PrefectUnavailable
 from store.errors import InputMissing
 from tasks.agent_run.stored_input import StoredInput
 from tasks.stored_outcome import load_outcome
@@ -83,13 +84,22 @@ async def find_job(host: Host, job_id: str) -> Job:
 
 
 async def wait_for_job(host: Host, job_id: str, seconds: float) -> Job:
-    """Return the job once it is over, or after `seconds`. Raises ApiError 404."""
+    """Return the job once it is over, or after `seconds`. Raises ApiError 404.
+
+    While Prefect is too busy to answer, the caller waits on; PrefectUnavailable is raised at the end of the wait.
+    """
     deadline = time.monotonic() + seconds
     pause_seconds = _FIRST_POLL_SECONDS
-    while (left := deadline - time.monotonic()) > 0 and not is_final((await find_flow_run(host, job_id)).state):
-        await asyncio.sleep(min(pause_seconds, left))
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            if left <= 0 or is_final((await find_flow_run(host, job_id)).state):
+                return await find_job(host, job_id)
+        except PrefectUnavailable:
+            if left <= 0:
+                raise
+        await asyncio.sleep(min(pause_seconds, max(0.0, left)))
         pause_seconds = min(pause_seconds * 1.3, _POLL_SECONDS)
-    return await find_job(host, job_id)
 
 
 async def find_flow_run(host: Host, job_id: str) -> FlowRun:

@@ -26,6 +26,9 @@ Labels = dict[str, str | int | float | bool]
 
 _NAME_CHARACTERS = 60
 _TAG_CHARACTERS = 120
+TRIAGE_TAG = "triage:"
+"""The beginning of the tag of a triage and of the runs of its agents."""
+
 TRIGGER = "trigger:"
 """The prefix of the tag that says how a run was triggered."""
 
@@ -62,7 +65,7 @@ def run_labels(request: AgentRequest, tags: Iterable[str]) -> Labels:
 
 def triage_tags(name: str) -> list[str]:
     """Return the tag of a triage, which the runs of its agents have too."""
-    return [shorten(f"triage:{name}", _TAG_CHARACTERS)]
+    return [shorten(f"{TRIAGE_TAG}{name}", _TAG_CHARACTERS)]
 
 
 def triage_labels(name: str, tags: Iterable[str]) -> Labels:

@@ -25,8 +25,7 @@ from deployments.worker.lost_runs import find_lost
 from deployments.worker.resumption import Resumptions
 from store.journal.entry import Entry
 from tasks.agent_run.outcome import CANCELLED, status_of
-from tasks.agent_run.publish import summarize
-from tasks.stored_outcome import load_outcome
+from tasks.stored_outcome import load_outcome, summarize
 
 DIED = "the host died while the agent was running"
 

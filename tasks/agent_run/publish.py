@@ -13,6 +13,7 @@ from tasks.agent_run.outcome import end_journal
 from tasks.agent_run.parent_triage import current_parent
 from tasks.agent_run.report import render_diff, render_report
 from tasks.retry_policy import is_retryable
+from tasks.stored_outcome import summarize
 
 
 @task(
@@ -39,13 +40,6 @@ async def publish(request: AgentRequest, outcome: Outcome) -> Outcome:
     except Exception as error:
         get_run_logger().warning("the artifact could not be made: %s", error)
     return outcome
-
-
-def summarize(outcome: Outcome) -> str:
-    """Return the outcome as JSON for lists of jobs, without the members that may be large."""
-    short: dict[str, object] = {"output": [], "stderr": "", "text": None, "structured": None, "workspace": None}
-    result = outcome.result.model_copy(update=short) if outcome.result is not None else None
-    return outcome.model_copy(update={"result": result}).model_dump_json()
 
 
 async def _leave_artifacts(request: AgentRequest, outcome: Outcome) -> None:

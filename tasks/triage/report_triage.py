@@ -12,6 +12,7 @@ from agent.domain.result import AgentResult, Outcome
 from agent.system.text import shorten
 from tasks.items.items import Listing
 from tasks.retry_policy import is_retryable
+from tasks.stored_outcome import summarize
 from tasks.triage.context import TriageContext, current_triage
 from tasks.triage.handling import HandlingResult
 from tasks.triage.item_result import KEY_CHARACTERS
@@ -50,7 +51,8 @@ async def report_triage(request: TriageRequest, listing: Listing, plan: Plan, re
         notes=[*listing.notes, *results.notes],
         max_failed_share=request.max_failed_share,
     )
-    await run.store.outcomes.save(run.run_id, triage_outcome(report).model_dump_json())
+    outcome = triage_outcome(report)
+    await run.store.outcomes.save(run.run_id, outcome.model_dump_json(), summarize(outcome))
     try:
         await _leave_artifacts(report)
     except Exception as error:
@@ -96,7 +98,8 @@ def describe_failure(report: TriageReport) -> str | None:
 
 async def keep_failure(run: TriageContext, error: str) -> None:
     """Store why there is no report."""
-    await run.store.outcomes.save(run.run_id, Outcome(error=error).model_dump_json())
+    outcome = Outcome(error=error)
+    await run.store.outcomes.save(run.run_id, outcome.model_dump_json(), summarize(outcome))
 
 
 async def _leave_artifacts(report: TriageReport) -> None:

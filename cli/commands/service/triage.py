@@ -44,8 +44,8 @@ def triage(
     elif job.get("result"):
         _show_report(job["result"])
     if job["status"] != "completed":
-        cause = job.get("error") or (job.get("structured") or {}).get("notes") or job["status"]
-        print(f"agent-service: the triage ended as {job['status']}: {cause}", file=sys.stderr)
+        cause = f": {job['error']}" if job.get("error") else ""
+        print(f"agent-service: the triage ended as {job['status']}{cause}", file=sys.stderr)
     raise typer.Exit(OF_JOB[job["status"]])
 
 

@@ -3,12 +3,12 @@
 import json
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fake_host import STARTED, FakeHost, result
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
 from agent.domain.request import AgentRequest
@@ -131,3 +131,29 @@ async def test_prefect_away_is_a_503_with_the_reason(client: httpx.AsyncClient, 
     answer = await client.get(f"/jobs/{uuid4()}")
     assert answer.status_code == 503
     assert "no answer within 2.5 s" in answer.json()["detail"]
+
+
+async def test_a_caller_that_waits_waits_while_prefect_is_too_busy_to_answer(
+    client: httpx.AsyncClient, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = host.add_run(REQUEST, Completed(), Outcome(result=result()))
+    asked, find = 0, host.find
+
+    async def find_later(run_id: UUID) -> FlowRun | None:
+        nonlocal asked
+        asked += 1
+        if asked <= 3:
+            raise PrefectUnavailable("no answer within 2.5 s")
+        return await find(run_id)
+
+    monkeypatch.setattr(host, "find", find_later)
+    answer = await client.get(f"/jobs/{job_id}", params={"wait": 30})
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+
+
+async def test_a_triage_that_failed_says_why(client: httpx.AsyncClient, host: FakeHost) -> None:
+    triage = {"name": "issues", "source": {"type": "list", "items": []}, "agent": "a"}
+    cause = "2 of 3 items failed, and max_failed_share allows 50%; the first: it broke"
+    outcome = Outcome(result=result(exit_code=None, error=cause), error=cause)
+    job = await read(client, host.add_run(triage, Failed(), outcome))
+    assert (job["status"], job["error"]) == ("failed", cause)

@@ -181,6 +181,34 @@ async def test_the_verdict_of_an_item_is_kept(store: Store, agents: PretendAgent
     assert await store.items.counts() == {"x": {"done": 1, None: 1}}
 
 
+async def test_a_rerun_of_a_failed_item_s_job_mends_what_the_triage_knows(store: Store, agents: PretendAgents) -> None:
+    agents.endings["a"] = (Failed(), outcome(error="it broke"))
+    await Triage(store, agents, items("a"), max_attempts=1).run()
+    aside = Triage(store, agents, items("a"), max_attempts=1)
+    assert [report.status for report in (await make_plan(aside.request, aside.listing, aside.context)).set_aside]
+    again = await agents.start(agents.requests[agents.run_of("a")], "again", uuid4(), uuid4())
+    assert await store.handled.follow_rerun(next(iter(agents.runs)), again)
+    agents.endings["again"] = (Completed(), outcome(structured={"priority": "low"}))
+    await agents.finish(again)
+    healed = await Triage(store, agents, items("a"), max_attempts=1).run()
+    assert statuses(healed) == {"a": "done"}
+    assert healed.reports[0].verdict == {"priority": "low"}
+    assert (await Triage(store, agents, items("a")).run()).handled_before == 1
+    assert agents.count("a") == 1
+    assert not await store.handled.follow_rerun(uuid4(), again)
+
+
+async def test_a_rerun_that_fails_too_leaves_the_item_as_it_was(store: Store, agents: PretendAgents) -> None:
+    agents.endings["a"] = (Failed(), outcome(error="it broke"))
+    await Triage(store, agents, items("a"), max_attempts=1).run()
+    again = await agents.start(agents.requests[agents.run_of("a")], "a", uuid4(), uuid4())
+    await store.handled.follow_rerun(next(iter(agents.runs)), again)
+    await agents.finish(again)
+    triage = Triage(store, agents, items("a"), max_attempts=1)
+    plan = await make_plan(triage.request, triage.listing, triage.context)
+    assert [(report.title, report.error) for report in plan.set_aside] == [("a", "it broke")]
+
+
 # a host that died
 
 
