@@ -133,6 +133,7 @@ class HostProcess:
                 Settlement(host, resumptions).watching(),
                 host.holds.pause.watching(),
                 host.cancellations.watching(),
+                host.heartbeats.repeating(),
                 self._retention(host).repeating(),
                 AgentHostWorker(AgentRunHandler(host, resumptions)).working(self._hurry),
                 AgentHostWorker(TriageHandler(host)).working(self._hurry),

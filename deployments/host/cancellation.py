@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 @dataclass
 class _LocalRun:
     flow_run: FlowRun
+    flow: str
     cancel: Callable[[], None]
     given_up: str | None = None
     """The end that the run has in Prefect, although it runs here."""
@@ -53,17 +54,21 @@ class CancellationListener:
         self._watch = watches.add("cancellations", self._look, lambda: LOOK_SECONDS)
 
     @contextmanager
-    def listening(self, flow_run: FlowRun, cancel: Callable[[], None]) -> Iterator[None]:
-        """While this is open, `cancel` is called when the run is cancelled or has an end; it may be called again.
+    def listening(self, flow_run: FlowRun, flow: str, cancel: Callable[[], None]) -> Iterator[None]:
+        """While this is open, `cancel` is called when the run of `flow` is cancelled or has an end, maybe repeatedly.
 
         The flow in here cannot change an end that the run has in Prefect: its engine raises Abort instead.
         """
-        run = self._runs[flow_run.id] = _LocalRun(flow_run, cancel)
+        run = self._runs[flow_run.id] = _LocalRun(flow_run, flow, cancel)
         try:
             with guarding_end(lambda: self._check_end(run)):
                 yield
         finally:
             del self._runs[flow_run.id]
+
+    def all_running(self) -> list[tuple[FlowRun, str]]:
+        """Return the runs of this host, each with the name of its flow."""
+        return [(run.flow_run, run.flow) for run in self._runs.values() if run.given_up is None]
 
     def running(self, run_id: UUID) -> FlowRun | None:
         """Return the run as it was at its start, if it runs here."""

@@ -113,7 +113,7 @@ class Execution:
         with (
             run.observation.opened(run.observed),
             self._records.recorded(flow_run.id, lambda: context.is_suspending),
-            self._cancellations.listening(flow_run, context.cancel),
+            self._cancellations.listening(flow_run, agent_run.name, context.cancel),
         ):
             self._running.append(context)
             try:

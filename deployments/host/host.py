@@ -16,6 +16,7 @@ from agent.provider.failures import ProviderFailure
 from agent.provider.proxy import ProviderProxy
 from agent.runtime import Runtime
 from agent.settings import AgentSettings
+from agent.system.ownership import HOST_LOCK, OTHER_STATE_DIR, owning
 from deployments.holds.disk_space import DiskSpace
 from deployments.holds.holds import Holds
 from deployments.holds.pause import PauseSwitch
@@ -23,6 +24,7 @@ from deployments.holds.provider_hold import ProviderHold
 from deployments.host.cancellation import CancellationListener
 from deployments.host.credential_age import credential_since
 from deployments.host.execution import Execution
+from deployments.host.heartbeats import Heartbeats
 from deployments.host.inline_run import InlineRuns
 from deployments.host.job_queue import JobQueue
 from deployments.host.run_records import RunRecords
@@ -65,8 +67,9 @@ class Host:
         self.queue = JobQueue(prefect, store, self.holds, self.runtime.check_limits, self.agents_queued.set)
         self.metrics = HostMetrics(self.capacity, self.queue.count_due)
         self.observers: list[Observer] = [self.metrics.runs]
-        self.records = RunRecords(agent_settings.state_dir)
+        self.records = RunRecords(agent_settings.state_dir, is_alone=not settings.end_lost_runs)
         self.cancellations = CancellationListener(prefect, self.watches)
+        self.heartbeats = Heartbeats(prefect, self.watches, self.cancellations.all_running)
         self.execution = Execution(
             self.runtime, store, self.holds.provider, self.records, self.cancellations, self.observers
         )
@@ -112,8 +115,22 @@ class Host:
 
 @asynccontextmanager
 async def open_host(agent_settings: AgentSettings, settings: HostSettings, store: Store) -> AsyncIterator[Host]:
-    """Open a host on this state directory; at its end no run and no agent of it is left."""
+    """Open a host on this state directory; at its end no run and no agent of it is left.
+
+    Raises NotConfigured while another process has a host on it.
+    """
     adapt_engine()
+    owned = owning(agent_settings.state_dir / HOST_LOCK, OTHER_STATE_DIR)
+    await asyncio.to_thread(owned.__enter__)
+    try:
+        async with _open_host(agent_settings, settings, store) as host:
+            yield host
+    finally:
+        owned.__exit__(None, None, None)
+
+
+@asynccontextmanager
+async def _open_host(agent_settings: AgentSettings, settings: HostSettings, store: Store) -> AsyncIterator[Host]:
     # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these
     async with AsyncClientContext() as clients:
         with SyncClientContext() as blocking:

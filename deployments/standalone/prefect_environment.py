@@ -71,6 +71,8 @@ def server_environment(state_dir: Path, host: str, port: int, auth_string: str) 
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "ui"),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         "PREFECT_LOGGING_LEVEL": "WARNING",
+        # in memory, the stock way, each restart forgets which runs a concurrency limit counts
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         **_SILENT,
         **_SHORT_WAITS,
         **_BATCHES,

@@ -14,6 +14,7 @@ from types import FrameType, MappingProxyType
 from typing import Literal
 
 from agent.domain.errors import NotConfigured
+from agent.system.ownership import HOST_LOCK, OTHER_STATE_DIR, PREFECT_LOCK, check_free, owning
 from agent.system.proxies import proxy_environment
 from deployments.standalone.external_prefect import check_external_prefect, read_api_url
 from deployments.standalone.prefect_environment import (
@@ -82,6 +83,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         with self._stack:
+            self._own_state_dir()
             try:
                 if self._runs_prefect:
                     self._start_server(prefect_port(self._environment))
@@ -92,6 +94,13 @@ class Supervisor:
                 return 0
             finally:
                 self._end_host()
+
+    def _own_state_dir(self) -> None:
+        if self._runs_host:
+            # the host locks it itself; a second one is refused before Prefect's server starts for it
+            check_free(self._state_dir / HOST_LOCK, OTHER_STATE_DIR, self._is_stopped)
+        if self._runs_prefect:
+            self._stack.enter_context(owning(self._state_dir / PREFECT_LOCK, OTHER_STATE_DIR, self._is_stopped))
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._stops += 1

@@ -73,7 +73,7 @@ class TriageHandler(RunHandler[None]):
         with (
             about_run(flow_run.id),
             host.records.recorded(flow_run.id),
-            host.cancellations.listening(flow_run, context.cancellation.ask),
+            host.cancellations.listening(flow_run, triage.name, context.cancellation.ask),
             triaging(context),
         ):
             state = await run_flow_async(_FLOW, flow_run=flow_run, parameters=flow_run.parameters, return_type="state")

@@ -115,7 +115,7 @@ class Settlement:
         """Return the runs that this host took, and died before it wrote their records."""
         async with calling_prefect(BACKGROUND_SECONDS):
             runs = await self._host.prefect.read_flow_runs(flow_run_filter=_PENDING, limit=PAGE_RUNS)
-        return [run for run in runs if run.state is not None and run.state.message == self._host.records.claim]
+        return [run for run in runs if run.state is not None and self._host.records.is_own_claim(run.state.message)]
 
     async def _settle(self, flow_run: FlowRun) -> bool:
         """Set the state that fits and remove the record; False if the run had a final state already."""

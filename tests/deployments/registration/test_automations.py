@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from prefect.client.orchestration import PrefectClient
 
+from deployments.host.heartbeats import Heartbeats
+from deployments.prefect_client.watch import Watches
 from deployments.registration.automations import end_lost
 
 
@@ -22,12 +24,14 @@ async def test_the_runs_of_a_host_that_does_not_come_back_are_ended(service: Any
         try:
             # one died before its first heartbeat, and one after
             unheard, lost, living = [await running(rest, "agent_run") for _ in range(3)]
+            at_work = await client.read_flow_run(UUID(living))
             foreign = await running(rest, "of somebody else")
             await heartbeat(rest, lost)
             await heartbeat(rest, foreign, "of somebody else")
             async with asyncio.timeout(120):
                 while {await state_type(rest, run_id) for run_id in (lost, unheard)} != {"CRASHED"}:
-                    await heartbeat(rest, living)
+                    # the host's own, over HTTP: websockets may be refused on the way
+                    await Heartbeats(client, Watches(), lambda: [(at_work, "agent_run")]).send()
                     await asyncio.sleep(1)
             found = (await rest.get(f"/flow_runs/{lost}")).json()["state"]
             assert found["message"] == "its host died and has not come back"
