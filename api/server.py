@@ -31,6 +31,7 @@ from deployments.maintenance.state_cleanup import StateCleanup
 from deployments.prefect_client.calls import PrefectUnavailable
 from deployments.prefect_client.engine import spare_the_loop, watch_children_without_threads
 from deployments.registration.bootstrap import BOOTSTRAP, apply_register
+from deployments.registration.parameters import request_check
 from deployments.registration.register import RegisterError, find_register, read_register
 from deployments.registration.storage_block import save_storage_block
 from deployments.settings import HostSettings, SettingsError, env_file_secrets, read_environment
@@ -116,7 +117,7 @@ class HostProcess:
         watchdog.start()
 
     async def _serve(self) -> None:
-        register = read_register(find_register(Path.cwd()))
+        register = read_register(find_register(Path.cwd()), request_check(self._agent_settings))
         async with (
             opening(self._open_store(), "host", "its store") as store,
             opening(

@@ -14,6 +14,7 @@ from api.http.errors import ApiError
 from api.http.openapi import error_responses
 from deployments.prefect_client.calls import calling_prefect
 from deployments.registration.bootstrap import BOOTSTRAP, apply_register
+from deployments.registration.parameters import request_check
 from deployments.registration.register import RegisterError, find_register, read_register
 from deployments.registration.storage_block import save_storage_block
 from deployments.standalone.prefect_environment import prefect_home
@@ -35,10 +36,10 @@ async def apply(host: HostDep) -> Applied:
     """Read the host's `prefect.yaml` again and update Prefect. A file with an error changes nothing."""
     path = find_register(Path.cwd())
     try:
-        register = await asyncio.to_thread(read_register, path)
+        register = await asyncio.to_thread(read_register, path, request_check(host.runtime.settings))
+        async with host.store.locks.acquire(BOOTSTRAP), calling_prefect(_TIMEOUT_SECONDS):
+            await save_storage_block(prefect_home(host.runtime.settings.state_dir) / "storage")
+            names = await apply_register(host.prefect, register, host.settings.lost_after)
     except RegisterError as error:
         raise ApiError(422, shorten(str(error), 1000, keep="end")) from None
-    async with host.store.locks.acquire(BOOTSTRAP), calling_prefect(_TIMEOUT_SECONDS):
-        await save_storage_block(prefect_home(host.runtime.settings.state_dir) / "storage")
-        names = await apply_register(host.prefect, register, host.settings.lost_after)
     return Applied(register_path=str(path), deployments=names)

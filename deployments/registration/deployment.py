@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from prefect import Flow
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleUpdate, DeploymentUpdate
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.utilities.callables import parameter_schema
 
 from deployments.registration.register import DeploymentEntry
@@ -21,11 +24,24 @@ from deployments.registration.register import DeploymentEntry
 RETIRED = "retired"
 """The version of a deployment that is no longer in the register."""
 
+_RESTORED = (
+    *("version", "paused", "description", "tags", "parameters", "concurrency_options", "work_pool_name"),
+    *("work_queue_name", "job_variables", "entrypoint", "parameter_openapi_schema"),
+)
+
 _OURS = re.compile(r"(?:^|\+)[0-9a-f]{8}-[0-9a-f]{8}$")
 
 
-async def apply_deployment(client: PrefectClient, entry: DeploymentEntry) -> str:
-    """Create the deployment, or update it if its entry has changed, and return its full name.
+@dataclass(frozen=True)
+class AppliedDeployment:
+    """A deployment that was brought to its entry; `undo` brings it back, and is None where nothing was changed."""
+
+    name: str
+    undo: Callable[[], Awaitable[None]] | None = None
+
+
+async def apply_deployment(client: PrefectClient, entry: DeploymentEntry) -> AppliedDeployment:
+    """Create the deployment, or update it if its entry has changed.
 
     What was paused or resumed in Prefect stays so until `active` or `paused` of the entry changes.
     """
@@ -37,11 +53,16 @@ async def apply_deployment(client: PrefectClient, entry: DeploymentEntry) -> str
     try:
         known = await client.read_deployment_by_name(name)
     except ObjectNotFound:
-        await _create(client, entry, flow, options | {"version": version})
-        return name
-    if known.version != version or _lacks_a_part(known, entry):
+        created = await _create(client, entry, flow, options | {"version": version})
+        return AppliedDeployment(name, partial(client.delete_deployment, created))
+    if known.version == version and not _lacks_a_part(known, entry):
+        return AppliedDeployment(name)
+    try:
         await _update(client, entry, known, options | {"version": version})
-    return name
+    except PrefectHTTPStatusError:
+        await _restore(client, known)  # schedules may have been deleted already
+        raise
+    return AppliedDeployment(name, partial(_restore, client, known))
 
 
 def _lacks_a_part(known: DeploymentResponse, entry: DeploymentEntry) -> bool:
@@ -59,8 +80,8 @@ async def retire_deployment(client: PrefectClient, deployment: DeploymentRespons
     return True
 
 
-async def _create(client: PrefectClient, entry: DeploymentEntry, flow: Flow[..., Any], options: dict[str, Any]) -> None:
-    await client.create_deployment(
+async def _create(client: PrefectClient, entry: DeploymentEntry, flow: Flow[..., Any], options: dict[str, Any]) -> UUID:
+    return await client.create_deployment(
         flow_id=await client.create_flow(flow),
         name=entry.name,
         schedules=[schedule.build() for schedule in entry.named_schedules()],
@@ -90,6 +111,23 @@ async def _update(
         schedules.append(DeploymentScheduleUpdate(**members))
     flags = {"paused": entry.paused} if switched else {}
     await client.update_deployment(known.id, DeploymentUpdate(schedules=schedules, **flags, **options))
+
+
+async def _restore(client: PrefectClient, known: DeploymentResponse) -> None:
+    """Bring a deployment back to what it was when it was read."""
+    slugs = {schedule.slug for schedule in known.schedules}
+    for schedule in (await client.read_deployment(known.id)).schedules:
+        if schedule.slug not in slugs:
+            await client.delete_deployment_schedule(known.id, UUID(str(schedule.id)))
+    schedules = [
+        DeploymentScheduleUpdate(
+            slug=schedule.slug, schedule=schedule.schedule, active=schedule.active, parameters=schedule.parameters
+        )
+        for schedule in known.schedules
+    ]
+    limit = known.global_concurrency_limit.limit if known.global_concurrency_limit else None
+    before = {name: getattr(known, name) for name in _RESTORED}
+    await client.update_deployment(known.id, DeploymentUpdate(schedules=schedules, concurrency_limit=limit, **before))
 
 
 def _options(entry: DeploymentEntry, flow: Flow[..., Any]) -> dict[str, Any]:

@@ -14,11 +14,13 @@ import yaml
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 from triage_service import ask, runs, until
 
+from deployments.registration.bootstrap import apply_register
 from deployments.registration.deployment import RETIRED, apply_deployment, retire_deployment
-from deployments.registration.register import DeploymentEntry
+from deployments.registration.register import DeploymentEntry, LimitEntry, Register, RegisterError
 from deployments.settings import HostSettings
 from deployments.worker import failing_schedules as streak
 from deployments.worker.missed_runs import MissedRuns
@@ -180,7 +182,7 @@ async def test_what_an_operator_has_switched_in_prefect_stays_until_the_register
     prefect: PrefectClient,
 ) -> None:
     first = entry()
-    name = await apply_deployment(prefect, first)
+    name = (await apply_deployment(prefect, first)).name
 
     async def active() -> dict[str | None, bool]:
         deployment = await prefect.read_deployment_by_name(name)
@@ -214,6 +216,27 @@ async def test_what_an_operator_has_switched_in_prefect_stays_until_the_register
         assert not (await prefect.read_deployment_by_name(name)).paused
     finally:
         await prefect.delete_deployment((await prefect.read_deployment_by_name(name)).id)
+
+
+async def test_what_prefect_refuses_all_the_same_leaves_the_rest_as_it_was(prefect: PrefectClient) -> None:
+    first = entry()
+    name = (await apply_deployment(prefect, first)).name
+    known = await prefect.read_deployment_by_name(name)
+    try:
+        changed = entry(description="changed", paused=True, schedules=[{"slug": "other", "cron": "0 8 * * *"}])
+        added = entry(name="added")
+        refused = first.model_copy(
+            update={"name": "refused", "concurrency_limit": LimitEntry.model_construct(limit=-1)}
+        )
+        with pytest.raises(RegisterError, match="Prefect refuses the deployment refused"):
+            await apply_register(prefect, Register(deployments=[changed, added, refused]))
+        again = await prefect.read_deployment_by_name(name)
+        assert (again.description, again.paused, again.version) == (known.description, known.paused, known.version)
+        assert {one.slug: one.active for one in again.schedules} == {one.slug: one.active for one in known.schedules}
+        with pytest.raises(ObjectNotFound):
+            await prefect.read_deployment_by_name("triage/added")
+    finally:
+        await prefect.delete_deployment(known.id)
 
 
 async def test_a_changed_register_is_picked_up_and_one_with_a_mistake_changes_nothing(service: Service) -> None:
