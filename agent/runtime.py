@@ -154,6 +154,7 @@ class Runtime:
             self.run_directory(run_id).directory,
             max_budget_usd=request.max_budget_usd,
             is_kept=is_kept or never,
+            offline=request.network == "none",
         ) as launched:
             yield StartedProcess(launched.process, launched.private, agent, initialized=False)
 

@@ -122,9 +122,9 @@ class AgentSettings(Frozen):
     """Each field is an environment variable of the same name in capitals."""
 
     @property
-    def provider_socket(self) -> Path | None:
+    def provider_socket(self) -> Path:
         """The socket of the provider proxy, for agents that have no network."""
-        return self.state_dir / "provider.sock" if self.agent_network != "open" else None
+        return self.state_dir / "provider.sock"
 
     state_dir: LocalPath = Field(
         default_factory=default_state_dir, description="Everything the service writes lies under it."

@@ -28,6 +28,9 @@ def build_argv(cli: Path, spec: ProcessSpec, agent: str | None, session_id: str 
         argv += ["--resume", session_id]
     if spec.max_turns is not None:
         argv += ["--max-turns", str(spec.max_turns)]
+    if spec.tools is not None:
+        # the list is of built-in tools: without MCP servers there are no others
+        argv += ["--tools", ",".join(spec.tools), "--strict-mcp-config"]
     return argv
 
 

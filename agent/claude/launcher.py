@@ -66,22 +66,23 @@ class Launcher:
         max_budget_usd: float | None,
         is_kept: Callable[[], bool] = never,
         is_spare: bool = False,
+        offline: bool = False,
     ) -> AsyncIterator[Launched]:
         """Start a process that waits for its prompt; at the end its processes and files are removed.
 
         Its `directory` stays if `is_kept()` is true at the end. `name` is unique among running processes. A spare
-        does not start in the checkout. Raises NotConfigured or SpawnFailed.
+        does not start in the checkout; an `offline` one has no network. Raises NotConfigured or SpawnFailed.
         """
         argv = arguments(find_cli(self._settings))
         async with private_directory(directory, self._settings.agent_config_template, is_kept) as private:
-            with self._access(name, max_budget_usd) as (access, lease):
+            with self._access(name, max_budget_usd, offline) as (access, lease):
                 if not self.trusts(checkout):
                     argv += without_repository_code(access.get("ANTHROPIC_BASE_URL"))
                 settings = self._settings
                 environment = build_environment(
                     os.environ, settings.agent_env_allow, access, settings.agent_model_retries
                 )
-                run = RunFiles(name, checkout, private)
+                run = RunFiles(name, checkout, private, offline)
                 placement = self._sandbox.place(argv, environment, run, is_spare=is_spare)
                 process = await AgentProcess.start(
                     placement.argv, placement.environment, placement.directory, placement
@@ -104,12 +105,15 @@ class Launcher:
         return self._sandbox.path_in_sandbox(checkout)
 
     @contextmanager
-    def _access(self, name: str, max_budget_usd: float | None) -> Iterator[tuple[dict[str, str], Lease | None]]:
+    def _access(
+        self, name: str, max_budget_usd: float | None, offline: bool
+    ) -> Iterator[tuple[dict[str, str], Lease | None]]:
         """Give the variables by which the CLI reaches the model; a lease in them ends with this."""
         if self._provider is None:
-            if (network := self._settings.agent_network) != "open":
+            network = "none" if offline else self._settings.agent_network
+            if network != "open":
                 raise NotConfigured(
-                    f"AGENT_NETWORK={network} needs the provider proxy for model calls, and this runtime has none"
+                    f"network {network} (AGENT_NETWORK) needs the provider proxy for model calls, and this runtime has none"
                 )
             variable, value = find_credential(self._settings)
             base_url = self._settings.anthropic_base_url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from agent.domain.request import AgentRequest, Effort
 from agent.domain.values import Frozen
 from agent.settings import DEFAULT_WORKSPACE
@@ -20,6 +22,8 @@ class ProcessSpec(Frozen):
     max_turns: int | None = None
     workspace: str = DEFAULT_WORKSPACE
     ref: str | None = None
+    tools: tuple[str, ...] | None = None
+    network: Literal["none"] | None = None
 
     @classmethod
     def of(cls, request: AgentRequest) -> ProcessSpec:

@@ -11,6 +11,9 @@ from agent.domain.values import Frozen, Name, Text
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 """The levels that the pinned CLI's `--effort` takes (`claude --help`)."""
 
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
+"""A tool of the CLI, e.g. Read. Without rules in brackets: a list of tools restricts, and allows nothing."""
+
 OnCrash = Literal["fail", "resume"]
 
 
@@ -61,6 +64,12 @@ class AgentRequest(Frozen):
     )
     instructions: Text | None = Field(
         default=None, title="Instructions", description="Added to the agent's own instructions."
+    )
+    tools: list[ToolName] | None = Field(
+        default=None, title="Tools", description="The CLI's tools that the agent has, and no MCP servers; unset: all."
+    )
+    network: Literal["none"] | None = Field(
+        default=None, title="Network", description="`none`: the model's API alone; unset: as AGENT_NETWORK says."
     )
     workspace: Name = Field(default="default", title="Workspace", description="The name of a configured workspace.")
     ref: Name | None = Field(

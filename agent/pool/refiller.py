@@ -214,6 +214,7 @@ class Refiller:
             self._directory / name,
             max_budget_usd=0,  # no model call may be made before a run claims it
             is_spare=not target.hot,
+            offline=target.spec.network == "none",
         )
         async with AsyncExitStack() as stack:
             launched = await stack.enter_async_context(launch)

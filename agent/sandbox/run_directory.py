@@ -65,6 +65,8 @@ class RunFiles:
     run_id: str
     checkout: Checkout
     private: RunDirectory
+    offline: bool = False
+    """True for a run without a network, whatever AGENT_NETWORK says of the others."""
 
     @property
     def gate(self) -> Path:

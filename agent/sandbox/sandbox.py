@@ -110,16 +110,18 @@ class Sandbox:
     def place(
         self, argv: list[str], environment: dict[str, str], run: RunFiles, *, is_spare: bool = False
     ) -> Placement:
-        """Return how to start the process of a run; `environment` is completed. Raises SpawnFailed.
+        """Return how to start the process of a run; `environment` is completed. Raises SpawnFailed or NotConfigured.
 
         A spare starts in its temporary directory and is moved to the checkout later.
         """
         if self._bubblewrap is None:
+            if run.offline:
+                raise NotConfigured(f"a run without network needs a sandbox, and there is none: {self.probe.reason}")
             return self._place_in_the_open(argv, environment, run, is_spare)
         spec, cgroup = self._spec(run, Path("/tmp") if is_spare else None), self._cgroup(run.run_id)
         command = bubblewrap_argv(spec, argv, self._bubblewrap)
         environment = environment | spec.variables()
-        if self._resolver is not None:
+        if self._resolver is not None and not run.offline:
             command = wait_for_gateway(command, run.gate)
             environment |= proxy_variables()
         return Placement(in_cgroup(command, cgroup), environment, Path("/"), cookie=None, cgroup=cgroup)
@@ -141,11 +143,12 @@ class Sandbox:
 
         `whose` returns the id of the run for refusals in the log. Raises SpawnFailed.
         """
-        if self._resolver is None:
+        if self._resolver is None or run.offline:
             return nullcontext()
         return open_gateway(pid, run.gate, self._resolver, whose)
 
     def _spec(self, run: RunFiles, start_in: Path | None) -> SandboxSpec:
+        has_network = self._settings.agent_network == "open" and not run.offline
         return SandboxSpec(
             checkout=run.checkout.path,
             mounted_at=self._mount_point(run.checkout),
@@ -156,8 +159,8 @@ class Sandbox:
             read_paths=(*run.checkout.read_paths, *self._settings.agent_read_paths),
             write_paths=tuple(self._settings.agent_write_paths),
             hide=(self._settings.state_dir,),
-            network=self._settings.agent_network == "open",
-            provider_socket=self._settings.provider_socket,
+            network=has_network,
+            provider_socket=None if has_network else self._settings.provider_socket,
             limits=self._limits,
         )
 

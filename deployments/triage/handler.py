@@ -90,6 +90,7 @@ class TriageHandler(RunHandler[None]):
             store=self.host.store,
             agents=TriageAgents(self.host, triage_name(flow_run)),
             secrets_dir=self.host.secrets_dir,
+            has_sandbox=self.host.runtime.sandbox.probe.bubblewrap is not None,
             lease=timedelta(seconds=self.host.settings.triage_lease_seconds),
         )
 

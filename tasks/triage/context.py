@@ -50,6 +50,7 @@ class TriageContext:
     agents: Agents
     secrets_dir: Path
     lease: timedelta = timedelta(minutes=1)
+    has_sandbox: bool = True
     cancellation: Cancellation = field(default_factory=Cancellation)
     is_suspending: bool = field(default=False, init=False)
     """True once the host stops: another host, or this one later, resumes the triage."""

@@ -159,8 +159,8 @@ class ItemHandling:
 
     async def _start(self, item: Item, attempt: ItemAttempt) -> UUID:
         """Queue a run for the item. The claim is its key: a repeated call after a lost answer gives the same run."""
-        request = agent_request(self._request, item, self._mark)
         run = self._run
+        request = agent_request(self._request, item, self._mark, has_sandbox=run.has_sandbox)
 
         async def queue() -> UUID:
             run_id = await run.agents.start(request, item.title, run.run_id, attempt.claim_id)

@@ -9,13 +9,16 @@ from uuid import UUID
 
 from pydantic import Field, JsonValue, computed_field, model_validator
 
-from agent.domain.request import AgentRequest, Effort
+from agent.domain.request import AgentRequest, Effort, ToolName
 from agent.domain.values import Frozen, Name, Text
 from tasks.items.items import Item
 from tasks.items.prompt import PromptSource, explain_mark, render_prompt
 from tasks.sources.expressions import Expression
 from tasks.sources.models import Reading, Source
 from tasks.sources.strict import Strict
+
+READING: list[ToolName] = ["Read", "Glob", "Grep"]
+"""The tools of a triage's agents unless the register says otherwise: nothing that writes, runs or fetches."""
 
 Order = Literal["oldest", "newest", "source"]
 
@@ -49,6 +52,13 @@ class TriageRequest(Strict):
     max_turns: int | None = Field(default=None, ge=1, le=10_000)
     max_budget_usd: float = Field(default=1.0, gt=0, allow_inf_nan=False, description="The most one item may cost.")
     timeout_seconds: int = Field(default=900, ge=1, description="How long the agent may take for one item.")
+    tools: list[ToolName] | Literal["all"] = Field(
+        default=READING, description="The CLI's tools that the agents have; `all`: what their definition allows."
+    )
+    network: Literal["none", "host"] = Field(
+        default="none",
+        description="`none`: the model's API alone, where there is a sandbox; `host`: as AGENT_NETWORK says.",
+    )
     workspace: Name = "default"
     ref: Name | None = None
     max_items: int = Field(default=20, ge=1, le=1000, description="How many items are given to agents in one run.")
@@ -104,8 +114,11 @@ class TriageRequest(Strict):
         return self.source.reading().joined(self.own_reading)
 
 
-def agent_request(triage: TriageRequest, item: Item, mark: str) -> AgentRequest:
-    """Build the agent's request for one item. Raises PromptFailed."""
+def agent_request(triage: TriageRequest, item: Item, mark: str, *, has_sandbox: bool = True) -> AgentRequest:
+    """Build the agent's request for one item. Raises PromptFailed.
+
+    Without a sandbox no run can be kept from the network: then its tools alone are restricted.
+    """
     explained = explain_mark(mark)
     return AgentRequest(
         prompt=render_prompt(triage.prompt, item, mark),
@@ -117,6 +130,8 @@ def agent_request(triage: TriageRequest, item: Item, mark: str) -> AgentRequest:
         max_turns=triage.max_turns,
         json_schema=triage.json_schema,
         instructions=f"{triage.instructions}\n\n{explained}" if triage.instructions else explained,
+        tools=None if triage.tools == "all" else triage.tools,
+        network="none" if triage.network == "none" and has_sandbox else None,
         workspace=triage.workspace,
         ref=triage.ref,
         metadata={"triage": triage.name, "item": item.title},

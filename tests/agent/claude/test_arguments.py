@@ -20,6 +20,12 @@ def test_no_model_is_named_unless_the_request_names_one() -> None:
     assert build(model="haiku")[-2:] == ["--model", "haiku"]
 
 
+def test_a_list_of_tools_leaves_no_others() -> None:
+    assert build(tools=["Read", "Grep"])[-3:] == ["--tools", "Read,Grep", "--strict-mcp-config"]
+    assert build(tools=[])[-3:] == ["--tools", "", "--strict-mcp-config"]
+    assert "--tools" not in build()
+
+
 def test_the_budget_is_written_without_an_exponent() -> None:
     argv = build(max_budget_usd=0.000001)
     assert argv[argv.index("--max-budget-usd") + 1] == "0.000001"

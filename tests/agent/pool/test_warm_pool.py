@@ -229,3 +229,21 @@ async def test_a_process_that_waited_has_the_way_out_of_its_run(
         assert host.runtime.warm.counters.hits == 1
         assert "not in AGENT_EGRESS_ALLOW" in str(result.text)
     assert f"run 11111111-2222-3333-4444-{1:012}: other.test:80 was refused" in caplog.text
+
+
+async def test_a_run_without_network_has_the_model_alone_and_the_tools_that_it_lists(
+    settings: AgentSettings, offline_model: OfflineModel
+) -> None:
+    if probe_sandbox("auto").bubblewrap is None:
+        pytest.skip("needs bubblewrap")
+    command = 'echo > /dev/tcp/$(echo "$ANTHROPIC_BASE_URL" | sed "s#http://##; s#:#/#"); echo ended with $?'
+    steps = [{"tool": "Bash", "input": {"command": command}}, {"text": "{tool_result}"}]
+    async for host in serve(settings.model_copy(update={"agent_warm": 0}), offline_model):
+        reached = await host.ask(f"offline-model: {json.dumps(steps)}")
+        assert "ended with 0" in str(reached.text)
+        refused = await host.ask(f"offline-model: {json.dumps(steps)}", network="none", tools=["Bash"])
+        assert "ended with 1" in str(refused.text)
+        assert set(host.model.conversations[-1].tools) - {"DeferredToolPlaceholder"} == {"Bash"}
+        schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+        judged = await host.ask(structured({"n": 1}), tools=["Read", "Glob", "Grep"], json_schema=schema)
+        assert judged.structured == {"n": 1}

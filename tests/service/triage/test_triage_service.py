@@ -44,6 +44,12 @@ async def test_a_triage_gives_each_item_to_an_agent_and_leaves_its_report(servic
     assert "| priority |" in left["markdown"]
     assert '"priority"' in str(left["table"])
 
+    # nothing that writes, runs or fetches, unless the register says so
+    asked = [talk for talk in service.model.conversations if "About alpha." in talk.prompt]
+    assert asked
+    others = {"StructuredOutput", "DeferredToolPlaceholder"}
+    assert all(set(talk.tools) - others == {"Read", "Glob", "Grep"} for talk in asked)
+
     again = await finished(service, await start(service, request))
     assert (again["structured"]["items"], again["structured"]["handled_before"]) == ([], 2)
     request["source"]["items"][1]["body"] = "Something else."
