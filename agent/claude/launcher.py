@@ -112,9 +112,8 @@ class Launcher:
         if self._provider is None:
             network = "none" if offline else self._settings.agent_network
             if network != "open":
-                raise NotConfigured(
-                    f"network {network} (AGENT_NETWORK) needs the provider proxy for model calls, and this runtime has none"
-                )
+                reason = "needs the provider proxy for model calls, and this runtime has none"
+                raise NotConfigured(f"network {network} (AGENT_NETWORK) {reason}")
             variable, value = find_credential(self._settings)
             base_url = self._settings.anthropic_base_url
             yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}, None
