@@ -31,6 +31,7 @@ from agent.sandbox.run_directory import RunDirectory, RunFiles
 from agent.sandbox.sandbox import Sandbox
 from agent.settings import AgentSettings
 from agent.system.files import remove
+from agent.system.machine import read_machine
 from agent.workspaces.agent_definitions import agent_name
 from agent.workspaces.workspaces import Workspaces
 
@@ -57,7 +58,7 @@ class Runtime:
         self.settings = settings
         self._redactor = Redactor([*secrets, *known_secrets(settings, os.environ)])
         released = asyncio.Event()
-        capacity = settings.agent_capacity or default_capacity()
+        capacity = settings.agent_capacity or default_capacity(read_machine())
         self.slots = Slots(capacity, settings.state_dir / "slots", on_released=released.set)
         self.workspaces = Workspaces(settings)
         self.sandbox = Sandbox(settings)

@@ -15,6 +15,8 @@ OVERLOADED = frozenset({500, 502, 503, 504, 529})
 
 Message = dict[str, Any]
 
+_KILLED = (-9, 137)  # by SIGKILL, seen directly or through a shell
+
 
 def read_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
     """Return the result of a run that succeeded; raises the EndedBadly that fits otherwise, with the result in it."""
@@ -64,7 +66,7 @@ def _what_is_wrong(request: AgentRequest, message: Message, invocation: Invocati
     if message.get("is_error") or message.get("subtype") != "success":
         return _reported(message)
     if invocation.exit_code != 0:
-        return invocation.stderr.strip() or f"exit {invocation.exit_code}"
+        return invocation.stderr.strip() or _exit_words(invocation.exit_code)
     if request.json_schema is not None and "structured_output" not in message:
         return "the answer does not follow the schema: the model never gave it in the form asked for"
     return None
@@ -73,8 +75,14 @@ def _what_is_wrong(request: AgentRequest, message: Message, invocation: Invocati
 def _without_result(invocation: Invocation) -> str | None:
     # an older CLI, or a wrapper, prints its answer as plain text
     if invocation.exit_code != 0:
-        return invocation.stderr.strip() or invocation.printed.strip() or f"exit {invocation.exit_code}"
+        return invocation.stderr.strip() or invocation.printed.strip() or _exit_words(invocation.exit_code)
     return None if invocation.printed.strip() else "the agent printed nothing"
+
+
+def _exit_words(exit_code: int | None) -> str:
+    if exit_code in _KILLED:
+        return f"exit {exit_code}: killed, most likely out of memory (AGENT_MEMORY_MB, or the limit of the container)"
+    return f"exit {exit_code}"
 
 
 def _reported(message: Message) -> str:

@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-import psutil
-
 from agent.claude.arguments import build_argv
 from agent.claude.launcher import Launcher
 from agent.claude.process_spec import ProcessSpec
@@ -24,6 +22,7 @@ from agent.pool.demand import Demand, WarmTarget, warm_targets
 from agent.pool.slot_states import SlotState, SlotStates, is_same
 from agent.pool.slots import Slot, Slots
 from agent.pool.warm_process import WarmProcess
+from agent.system.machine import read_machine
 from agent.workspaces.agent_definitions import agent_name
 from agent.workspaces.workspaces import Workspaces
 
@@ -38,8 +37,8 @@ _log = logging.getLogger(__name__)
 
 
 def default_most() -> int:
-    """Return how many idle processes a quarter of the machine's free memory holds."""
-    return int(psutil.virtual_memory().available / 4 / _MEMORY_PER_PROCESS)
+    """Return how many idle processes a quarter of the free memory holds: the machine's, or the container's."""
+    return int(read_machine().available_bytes / 4 / _MEMORY_PER_PROCESS)
 
 
 class Refiller:
@@ -153,7 +152,7 @@ class Refiller:
         return False
 
     def _may_prepare(self) -> bool:
-        enough_memory = psutil.virtual_memory().available >= _RESERVED_MEMORY
+        enough_memory = read_machine().available_bytes >= _RESERVED_MEMORY
         has_less = len(self._states.processes) < self._most
         return has_less and not self._slots.waiting and self._has_room() and enough_memory
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from agent.domain.errors import AgentBusy
 from agent.domain.values import Frozen
+from agent.system.machine import Machine
 
 _MEMORY_PER_AGENT = 400 * 1024 * 1024  # an idle CLI takes 170 MB, one that runs tools 220 to 290 MB
 _AGENTS_PER_CORE = 4  # an agent waits for the model most of the time
 _MAX_DEFAULT_CAPACITY = 10  # more at once is a decision of the operator's: AGENT_CAPACITY
 
 
-def default_capacity() -> int:
-    """Return how many agents this machine carries at once."""
-    by_memory = int(psutil.virtual_memory().available / _MEMORY_PER_AGENT)
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min(_MAX_DEFAULT_CAPACITY, cores * _AGENTS_PER_CORE, by_memory))
+def default_capacity(machine: Machine) -> int:
+    """Return how many agents the machine carries at once, or the container that the service runs in."""
+    by_memory = int(machine.available_bytes / _MEMORY_PER_AGENT)
+    by_processors = int(machine.processors * _AGENTS_PER_CORE)
+    return max(1, min(_MAX_DEFAULT_CAPACITY, by_processors, by_memory))
 
 
 class Slot(Frozen):

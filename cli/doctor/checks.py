@@ -14,7 +14,7 @@ from cli.doctor.database import check_database
 from cli.doctor.finding import Finding, broken, skipped
 from cli.doctor.prefect import check_prefect
 from cli.doctor.repositories import check_repositories
-from cli.doctor.sandbox import check_sandbox, check_user
+from cli.doctor.sandbox import check_sandbox, check_size, check_user
 from cli.doctor.state_dir import check_state
 from store.settings import default_database_url
 
@@ -38,6 +38,7 @@ def checks(world: DoctorContext) -> list[Check]:
         Check("credential", check_credential),
         Check("sandbox", check_sandbox),
         Check("user", check_user),
+        Check("size", check_size),
         Check("state", check_state),
         Check("database", check_database, within_state=own_database),
         Check("git", check_repositories),

@@ -8,12 +8,16 @@ import pwd
 from pathlib import Path
 
 from agent.domain.errors import NotConfigured
+from agent.pool.slots import default_capacity
 from agent.sandbox.cgroups import CONTROLLERS, ROOT, find_cgroups
 from agent.sandbox.probe import ProbeResult, probe_sandbox
+from agent.sandbox.resource_limits import MB
+from agent.system.machine import read_machine
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
 
 TRIAL_SECONDS = 4.0
+GB = 1024 * MB
 
 
 async def check_sandbox(world: DoctorContext) -> list[Finding]:
@@ -51,9 +55,46 @@ def _without_sandbox(world: DoctorContext, sandbox: ProbeResult) -> Finding:
     return warning("sandbox", f"no sandbox: agents have all rights of this user: {why}", mend)
 
 
+async def check_size(world: DoctorContext) -> list[Finding]:
+    """Compare the number of agents with the memory and the processors that there are, a container's limits included."""
+    machine = read_machine()
+    capacity = world.agent.agent_capacity
+    default = default_capacity(machine)
+    limits = " (the limit of its control group)" if machine.memory_limited or machine.processors_limited else ""
+    there = f"{machine.memory_bytes / GB:.1f} GB of memory and {machine.processors:g} processors{limits}"
+    if capacity is not None and capacity > default:
+        text = f"AGENT_CAPACITY={capacity} with {there}: agents may be killed for want of memory, or take turns"
+        return [warning("size", text, f"export AGENT_CAPACITY={default}, or give it more")]
+    of_agent = world.agent.agent_memory_mb
+    if of_agent is not None and of_agent * MB > machine.memory_bytes:
+        text = f"{there}; AGENT_MEMORY_MB={of_agent} is more: the limit of an agent is that of all"
+        return [ok("size", f"{capacity or default} agents at once, with {text}")]
+    return [ok("size", f"{capacity or default} agents at once, with {there}")]
+
+
+def _group_remedy() -> str:
+    """Return how to get control groups here: a container cannot have any, and a unit needs to be told."""
+    if in_container():
+        return "nothing: in a container its own limit (--memory, --pids-limit) bounds all agents together"
+    if "INVOCATION_ID" in os.environ and find_version() == 1:
+        return "boot with version 2 (systemd.unified_cgroup_hierarchy=1): systemd delegates no memory of version 1"
+    return "start the service from a systemd unit with Delegate=yes"
+
+
+def in_container() -> bool:
+    """True if this process runs in a container of Docker, Podman, Kubernetes or systemd-nspawn."""
+    marks = (Path("/.dockerenv"), Path("/run/.containerenv"), Path("/run/systemd/container"))
+    return any(mark.exists() for mark in marks) or "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def find_version() -> int:
+    """Return the version of the control groups that are mounted here."""
+    return 2 if (ROOT / "cgroup.controllers").exists() else 1
+
+
 def _groups() -> Finding:
     """Check control groups without a move: with version 2 the service moves to a group of its own at its start."""
-    mend = "start the service from a systemd unit with Delegate=yes"
+    mend = _group_remedy()
     memberships = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
     named = {name for _, names, _ in memberships for name in names.split(",")}
     if set(CONTROLLERS) <= named:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -50,11 +51,19 @@ def _rights(state: Path) -> Finding | None:
     if not is_there(state):
         return ok("state", f"{state} is created by the first start")
     found = state.stat()
-    if found.st_mode & 0o022:
+    if found.st_mode & 0o022 and not _is_group_volume(found):
         return warning("state", f"others can write in {state}", f"chmod go-w {state}")
-    if found.st_uid != os.geteuid():
+    if found.st_uid != os.geteuid() and not _is_group_volume(found):
         return warning("state", f"{state} belongs to another user", f"chown -R {os.geteuid()} {state}")
     return None
+
+
+def _is_group_volume(found: os.stat_result) -> bool:
+    """True for a volume that Kubernetes gives to a group (fsGroup): root's, for that group, with its setgid bit."""
+    ours = {os.getegid(), *os.getgroups()}
+    return (
+        found.st_uid == 0 and not found.st_mode & 0o002 and bool(found.st_mode & stat.S_ISGID) and found.st_gid in ours
+    )
 
 
 def _shown(size: int) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.system.machine import Machine
 from cli.doctor.checks import run_checks
 from cli.doctor.claude import pinned_version
 from cli.doctor.context import read_world
@@ -195,9 +196,16 @@ def red(findings: list[Finding]) -> list[Finding]:
     return [one for one in findings if one.level == "broken"]
 
 
+OF_THIS_MACHINE = ("user", "cgroups", "sandbox", "size")
+
+
 def warned(findings: list[Finding]) -> list[str]:
     """What is worth knowing, but for what the machine that runs the tests is like."""
-    return [one.check for one in findings if one.level == "warning" and one.check not in ("user", "cgroups", "sandbox")]
+    return [
+        one.check
+        for one in findings
+        if one.level == "warning" and one.check not in ("user", "cgroups", "sandbox", "size")
+    ]
 
 
 def test_a_host_on_which_all_is_well_has_nothing_red(site: Site) -> None:
@@ -298,6 +306,25 @@ def test_a_key_that_the_provider_refuses_is_named(site: Site) -> None:
         site.set(ANTHROPIC_BASE_URL=f"http://127.0.0.1:{port}")
         [wrong] = red(site.run_checks())
     assert (wrong.check, "refuses ANTHROPIC_API_KEY (401: invalid x-api-key)" in wrong.text) == ("credential", True)
+
+
+def test_more_agents_than_the_machine_carries_are_worth_knowing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Machine(memory_bytes=2**30, available_bytes=2**30, processors=1, memory_limited=True)
+    monkeypatch.setattr("cli.doctor.sandbox.read_machine", lambda: small)
+    [size] = [one for one in site.run_checks() if one.check == "size"]
+    assert size.text.startswith("2 agents at once, with 1.0 GB of memory and 1 processors (the limit of its control gr")
+    assert "AGENT_MEMORY_MB=4096 is more" in size.text
+    site.set(AGENT_CAPACITY="8")
+    [size] = [one for one in site.run_checks() if one.check == "size"]
+    assert (size.level, size.mend) == ("warning", "export AGENT_CAPACITY=2, or give it more")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a directory to a group")
+def test_a_volume_of_a_group_is_known_as_such(site: Site) -> None:
+    state = site.directory / "state"
+    state.mkdir()
+    state.chmod(0o2775)
+    assert warned(site.run_checks()) == []
 
 
 def test_another_version_of_the_cli_is_worth_knowing(site: Site) -> None:

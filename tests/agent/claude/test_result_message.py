@@ -44,6 +44,7 @@ def test_a_budget_that_ran_out_says_so() -> None:
 def test_a_result_with_another_exit_code_is_a_failure_with_the_end_of_stderr() -> None:
     assert str(failure(SUCCESS, exit_code=3, stderr="boom\n")) == "boom"
     assert str(failure(SUCCESS, exit_code=3)) == "exit 3"
+    assert str(failure(SUCCESS, exit_code=137)).startswith("exit 137: killed, most likely out of memory")
 
 
 def test_text_without_a_result_message_is_the_answer() -> None:
