@@ -1,7 +1,7 @@
 """A host as a process: the API, the worker and the agents of one machine.
 
 The event loop has a thread of its own, because Prefect raises inside of the main thread's loop on SIGTERM, which would
-leave runs behind; the main thread hears the signals. Agents die with the thread that spawned them, which is the loop's.
+leave runs behind; the main thread receives the signals. Agents die with the thread that spawned them: the loop's.
 """
 
 from __future__ import annotations

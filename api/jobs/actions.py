@@ -8,7 +8,6 @@ from fastapi import APIRouter, Response
 from pydantic import ValidationError
 
 from agent.domain.request import AgentRequest
-from agent.system.text import shorten_cause
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
@@ -46,7 +45,7 @@ async def rerun_job(job_id: str, host: HostDep, admission: AdmissionDep, respons
     try:
         request = AgentRequest.model_validate({**parameters, "input_id": None})
     except ValidationError as error:
-        raise ApiError(409, f"this job's request is not valid any more: {shorten_cause(str(error))}") from None
+        raise ApiError(409, f"this job's request is not valid any more: {_first_reason(error)}") from None
     kept = [tag for tag in flow_run.tags if not tag.startswith(TRIGGER)]
     async with admission.admit():
         run_id: UUID = await host.queue.submit(request, JobOptions(tags=[TAG, *kept]))
@@ -54,3 +53,8 @@ async def rerun_job(job_id: str, host: HostDep, admission: AdmissionDep, respons
         await host.store.handled.follow_rerun(flow_run.id, run_id)
     response.headers["x-flow-run-id"] = str(run_id)
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
+
+
+def _first_reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -81,8 +81,7 @@ async def read_transcript(
 @router.get(
     "/jobs/{job_id}/events",
     responses={**EVENTS, **error_responses(400, 401, 404, 503)},
-    status_code=200,
-    response_class=EventStream,
+    response_class=Response,
 )
 async def stream_events(job_id: str, host: HostDep, last_event_id: LastEventId = None) -> Response:
     """The events of a job as server-sent events, until the job is over.

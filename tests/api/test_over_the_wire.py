@@ -64,7 +64,7 @@ async def test_silence_is_filled_with_comments(host: FakeHost, monkeypatch: pyte
         first = [line async for line in taking(lines, 6)]
         going_on.set()
         rest = [line async for line in lines]
-    assert first[2:] == [": still at work", ""] * 2
+    assert first[2:] == [": the run is in progress", ""] * 2
     assert rest[-2] == "data: [DONE]"
 
 

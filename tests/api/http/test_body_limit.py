@@ -19,7 +19,7 @@ async def test_an_announced_length_is_refused_at_once(host: FakeHost) -> None:
     async with client_of(host, SMALL) as client:
         answer = await client.post("/execute", content=b" " * (LIMIT + 1))
     assert answer.status_code == 413
-    assert answer.json() == {"detail": "request body too large: at most 2000 bytes are taken"}
+    assert answer.json() == {"detail": "request body too large: the limit is 2000 bytes (MAX_REQUEST_BYTES)"}
 
 
 async def test_a_body_without_a_length_is_refused_while_it_is_read(host: FakeHost) -> None:

@@ -39,7 +39,7 @@ async def test_a_job_that_no_agent_could_have_is_not_done_again(host: FakeHost) 
     async with client_of(host) as client:
         answer = await client.post(f"/jobs/{run_id}/rerun")
     assert answer.status_code == 409
-    assert "not one that can run" in answer.json()["detail"]
+    assert "is not valid any more: prompt: Field required" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/jobs?offset={}", "/jobs/01a20362-4eb2-764f-9b61-b1ae174d4ae1/transcript?after={}"])

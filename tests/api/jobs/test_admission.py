@@ -10,7 +10,7 @@ from fake_host import FakeHost, client_of
 
 from agent.domain.errors import AgentBusy
 from api.http.errors import ApiError
-from api.jobs.admission import AT_ONCE, Admission
+from api.jobs.admission import MAX_WRITERS, Admission
 from deployments.prefect_client.calls import PrefectUnavailable
 
 JOB = {"prompt": "x", "agent": "a"}
@@ -34,7 +34,7 @@ async def test_past_the_bound_a_job_is_refused_with_a_string_and_a_time(host: Fa
         answer = await client.post("/execute", json=JOB)
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "30"
-    assert answer.json() == {"detail": "queue is full: 3 jobs wait already; try again later"}
+    assert answer.json() == {"detail": "queue is full: 3 jobs wait already (MAX_QUEUE_DEPTH); try again later"}
 
 
 @pytest.mark.parametrize("delay_seconds", [0, 0.01])
@@ -123,7 +123,7 @@ async def test_a_burst_is_handed_to_prefect_a_few_at_a_time(host: FakeHost) -> N
     host.submit = counting  # type: ignore[method-assign]
     host.delay_seconds = 0.002
     assert await statuses(host, 40) == [202] * 40
-    assert most == AT_ONCE
+    assert most == MAX_WRITERS
 
 
 async def test_those_in_line_behind_a_prefect_that_does_not_answer_do_not_wait_for_it_each(host: FakeHost) -> None:
@@ -134,6 +134,6 @@ async def test_those_in_line_behind_a_prefect_that_does_not_answer_do_not_wait_f
     host.submit = no_answer  # type: ignore[method-assign]
     start = time.monotonic()
     assert await statuses(host, 80) == [503] * 80
-    assert time.monotonic() - start < 80 / AT_ONCE * 0.2 / 2
+    assert time.monotonic() - start < 80 / MAX_WRITERS * 0.2 / 2
     host.submit = FakeHost.submit.__get__(host)  # type: ignore[method-assign]
     assert await statuses(host, 1) == [202]

@@ -197,7 +197,7 @@ async def test_a_two_megabyte_prompt_is_accepted(client: httpx.AsyncClient, host
 
 async def test_with_nothing_free_and_nothing_to_wait_the_agent_is_busy(host: FakeHost) -> None:
     host.settings = host.settings.model_copy(update={"max_queue_depth": 0})
-    for _ in range(host.capacity):
+    for _ in range(host.slots):
         await host.runtime.slots.acquire()
     async with client_of(host) as client:
         answer = await execute(client)

@@ -62,7 +62,7 @@ async def test_ready_is_open_and_says_so(host: FakeHost) -> None:
 async def test_ready_names_what_does_not_answer(
     client: httpx.AsyncClient, host: FakeHost, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(health, "TIMEOUT_SECONDS", 0.1)
     host.prefect.status = status
     start = time.monotonic()
     answer = await client.get("/ready")

@@ -21,7 +21,7 @@ CUT = ModelRetried(attempt=1, status=None, error="unknown", delay_seconds=0.5)
 
 def told(*events: Event, kind: str = "text") -> str:
     narration = Narration()
-    return "".join(piece.text for event in events for piece in narration.read(event) if piece.kind == kind)
+    return "".join(piece.text for event in events for piece in narration.add(event) if piece.kind == kind)
 
 
 def deltas(*texts: str) -> list[Event]:
@@ -78,7 +78,7 @@ def test_tools_are_steps_of_one_line_each() -> None:
 def test_a_step_after_a_thought_begins_a_line(thought: str) -> None:
     narration = Narration()
     events = [ThinkingDelta(text=thought), Thought(text=thought), *TOOL]
-    assert "".join(piece.text for event in events for piece in narration.read(event)) == "hm\n→ Bash ls -l\n← a b\n"
+    assert "".join(piece.text for event in events for piece in narration.add(event)) == "hm\n→ Bash ls -l\n← a b\n"
 
 
 @pytest.mark.parametrize(
@@ -96,5 +96,5 @@ def test_a_step_after_a_thought_begins_a_line(thought: str) -> None:
 def test_an_answer_that_was_not_said_is_told_at_the_end(said: str, answer: str, rest: str) -> None:
     narration = Narration()
     for event in deltas(said) if said else []:
-        narration.read(event)
-    assert "".join(piece.text for piece in narration.rest(answer)) == rest
+        narration.add(event)
+    assert "".join(piece.text for piece in narration.add_answer(answer)) == rest

@@ -351,7 +351,7 @@ async def test_one_that_says_nothing_any_more_is_not_waited_for(
     await until(lambda: host.inline_runs)
     async with (
         asyncio.timeout(DEADLINE_SECONDS),
-        attendance.Presence(host.store.journal, *host.flow_runs).announced(),
+        attendance.Presence(host.store.journal, *host.flow_runs).announce(),
     ):
         asking.cancel()
         await until(lambda: host.left)
