@@ -231,6 +231,11 @@ class AgentSettings(Frozen):
         default=900.0, gt=0, description="The time limit of a fetch, the first one of a repository included."
     )
     checkout_timeout_seconds: float = Field(default=120.0, gt=0, description="The time limit of a local git command.")
+    git_memory_mb: int = Field(
+        default=1024,
+        ge=64,
+        description="Memory of each git process that reads what an agent or a stranger wrote, in megabytes.",
+    )
     git_env_allow: Names = Field(
         default=[
             *("HOME", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR"),

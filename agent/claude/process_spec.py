@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from agent.domain.request import AgentRequest, Effort
@@ -27,8 +28,9 @@ class ProcessSpec(Frozen):
 
     @classmethod
     def of(cls, request: AgentRequest) -> ProcessSpec:
-        """Return the spec of a process for `request`."""
-        return cls(**{name: getattr(request, name) for name in cls.model_fields})
+        """Return the spec of a process for `request`; each spelling of a branch gives the same."""
+        spec = cls(**{name: getattr(request, name) for name in cls.model_fields})
+        return spec.model_copy(update={"ref": short_ref(spec.ref)}) if spec.ref else spec
 
     def as_spare(self) -> ProcessSpec:
         """Return the spec of a spare that can become this one."""
@@ -44,3 +46,12 @@ class ProcessSpec(Frozen):
     def matches_as_spare(self, wanted: ProcessSpec) -> bool:
         """True if a spare of this spec can serve `wanted`; agent, model and ref are set by the claim."""
         return self.as_spare() == wanted.as_spare()
+
+
+def short_ref(ref: str) -> str:
+    """Return `main` for `refs/heads/main` and `heads/main`, unless the short name could be a commit's.
+
+    What it means in the end, a tag of that name perhaps, the snapshot of the checkout tells.
+    """
+    name = re.sub(r"^(refs/)?heads/", "", ref)
+    return ref if re.fullmatch(r"[0-9a-fA-F]{4,40}", name) else name

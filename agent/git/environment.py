@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.git.git import ENVIRONMENT, Git, find_git
+from agent.git.git import ENVIRONMENT, Bounds, Git, find_git
 from agent.settings import AgentSettings
 from agent.system.commands import TimeLimit
 from agent.system.files import write
@@ -36,6 +36,10 @@ class GitEnvironment:
         path = self.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
         variables = {**ENVIRONMENT, "PATH": path, "GIT_CONFIG_GLOBAL": str(self._config("local", ""))}
         return Git(variables, TimeLimit(self.settings.checkout_timeout_seconds), find_git(path))
+
+    def untrusted(self) -> Git:
+        """Return `local()` with limits on memory and output, for what an agent or a stranger wrote."""
+        return self.local().bounded_by(Bounds(self.settings.git_memory_mb * 1024 * 1024))
 
     def network(self, credential_helper: str | None) -> Git:
         """Return git for a remote, with the credentials that the operator allows it."""

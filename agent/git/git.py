@@ -66,9 +66,11 @@ SERVICE_IDENTITY = {
     "GIT_COMMITTER_EMAIL": "agent-service@localhost",
 }
 
+OUT_OF_MEMORY = "out of memory"
 # What git prints, in lower case, and what the operator can do about it.
 HINTS = (
     ("no space left", "free some space under STATE_DIR"),
+    (OUT_OF_MEMORY, "what it worked on is larger than GIT_MEMORY_MB allows"),
     ("disk quota exceeded", "free some space under STATE_DIR"),
     ("permission denied (publickey", "is the deploy key mounted, or SSH_AUTH_SOCK set?"),
     ("host key verification failed", "add the host to known_hosts"),
@@ -84,16 +86,36 @@ HINTS = (
 class GitError(WorkspaceError):
     """A git command that failed, with its exit status, the end of its stderr and what to try."""
 
-    def __init__(self, command: str, exit_status: int | None, stderr: str, *, retryable: bool = False) -> None:
+    def __init__(
+        self, command: str, exit_status: int | None, stderr: str, *, stdout: bytes = b"", retryable: bool = False
+    ) -> None:
         self.command = command
         self.exit_status = exit_status
+        self.stdout = stdout
         self.stderr_tail = mask_url_credentials(stderr)
         remedy = next((hint for sign, hint in HINTS if sign in self.stderr_tail.lower()), "")
         super().__init__(_sentence(command, exit_status, self.stderr_tail), remedy, retryable=retryable)
 
 
+class TooMuchOutput(GitError):
+    """A git command that was killed because it printed more than it may; `exit_status` is None."""
+
+
 class GitTimedOut(GitError):
     """A git command that was killed at its time limit; `exit_status` is None."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Limits of each git process that works on what an agent wrote: private memory, and output, in bytes."""
+
+    memory_bytes: int
+    output_bytes: int = 256 * 1024 * 1024
+
+    def around(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a command line that runs `argv` with the memory limit; its child processes have it, too."""
+        # RLIMIT_DATA: packs are mapped into memory, however large they are, and must not count
+        return ("/bin/sh", "-c", f'ulimit -d {self.memory_bytes // 1024} 2>/dev/null; exec "$@"', "sh", *argv)
 
 
 @dataclass(frozen=True)
@@ -104,6 +126,7 @@ class Git:
     time_limit: TimeLimit
     executable: str = "git"
     config: Mapping[str, str] = field(default_factory=dict)
+    bounds: Bounds | None = None
 
     def at(self, git_dir: Path, work_tree: Path | None = None, index: Path | None = None) -> Git:
         """Return this git for that git directory, working tree and index."""
@@ -118,23 +141,36 @@ class Git:
             config={**self.config, **(config or {})},
         )
 
+    def bounded_by(self, bounds: Bounds) -> Git:
+        """Return this git with limits on what each process may take."""
+        return replace(self, bounds=bounds)
+
     def with_time_limit(self, limit: TimeLimit) -> Git:
         """Return this git with another time limit."""
         return replace(self, time_limit=limit)
 
-    async def text(self, *arguments: str) -> str:
+    async def text(self, *arguments: str, stdin: bytes = b"") -> str:
         """Return what the command prints, without the last newline. Raises GitError."""
-        return (await self.run(*arguments)).decode(errors="replace").removesuffix("\n")
+        return (await self.run(*arguments, stdin=stdin)).decode(errors="replace").removesuffix("\n")
 
     async def run(self, *arguments: str, stdin: bytes = b"", limit: int | None = None) -> bytes:
         """Return the stdout, at most `limit` bytes: the command is killed at the limit. Raises GitError."""
         directory = Path(self.environment.get("GIT_WORK_TREE", "/"))
-        argv = (self.executable, *arguments)
+        argv: tuple[str, ...] = (self.executable, *arguments)
+        most = None
+        if self.bounds is not None:
+            argv, most = self.bounds.around(argv), self.bounds.output_bytes
+        command = Command(argv, self._whole_environment(), directory, self.time_limit)
+        name = f"git {arguments[0]}"
         try:
-            return await Command(argv, self._whole_environment(), directory, self.time_limit).run(stdin, limit)
+            output = await command.run(stdin, most if limit is None else limit)
         except CommandFailed as failure:
             kind = GitTimedOut if failure.exit_status is None else GitError
-            raise kind(f"git {arguments[0]}", failure.exit_status, failure.stderr, retryable=True) from None
+            retryable = OUT_OF_MEMORY not in failure.stderr.lower()
+            raise kind(name, failure.exit_status, failure.stderr, stdout=failure.stdout, retryable=retryable) from None
+        if limit is None and most is not None and len(output) >= most:
+            raise TooMuchOutput(name, None, f"fatal: it printed more than {most} bytes")
+        return output
 
     def _whole_environment(self) -> dict[str, str]:
         config = {**OVERRIDES, **self.config}

@@ -25,8 +25,8 @@ class GitDir:
     """The content of a git directory that is about to be written."""
 
     head: str
-    alternates: Path
-    packed_refs: str = ""
+    alternates: tuple[Path, ...]
+    packed_refs: bytes = b""
     shallow: bytes = b""
     config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     trailers: Mapping[str, str] = field(default_factory=dict)
@@ -38,9 +38,9 @@ class GitDir:
         remove(path)
         for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"):
             (path / name).mkdir(parents=True, exist_ok=True)
-        _put(path / "objects/info/alternates", f"{self.alternates}\n")
+        _put(path / "objects/info/alternates", "".join(f"{objects}\n" for objects in self.alternates))
         _put(path / "config", render_config(self.config))
-        _put(path / "packed-refs", self.packed_refs)
+        (path / "packed-refs").write_bytes(self.packed_refs)
         if self.shallow:
             (path / "shallow").write_bytes(self.shallow)
         for name, target in {**self.refs, **{n: f"ref: {t}" for n, t in self.symbolic_refs.items()}}.items():

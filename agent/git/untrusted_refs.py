@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from agent.system.openat import read_inside
+from agent.system.openat import FILE_BYTES, read_inside
 
 SHA = re.compile(rb"[0-9a-f]{40}")
 
@@ -34,15 +34,20 @@ class UntrustedRefs:
         return list(dict.fromkeys([*([self.head] if self.head else []), *self.others.values()]))
 
 
-def read_untrusted_refs(git_dir: Path) -> UntrustedRefs:
-    """Return the commits that the git directory names; empty if it is no git directory."""
+def read_untrusted_refs(git_dir: Path, given: bytes = b"") -> UntrustedRefs:
+    """Return the commits that the git directory names; empty if it is no git directory.
+
+    `given` is the content of packed-refs that it began with: those refs are left out while nothing changed the file.
+    """
     try:
         root = os.open(git_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return UntrustedRefs()
     try:
-        refs = _refs(root)
+        refs = _refs(root, given)
         head, branch = _head(read_inside(root, "HEAD"), refs)
+        if head is None and branch is not None:
+            head = _given_object(given, branch)
         stashes = {f"stash@{sha}": sha for sha in _reflog(read_inside(root, "logs/refs/stash"))}
         worktrees = {f"worktree {name}": sha for name, sha in _worktrees(root, refs)}
         local = {name: sha for name, sha in refs.items() if not name.startswith("refs/remotes/")}
@@ -96,8 +101,15 @@ def _walk(root: int, name: str) -> Iterator[tuple[str, list[str], list[str], int
         return
 
 
-def _refs(root: int) -> dict[str, str]:
-    return {**_packed(read_inside(root, "packed-refs")), **dict(_loose(root))}
+def _refs(root: int, given: bytes = b"") -> dict[str, str]:
+    packed = read_inside(root, "packed-refs", len(given) + FILE_BYTES)
+    return {**({} if packed == given else _packed(packed)), **dict(_loose(root))}
+
+
+def _given_object(given: bytes, name: str) -> str | None:
+    full = name if name.startswith("refs/") else f"refs/heads/{name}"
+    found = given.find(f" {full}\n".encode())
+    return given[found - 40 : found].decode() if found >= 40 else None
 
 
 def _loose(root: int) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,9 @@ class LostCommits:
 
     def record(self, before: Refs, after: Refs) -> None:
         """Record the commits that refs pointed to before a fetch and do not any more."""
-        gone = set(before.names.values()) - set(after.names.values())
+        if before.lines == after.lines:
+            return
+        gone = {sha.decode() for sha in before.objects() - after.objects()}
         if gone:
             write(self.path, json.dumps({**dict.fromkeys(gone, time.time()), **self.since()}))
 

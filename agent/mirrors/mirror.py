@@ -6,29 +6,34 @@ Nothing here prunes objects; `agent.mirrors.garbage_collection` does, and spares
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from agent.domain.values import Frozen
 from agent.git.git import Git, GitError
 from agent.git.git_directory import quote_config_value
-from agent.git.refs import HEAD, LISTING, REQUESTED, Refs, Target, default_branch, read_mirror_refs
+from agent.git.refs import HEAD, LISTING, REQUESTED, Refs, default_branch
 from agent.git.remote import Remote
 from agent.mirrors.fetch_state import FetchState
+from agent.mirrors.kept_repository import KeptRepository
 from agent.mirrors.lost_commits import LostCommits
-from agent.mirrors.repair import clear_half_packs, clear_locks, copy_kept_work, is_remote_failure, is_sound, retire
+from agent.mirrors.mirror_lock import hold_lock
+from agent.mirrors.repair import clear_half_packs, clear_locks, is_remote_failure, is_sound, retire, retired_path
 from agent.system.commands import TimeLimit
+from agent.system.concurrency import run_to_completion
 from agent.system.files import remove, write
 
-LOCK_POLL_SECONDS = 0.01
+ADVERTISED_SECONDS = 60.0
+ADVERTISED_BYTES = 128 * 1024 * 1024
 NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object")
 NO_HEAD = "couldn't find remote ref HEAD"
+SYMBOLIC_HEAD = re.compile(r"^ref: (\S+)\tHEAD$", re.MULTILINE)
 REFSPECS = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 FETCH = (
     *("fetch", "--progress", "--prune", "--no-tags", "--no-write-fetch-head", "--no-show-forced-updates"),
@@ -42,12 +47,6 @@ CONFIG = """\
 \tlogAllRefUpdates = false
 [gc]
 \tauto = 0
-[receive]
-\tfsckObjects = true
-\tautogc = false
-\tunpackLimit = 1
-\tmaxInputSize = {kept_work_max_bytes}
-\tshallowUpdate = true
 [remote "origin"]
 \turl = {url}
 """
@@ -62,9 +61,11 @@ class Mirror:
         self.limits = limits
         self.git = git.at(self.path)
         self._network = network.at(self.path)
+        kept = directory.with_name("kept") / self.path.name
+        self.kept = KeptRepository(git, kept, self.path, limits.kept_work_max_bytes, limits.fetch_seconds)
         self.lost = LostCommits(directory / f"{remote.key}.lost")
         self._state_file = directory / f"{remote.key}.json"
-        self._listing = directory / f"{remote.key}.refs"
+        self._listing = directory / f"{remote.key}.listing"
 
     @property
     def objects(self) -> Path:
@@ -79,12 +80,16 @@ class Mirror:
             return FetchState()
 
     def refs(self) -> Refs:
-        """Return the refs as the last successful fetch left them; none if there was none."""
+        """Return the refs as the last successful fetch left them; none if there was none. Reads a file: see `load`."""
         try:
             found = self._listing.stat()
         except FileNotFoundError:
-            return Refs({}, {})
+            return Refs()
         return _read_listing(self._listing, found.st_mtime_ns, found.st_ino)
+
+    async def load(self) -> Refs:
+        """Return `refs()`, read beside the event loop: the file of a large repository has megabytes."""
+        return await asyncio.to_thread(self.refs)
 
     def shallow(self) -> bytes:
         """Return the mirror's file `shallow`: the commits where the remote's history ends; empty if it is whole."""
@@ -93,14 +98,14 @@ class Mirror:
         except FileNotFoundError:
             return b""
 
-    async def fetch(self, not_before: float) -> None:
-        """Fetch, unless a fetch that began at `not_before` or later succeeded. Raises GitError.
+    async def fetch(self, not_before: float, wait_seconds: float | None = None) -> None:
+        """Fetch, unless a fetch that began at `not_before` or later succeeded. Raises GitError, or MirrorBusy.
 
         Callers at the same time share one attempt and its failure.
         """
         if self._is_good_since(not_before):
             return
-        async with self.locked():
+        async with self.locked(seconds=wait_seconds):
             attempts = self.fetch_state()
             if self._is_good_since(not_before):
                 return
@@ -108,31 +113,29 @@ class Mirror:
                 raise attempts.failure()
             await self._attempt(attempts)
 
-    async def find(self, ref: str) -> Target | None:
-        """Return the target of a ref or of a commit name; None if the mirror does not have it."""
-        if (target := self.refs().find(ref)) is not None:
-            return target
-        if len(ref) < 7 or set(ref) - set("0123456789abcdef"):
-            return None
-        try:
-            return Target(
-                await self.git.text("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-            )
-        except GitError:
-            return None
+    async def fetch_ref(self, ref: str, wait_seconds: float | None = None) -> None:
+        """Fetch a ref that no branch or tag names, such as refs/pull/1/head or a commit; forget one that is gone.
 
-    async def fetch_ref(self, ref: str) -> None:
-        """Fetch a ref that no branch or tag names, such as refs/pull/1/head or a commit, if there is one.
-
-        Raises GitError.
+        Raises GitError, or MirrorBusy.
         """
-        async with self.locked():
+        async with self.locked(seconds=wait_seconds):
             try:
                 await self._bounded(self._network).run(*FETCH, f"+{ref}:{REQUESTED}{ref}")
             except GitError as error:
                 if not any(sign in error.stderr_tail for sign in NO_SUCH_REF):
                     raise
-            await self._note_refs(self.path)
+                await self.git.run("update-ref", "-d", f"{REQUESTED}{ref}")
+            await self._note_refs(self.path, (await self.load()).default)
+
+    async def advertised(self) -> dict[str, str]:
+        """Return a ref of the remote for each object that one points to now, also of refs that are not mirrored.
+
+        Raises GitError.
+        """
+        asking = self._network.with_time_limit(TimeLimit(ADVERTISED_SECONDS))
+        output = await asking.run("ls-remote", "origin", limit=ADVERTISED_BYTES)
+        lines = (line.decode(errors="replace") for line in output.split(b"\n") if len(line) > 40)
+        return await asyncio.to_thread(lambda: {line[:40]: line[41:].removesuffix("^{}") for line in lines})
 
     def mark_suspect(self) -> None:
         """Make the next fetch check all objects and rebuild the mirror if one is damaged."""
@@ -141,20 +144,14 @@ class Mirror:
         )
 
     @asynccontextmanager
-    async def locked(self, purpose: str = "fetch") -> AsyncIterator[None]:
-        """Hold the mirror's lock of that name, across tasks and processes."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(self.path.with_suffix(f".{purpose}.lock"), thread_local=False)
-        while True:
-            try:
-                lock.acquire(blocking=False)
-                break
-            except Timeout:
-                await asyncio.sleep(LOCK_POLL_SECONDS)
-        try:
+    async def locked(self, seconds: float | None = None) -> AsyncIterator[None]:
+        """Hold the mirror's lock, across tasks and processes.
+
+        Raises MirrorBusy if another holds it for `seconds`, by default the time limit of a fetch.
+        """
+        limit = self.limits.fetch_seconds if seconds is None else seconds
+        async with hold_lock(self.path.with_suffix(".fetch.lock"), limit):
             yield
-        finally:
-            lock.release()
 
     def _is_good_since(self, moment: float) -> bool:
         # a clock that was set back must not keep the mirror from fetching
@@ -191,28 +188,44 @@ class Mirror:
             await self._rebuild()
 
     async def _rebuild(self) -> None:
-        """Build a new mirror from the remote, copy the kept work of the old one, and only then replace the old one."""
+        """Build a new mirror from the remote, and then replace the old one, whose objects kept work still reads."""
         new = self.path.with_name(f"{self.path.name}.new")
         await asyncio.to_thread(remove, new)
         new.mkdir(parents=True, mode=0o700)
         await self.git.at(new).run("init", "--quiet", "--bare", "--template=")
         await self._fetch(self._network.at(new), new)
-        async with self.locked("keep"):
+        # a file for each ref is what a fetch writes; with thousands of them, listing them would take seconds each time
+        await self.git.at(new).run("pack-refs", "--all")
+        async with self.kept.locked():
             if self.path.exists():
-                await copy_kept_work(self.git, self.path, new)
-                retire(self.path)
+                retired = retired_path(self.path)
+                self.kept.borrow_also(retired)
+                retire(self.path, retired)
             new.rename(self.path)
 
     async def _fetch(self, network: Git, path: Path | None = None) -> None:
         self._configure(path or self.path)
         bounded = self._bounded(network)
+        # it is silent until it is done: the fetch beside it says if the remote is still there
+        asking = network.with_time_limit(TimeLimit(self.limits.fetch_seconds))
+        head = asyncio.ensure_future(asking.text("ls-remote", "--symref", "origin", "HEAD"))
         try:
-            await bounded.run(*FETCH, *REFSPECS, f"+HEAD:{HEAD}")
+            await self._fetch_refs(bounded, path or self.path)
+            named = SYMBOLIC_HEAD.search(await head)
+        finally:
+            head.cancel()
+            await asyncio.gather(head, return_exceptions=True)
+        await self._note_refs(path or self.path, named[1] if named else None, is_head=True)
+
+    async def _fetch_refs(self, network: Git, path: Path) -> None:
+        try:
+            await network.run(*FETCH, *REFSPECS, f"+HEAD:{HEAD}")
         except GitError as error:
             if NO_HEAD not in error.stderr_tail:
                 raise
-            await bounded.run(*FETCH, *REFSPECS)
-        await self._note_refs(path or self.path)
+            # it names a branch that is gone: what it was on before must not be taken for it
+            await network.run(*FETCH, *REFSPECS)
+            await self.git.at(path).run("update-ref", "-d", HEAD)
 
     def _bounded(self, network: Git) -> Git:
         # what a power cut takes from a mirror the remote still has; kept work is written with care
@@ -220,25 +233,25 @@ class Mirror:
         return hasty.with_time_limit(TimeLimit(self.limits.fetch_seconds, self.limits.silence_seconds))
 
     def _configure(self, path: Path) -> None:
-        text = CONFIG.format(
-            url=quote_config_value(self.remote.url), kept_work_max_bytes=self.limits.kept_work_max_bytes
-        )
+        text = CONFIG.format(url=quote_config_value(self.remote.url))
         config = path / "config"
         if not config.exists() or config.read_text() != text:
             write(config, text)
 
-    async def _note_refs(self, path: Path) -> None:
-        listing = await self.git.at(path).text(*LISTING)
-        before, after = self.refs(), read_mirror_refs(f"\n{listing}")
-        self.lost.record(before, after)
-        default = default_branch(after, before.default)
-        write(self._listing, f"{default or ''}\n{listing}\n")
+    async def _note_refs(self, path: Path, head: str | None, *, is_head: bool = False) -> None:
+        """Write the listing of the refs; `head` is what the remote's HEAD names, or the default branch as it was."""
+        lines = await self.git.at(path).run(*LISTING)
+        await run_to_completion(asyncio.to_thread(self._write_listing, Refs(lines), head, is_head))
+
+    def _write_listing(self, refs: Refs, head: str | None, is_head: bool) -> None:
+        self.lost.record(self.refs(), refs)
+        write(self._listing, refs.with_default(default_branch(refs, head) if is_head else head).dump())
 
 
 @lru_cache(maxsize=8)
 def _read_listing(path: Path, mtime_ns: int, inode: int) -> Refs:
-    """Parse the file once for each time it is written."""
-    return read_mirror_refs(path.read_text())
+    """Read the file once for each time it is written."""
+    return Refs.load(path.read_bytes())
 
 
 class FetchLimits(Frozen):

@@ -8,11 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.git.git import Git, GitError
-from agent.git.git_directory import GitDir
-from agent.git.untrusted_refs import read_ref_files
 from agent.system.files import remove
 
-KEPT_REFS = "refs/agent-runs/"
 # What git prints when the remote or the way to it is at fault.
 REMOTE_FAILURES = (
     *("could not read from remote", "could not resolve", "unable to access", "connection", "authentication failed"),
@@ -23,7 +20,7 @@ REMOTE_FAILURES = (
 
 def clear_locks(mirror: Path) -> bool:
     """Remove stale lock files; call it only while the mirror is locked. True if there were any."""
-    stale = [path for path in mirror.rglob("*.lock") if KEPT_REFS not in path.as_posix()]
+    stale = list(mirror.rglob("*.lock"))
     for path in stale:
         remove(path)
     return bool(stale)
@@ -52,27 +49,17 @@ async def is_sound(git: Git) -> bool:
     return True
 
 
-async def copy_kept_work(git: Git, old: Path, new: Path) -> bool:
-    """Fetch the readable kept work of the old mirror into the new one. True if all of it was."""
-    refs = {name: sha for name, sha in read_ref_files(old).items() if name.startswith(KEPT_REFS)}
-    view = new.with_name(f"{new.name}.view")
-    try:
-        lines = [f"{sha} {name}" for name, sha in refs.items()]
-        GitDir("ref: refs/heads/none", old / "objects", "\n".join((*lines, "")), _shallow(old)).write(view)
-        carried = [await _carry(git.at(new), view, f"+{name}:{name}") for name in refs]
-    finally:
-        remove(view)
-    return all(carried)
+def retired_path(path: Path) -> Path:
+    """Return the name that a broken mirror gets now."""
+    return path.with_name(f"{path.name}.broken-{int(time.time())}")
 
 
-def retire(path: Path) -> Path:
-    """Rename a broken mirror; sandboxes that have its objects mounted go on reading them."""
-    retired = path.with_name(f"{path.name}.broken-{int(time.time())}")
+def retire(path: Path, retired: Path) -> None:
+    """Rename a broken mirror; sandboxes that have its objects mounted, and kept work, go on reading them."""
     remove(retired)
     path.rename(retired)
     # its age counts from now
     os.utime(retired)
-    return retired
 
 
 def delete_retired(mirrors: Path, limit: datetime) -> None:
@@ -80,18 +67,3 @@ def delete_retired(mirrors: Path, limit: datetime) -> None:
     for path in mirrors.glob("*.broken-*"):
         if datetime.fromtimestamp(path.lstat().st_mtime, UTC) < limit:
             remove(path)
-
-
-async def _carry(into: Git, old: Path, refspec: str) -> bool:
-    try:
-        await into.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow", str(old), refspec)
-    except GitError:
-        return False
-    return True
-
-
-def _shallow(mirror: Path) -> bytes:
-    try:
-        return (mirror / "shallow").read_bytes()
-    except FileNotFoundError:
-        return b""

@@ -98,9 +98,9 @@ class SlotStates:
 
 
 def is_same(one: Snapshot, other: Snapshot) -> bool:
-    """True if both snapshots give the same checkout, whenever they were fetched."""
-    when = {"fetched_at": other.fetched_at, "stale": other.stale, "stale_reason": other.stale_reason}
-    return one.model_copy(update=when) == other
+    """True if both snapshots give the same checkout, whenever they were fetched and however their ref was spelt."""
+    how = {name: getattr(other, name) for name in ("ref", "fetched_at", "stale", "stale_reason")}
+    return one.model_copy(update=how) == other
 
 
 @dataclass

@@ -75,7 +75,7 @@ class WarmPool:
 
     async def take_checkout(self, slot: Slot, request: AgentRequest, snapshot: Snapshot, identity: Identity) -> Path:
         """Return the path of the slot's checkout for a run: the prepared one, or a new one; raises WorkspaceError."""
-        self._states.note_newest(request.workspace, request.ref, snapshot)
+        self._states.note_newest(request.workspace, ProcessSpec.of(request).ref, snapshot)
         state = self._states.of(slot)
         async with state.lock:
             prepared, state.prepared = state.prepared, None

@@ -24,9 +24,10 @@ class TimeLimit:
 class CommandFailed(Exception):
     """It ended with another exit status than 0, or, with none, was ended for taking too long."""
 
-    def __init__(self, exit_status: int | None, stderr: str) -> None:
+    def __init__(self, exit_status: int | None, stderr: str, stdout: bytes = b"") -> None:
         self.exit_status = exit_status
         self.stderr = stderr
+        self.stdout = stdout
         super().__init__(f"exit status {exit_status}")
 
 
@@ -84,7 +85,7 @@ class _Conversation:
         except TimeoutError:
             raise CommandFailed(None, self._said()) from None
         if complete and self.process.returncode:
-            raise CommandFailed(self.process.returncode, self._said())
+            raise CommandFailed(self.process.returncode, self._said(), stdout)
         return stdout
 
     async def _exchange(self, stdin: bytes, limit: int | None, clock: asyncio.Timeout) -> tuple[bytes, bool]:

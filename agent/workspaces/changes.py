@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from agent.domain.checkout import RUN_TRAILER, Identity
 from agent.domain.result import Commit
 from agent.domain.values import Frozen
-from agent.git.git import Git
+from agent.git.git import Git, GitError
+from agent.system.commands import TimeLimit
 from agent.workspaces.leftover_work import LeftoverWork
+from agent.workspaces.own_commits import OwnCommits
+from agent.workspaces.spans import MadeCommit, find_spans
 
 MAX_COMMITS = 500
 MAX_FILES = 1000
-FORMAT = f"--format=%H%x00%P%x00%ce%x00%(trailers:key={RUN_TRAILER},valueonly,separator=%x2C)%x00%s"
+MAX_NAMES_BYTES = 1_000_000
+# a diff of more than this is not worth a slot
+DIFF_SECONDS = 20.0
+FORMAT = "--format=%H%x00%P%x00%s"
 
 
 class Changes(Frozen):
@@ -26,70 +29,53 @@ class Changes(Frozen):
     diff_cut: bool = False
 
 
-async def read_changes(
-    git: Git,
-    leftover: LeftoverWork,
-    unpushed: Collection[str],
-    known: Collection[str],
-    identity: Identity,
-    diff_bytes: int,
-) -> Changes:
-    """Return the changes of the run; commits of others that it fetched are not among them."""
-    made = await _made(git, leftover, unpushed, known, identity)
+async def read_changes(git: Git, leftover: LeftoverWork, own: OwnCommits, diff_bytes: int) -> Changes:
+    """Return the changes of the run; commits of others that it fetched are not among them.
+
+    `git` reads objects that were checked. What it cannot show within its limits is told in the leftover work's notes.
+    """
+    made = await _read_commits(git, own)
     if not made and leftover.tree is None:
         return Changes()
-    commits = [commit for commit, _ in made]
-    start, end = await _ends(git, leftover, made)
-    files, stat, diff = await _compare(git, start, end, diff_bytes)
+    reader = git.with_time_limit(TimeLimit(DIFF_SECONDS))
+    files: dict[str, None] = {}
+    stats, diff = [], b""
+    try:
+        for start, end in await find_spans(reader, leftover, made):
+            names, stat, more = await _compare(reader, start, end, diff_bytes)
+            files |= dict.fromkeys(names)
+            stats.append(stat)
+            diff += more
+    except GitError as error:
+        leftover.notes.append(f"the changes cannot be shown whole: {error}")
+    listed = list(files)
     return Changes(
-        commits=commits,
-        files=files[:MAX_FILES],
-        more_files=max(0, len(files) - MAX_FILES),
-        stat=stat,
+        commits=[Commit(sha=one.sha, subject=one.subject[:500], pushed=one.sha not in own.unpushed) for one in made],
+        files=listed[:MAX_FILES],
+        more_files=max(0, len(listed) - MAX_FILES),
+        stat="".join(stats),
         diff=_cut(diff, diff_bytes).decode(errors="replace"),
         diff_cut=len(diff) > diff_bytes,
     )
 
 
-Made = list[tuple[Commit, list[str]]]
-
-
-async def _made(
-    git: Git, leftover: LeftoverWork, unpushed: Collection[str], known: Collection[str], identity: Identity
-) -> Made:
-    """Return the agent's own commits with their parents, oldest first."""
-    if leftover.commits == [leftover.base]:
+async def _read_commits(git: Git, own: OwnCommits) -> list[MadeCommit]:
+    """Return the newest of the run's commits as the checked objects have them, oldest first."""
+    if not own.made:
         return []
-    revisions = [*leftover.commits, *(f"^{sha}" for sha in {leftover.base, *known})]
+    newest = own.made[-MAX_COMMITS:]
     listing = await git.run(
-        *("log", "-z", "--stdin", "--ignore-missing", "--topo-order", f"--max-count={MAX_COMMITS}", FORMAT),
-        stdin="\n".join((*revisions, "")).encode(),
+        *("log", "-z", "--no-walk=unsorted", "--ignore-missing", FORMAT, "--stdin"),
+        stdin="".join(f"{sha}\n" for sha in newest).encode(),
     )
     fields = listing.decode(errors="replace").split("\0")
-    made: Made = []
-    for sha, parents, email, run, subject in zip(*(fields[start::5] for start in range(5)), strict=False):
-        if sha in unpushed or run == identity.run_id or (not run and email == identity.email):
-            made.append((Commit(sha=sha, subject=subject[:500], pushed=sha not in unpushed), parents.split()))
-    return made[::-1]
-
-
-async def _ends(git: Git, leftover: LeftoverWork, made: Made) -> tuple[str, str]:
-    """Return the two trees whose difference is the agent's: the base of its commits, and its end."""
-    own = {commit.sha for commit, _ in made}
-    end = leftover.head if leftover.head in own or not made else made[-1][0].sha
-    below = list(dict.fromkeys(parent for _, parents in made for parent in parents if parent not in own))
-    if len(below) > 1:
-        # it merged: what it stands on is the newer of the two histories
-        below = (await git.text("merge-base", "--independent", *below[:50])).split()
-    start = below[0] if len(below) == 1 else leftover.base
-    if not made:
-        start = leftover.head
-    return start, leftover.tree or end
+    entries = zip(*(fields[start::3] for start in range(3)), strict=False)
+    return [MadeCommit(sha, parents.split(), subject) for sha, parents, subject in entries]
 
 
 async def _compare(git: Git, start: str, end: str, diff_bytes: int) -> tuple[list[str], str, bytes]:
     compare = ("diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none")
-    names = await git.run(*compare, "--name-only", "-z", start, end, limit=1_000_000)
+    names = await git.run(*compare, "--name-only", "-z", start, end, limit=MAX_NAMES_BYTES)
     files = [name.decode(errors="replace") for name in names.split(b"\0") if name]
     stat = (await git.run(*compare, "--stat=100", start, end, limit=diff_bytes)).decode(errors="replace")
     diff = await git.run(*compare, "-p", "--find-renames", start, end, limit=diff_bytes + 1)

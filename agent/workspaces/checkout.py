@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.domain.checkout import Identity, Snapshot
@@ -20,6 +21,7 @@ from agent.mirrors.mirror import Mirror
 from agent.redaction.redactor import mask_url_credentials
 from agent.settings import WorkspaceConfig
 from agent.system.commands import Command, CommandFailed, TimeLimit
+from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
 from agent.system.openat import is_directory, open_directories
 from agent.workspaces.clone_config import describe_clone
@@ -46,14 +48,14 @@ class CheckoutBuilder:
         record = self.slot.record()
         self.slot.delete_record()
         self.step("taken back")
-        await asyncio.to_thread(self._clear_the_way, record is not None and record.collected)
+        await _in_thread(self._clear_the_way, record is not None and record.collected)
         self.step("cleared")
         await self._reset_or_heal()
-        await asyncio.to_thread(self._give_git_dir)
+        await _in_thread(self._give_git_dir)
         self.step("given")
         if self.config.post_checkout:
             await self._run_post_checkout()
-        self.slot.write_record(SlotRecord(snapshot=self.snapshot, identity=self.identity))
+        self.slot.write_record(SlotRecord(snapshot=self.snapshot, identity=self.identity, began_at=time.time()))
 
     async def _reset_or_heal(self) -> None:
         try:
@@ -61,7 +63,7 @@ class CheckoutBuilder:
         except GitError as error:
             if is_host_error(error):
                 raise
-            await asyncio.to_thread(self._forget)
+            await _in_thread(self._forget)
             await self._reset_or_doubt()
 
     async def _reset_or_doubt(self) -> None:
@@ -81,7 +83,7 @@ class CheckoutBuilder:
         self.step("reset")
         # clean leaves alone what an agent put where submodules belong
         for path in await gitlinks(ours, self.slot.index):
-            await asyncio.to_thread(remove, self.slot.checkout / path)
+            await _in_thread(remove, self.slot.checkout / path)
             (self.slot.checkout / path).mkdir()
 
     def _clear_the_way(self, collected: bool) -> None:
@@ -98,7 +100,7 @@ class CheckoutBuilder:
             remove(self.slot.checkout / path / ".git")
         remove(self.slot.checkout / ".git")
         remove(self.slot.index.with_name("index.lock"))
-        head = GitDir(head=self.snapshot.commit, alternates=self.mirror.objects, config={"core": CORE})
+        head = GitDir(head=self.snapshot.commit, alternates=(self.mirror.objects,), config={"core": CORE})
         head.write(self.slot.git_dir)
 
     def _swept(self) -> list[str]:
@@ -135,6 +137,11 @@ class CheckoutBuilder:
         ours = self.git.at(self.slot.git_dir, self.slot.checkout, self.slot.index)
         changed = await changed_paths(ours, self.config.keep)
         self.slot.write_baseline({path: file_signature(self.slot.checkout / path) for path in changed})
+
+
+async def _in_thread(step: Callable[..., None], *arguments: object) -> None:
+    """Run a step that writes into the slot; a cancelled run waits for it, or it would write into the next run's."""
+    await run_to_completion(asyncio.to_thread(step, *arguments))
 
 
 def is_host_error(error: GitError) -> bool:

@@ -13,7 +13,7 @@ def describe_clone(snapshot: Snapshot, mirror: Mirror, config: WorkspaceConfig, 
     refs, branch = mirror.refs(), snapshot.branch
     return GitDir(
         head=f"ref: refs/heads/{branch}" if branch else snapshot.commit,
-        alternates=mirror.objects,
+        alternates=(mirror.objects,),
         packed_refs=refs.packed(),
         shallow=mirror.shallow(),
         config=_clone_config(snapshot, mirror, config, identity),

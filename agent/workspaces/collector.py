@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 
 from agent.domain.checkout import Identity, Snapshot
 from agent.domain.result import WorkspaceReport
-from agent.git.git import Git, GitError
+from agent.git.git import Git
+from agent.git.git_directory import CORE, GitDir
 from agent.mirrors.mirror import Mirror
+from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
 from agent.workspaces.changes import Changes, read_changes
 from agent.workspaces.kept_work import keep
 from agent.workspaces.leftover_work import LeftoverWork, find_leftover_work
+from agent.workspaces.own_commits import CommitFinder
 from agent.workspaces.slot_directory import SlotDirectory, Step, ignore_step
 
 
@@ -28,6 +30,7 @@ class Collector:
     identity: Identity
     keep: list[str]
     diff_bytes: int
+    began_at: float | None = None
     step: Step = ignore_step
 
     async def collect(self, run_id: str) -> WorkspaceReport:
@@ -37,34 +40,29 @@ class Collector:
             self.step("examined")
             return await self._report(leftover, run_id)
         finally:
-            await asyncio.to_thread(remove, self.slot.work)
+            for scratch in (self.slot.work, self.slot.view):
+                await run_to_completion(asyncio.to_thread(remove, scratch))
 
     async def _report(self, leftover: LeftoverWork, run_id: str) -> WorkspaceReport:
-        unpushed = await self._unpushed(leftover)
-        ref = None
-        if unpushed or leftover.tree:
-            ref = await keep(self.mirror, leftover, unpushed, self.snapshot, run_id)
-        self.step("kept")
         identity = self.identity.model_copy(update={"run_id": run_id})
-        known = await asyncio.to_thread(self.slot.known_commits)
-        # by now the mirror has every object, checked: its word is better than that of the agent's own objects
-        changes = await read_changes(self.mirror.git, leftover, set(unpushed), known, identity, self.diff_bytes)
+        own = await CommitFinder(self.slot, self.mirror, identity, self.began_at).find(leftover)
+        ref = None
+        if own.unpushed or leftover.tree:
+            ref = await keep(self.mirror, leftover, own, self.snapshot, run_id)
+        self.step("kept")
+        # by now the mirror or the kept work has every object, checked: their word is better than the agent's own
+        changes = await read_changes(await self._view(), leftover, own, self.diff_bytes)
         if changes.more_files:
             leftover.notes.append(f"{changes.more_files} more files changed than are listed")
         return build_report(self.snapshot, changes, ref, leftover.notes)
 
-    async def _unpushed(self, leftover: LeftoverWork) -> list[str]:
-        """Return the commits that the remote, asked now, does not have."""
-        if leftover.commits == [leftover.base]:
-            return []
-        try:
-            await self.mirror.fetch(time.time())
-        except GitError as error:
-            leftover.notes.append(f"what the agent pushed could not be verified: {error}")
-        there = {leftover.base, *self.mirror.refs().names.values(), *self.mirror.refs().peeled.values()}
-        revisions = "\n".join((*leftover.commits, *(f"^{sha}" for sha in there), ""))
-        listing = await leftover.git.run("rev-list", "--ignore-missing", "--stdin", stdin=revisions.encode())
-        return listing.decode().split()
+    async def _view(self) -> Git:
+        """Return git for a directory that sees the mirror and its kept work, and that may be written to."""
+        kept = self.mirror.kept
+        alternates = (self.mirror.objects,) if kept.is_empty else (kept.objects, self.mirror.objects)
+        view = GitDir("ref: refs/heads/none", alternates, shallow=self.mirror.shallow(), config={"core": CORE})
+        await run_to_completion(asyncio.to_thread(view.write, self.slot.view))
+        return self.git.at(self.slot.view)
 
 
 def build_report(snapshot: Snapshot, changes: Changes, ref: str | None, notes: list[str]) -> WorkspaceReport:

@@ -1,4 +1,4 @@
-"""Unpushed work of runs, kept as refs/agent-runs/<run id> in the mirror.
+"""Unpushed work of runs, kept as refs/agent-runs/<run id> in the repository beside the mirror.
 
 Each ref is a commit of the service on top of the agent's: its tree is the working tree as the agent left it, its
 first parent the agent's HEAD, its other parents the other commits that the agent named. Its date is when it was kept.
@@ -6,6 +6,8 @@ first parent the agent's HEAD, its other parents the other commits that the agen
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +16,12 @@ from agent.domain.checkout import RUN_TRAILER, Snapshot
 from agent.domain.errors import WorkspaceError
 from agent.domain.values import Frozen
 from agent.git.git import SERVICE_IDENTITY, Git
+from agent.git.git_directory import CORE, GitDir
 from agent.mirrors.mirror import Mirror
+from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
 from agent.workspaces.leftover_work import LeftoverWork
+from agent.workspaces.own_commits import OwnCommits
 
 PREFIX = "refs/agent-runs/"
 BUNDLE_BYTES = 256 * 1024 * 1024
@@ -44,6 +49,7 @@ class KeptWork(Frozen):
     kept_at: datetime
     subject: str
     mirror: Path
+    repository: Path
 
 
 def kept_ref(run_id: str) -> str:
@@ -53,34 +59,45 @@ def kept_ref(run_id: str) -> str:
     return f"{PREFIX}{run_id}"
 
 
-async def keep(mirror: Mirror, leftover: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
-    """Push commits and tree into the mirror, which checks all objects, and return their ref. Raises GitError."""
+async def keep(mirror: Mirror, leftover: LeftoverWork, own: OwnCommits, snapshot: Snapshot, run_id: str) -> str:
+    """Push commits and tree beside the mirror, where all objects are checked; return their ref. Raises GitError."""
     ref = kept_ref(run_id)
-    pending = set(unpushed)
-    parents = [leftover.head, *(sha for sha in leftover.commits[1:] if sha in pending)]
+    work = leftover.git.with_environment(SERVICE_IDENTITY)
+    parents = dict.fromkeys([leftover.head, *own.to_keep(leftover)])
+    if leftover.before:
+        beside = await work.text("commit-tree", leftover.before, "-m", "Files that were there beside the changed ones")
+        parents[beside] = None
     tree = leftover.tree or f"{leftover.head}^{{tree}}"
     arguments = [argument for parent in parents for argument in ("-p", parent)]
-    work = leftover.git.with_environment(SERVICE_IDENTITY)
-    message = _message(leftover, unpushed, snapshot, run_id).encode()
+    message = _message(leftover, own, snapshot, run_id).encode()
     commit = (await work.run("commit-tree", tree, *arguments, stdin=message)).decode().strip()
-    async with mirror.locked("keep"):
-        remove(mirror.path / f"{ref}.lock")
-        await work.run("push", "--quiet", "--no-verify", str(mirror.path), f"+{commit}:{ref}")
+    # with a bitmap, git would leave out objects that only a ref has which the remote may delete
+    whole = work.with_environment({}, {"pack.useBitmaps": "false"})
+    async with mirror.kept.locked():
+        await mirror.kept.create(mirror.shallow())
+        remove(mirror.kept.path / f"{ref}.lock")
+        await whole.run("push", "--quiet", "--no-verify", str(mirror.kept.path), f"+{commit}:{ref}")
     return ref
 
 
 async def list_kept(mirror: Mirror) -> list[KeptWork]:
-    """List the kept work in that mirror, newest first."""
-    if not (mirror.path / "HEAD").exists():
+    """List the kept work of that mirror's runs, newest first."""
+    await mirror.kept.adopt()
+    if mirror.kept.is_empty:
         return []
-    listing = await mirror.git.text("for-each-ref", "--sort=-committerdate", f"--format={FIELDS}", PREFIX)
+    listing = await mirror.kept.git.text("for-each-ref", "--sort=-committerdate", f"--format={FIELDS}", PREFIX)
     return [_kept(line, mirror) for line in filter(None, listing.split("\n"))]
 
 
 async def drop_kept(mirror: Mirror, refs: list[str]) -> None:
-    """Delete those refs."""
-    async with mirror.locked():
-        await mirror.git.run("update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in refs).encode())
+    """Delete those refs, and the objects that nothing else needs."""
+    async with mirror.kept.locked():
+        git = mirror.kept.git
+        await git.run("update-ref", "--stdin", stdin="".join(f"delete {ref}\n" for ref in refs).encode())
+        if await git.text("for-each-ref", "--count=1", PREFIX):
+            await git.run("repack", "-a", "-d", "-l", "-q")
+        else:
+            await run_to_completion(asyncio.to_thread(remove, mirror.kept.path))
 
 
 async def bundle_kept(mirror: Mirror, kept: KeptWork) -> bytes:
@@ -88,8 +105,22 @@ async def bundle_kept(mirror: Mirror, kept: KeptWork) -> bytes:
 
     Raises WorkspaceError if it is too large.
     """
-    command = ("bundle", "create", "--quiet", "-", kept.ref, "--not", "--branches")
-    bundle = await mirror.git.run(*command, limit=BUNDLE_BYTES + 1)
+    view = mirror.kept.path.with_name(f".{mirror.kept.path.stem}.{os.urandom(8).hex()}")
+    packed = (await mirror.load()).packed()
+    described = GitDir(
+        "ref: refs/heads/none",
+        (mirror.kept.objects, mirror.objects),
+        packed,
+        mirror.shallow(),
+        {"core": CORE},
+        refs={kept.ref: await mirror.kept.git.text("rev-parse", kept.ref)},
+    )
+    try:
+        await run_to_completion(asyncio.to_thread(described.write, view))
+        command = ("bundle", "create", "--quiet", "-", kept.ref, "--not", "--remotes")
+        bundle = await mirror.git.at(view).run(*command, limit=BUNDLE_BYTES + 1)
+    finally:
+        await run_to_completion(asyncio.to_thread(remove, view))
     if len(bundle) > BUNDLE_BYTES:
         raise WorkspaceError(
             f"the kept work of {kept.run_id} is larger than {BUNDLE_BYTES} bytes",
@@ -111,19 +142,20 @@ async def restore_kept(git: Git, kept: KeptWork, url: str, target: Path) -> Path
     await clone.run("init", "--quiet", "--template=")
     await clone.run("config", "remote.origin.url", url)
     await clone.run("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")
-    source = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*", f"+{kept.ref}:{kept.ref}"]
-    await clone.run("fetch", "--quiet", "--no-tags", "--update-shallow", str(kept.mirror), *source)
+    fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-shallow")
+    await clone.run(*fetch, str(kept.mirror), "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+    await clone.run(*fetch, str(kept.repository), f"+{kept.ref}:{kept.ref}")
     await clone.run("checkout", "--quiet", "-b", branch, f"{kept.ref}^1")
     await clone.run("read-tree", "--reset", "-u", kept.ref)
     await clone.run("reset", "--quiet", "--mixed")
     return target
 
 
-def _message(leftover: LeftoverWork, unpushed: list[str], snapshot: Snapshot, run_id: str) -> str:
+def _message(leftover: LeftoverWork, own: OwnCommits, snapshot: Snapshot, run_id: str) -> str:
+    unpushed = own.unpushed
     parts = [f"{len(unpushed)} unpushed commit{'' if len(unpushed) == 1 else 's'}"] if unpushed else []
     parts += ["uncommitted changes"] if leftover.tree else []
-    pending = set(unpushed)
-    others = [f"{name}: {sha}" for name, sha in leftover.named.items() if sha in pending]
+    others = [f"{name}: {sha}" for name, sha in leftover.named.items() if sha in unpushed]
     facts = {
         RUN_TRAILER: run_id,
         "Workspace": snapshot.workspace,
@@ -143,4 +175,5 @@ def _kept(line: str, mirror: Mirror) -> KeptWork:
         kept_at=datetime.fromtimestamp(int(seconds), UTC),
         subject=subject,
         mirror=mirror.path,
+        repository=mirror.kept.path,
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from agent.domain.checkout import Identity, Snapshot
 from agent.domain.values import Frozen
@@ -27,6 +27,7 @@ class SlotRecord(Frozen):
     snapshot: Snapshot
     identity: Identity
     collected: bool = False
+    began_at: float | None = Field(default=None, description="When it was given to a run, in seconds since the epoch.")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class SlotDirectory:
         """Return the git directory in which the leftover work is read."""
         return self.directory / "work"
 
+    @property
+    def view(self) -> Path:
+        """Return the git directory in which the run's changes are compared."""
+        return self.directory / "view"
+
     def mirror_objects(self) -> str | None:
         """Return the mirror's object directory that the checkout was built from; None before the first build."""
         try:
@@ -82,16 +88,20 @@ class SlotDirectory:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.directory / "given.json").unlink(missing_ok=True)
 
-    def write_refs(self, packed_refs: str) -> None:
+    def write_refs(self, packed_refs: bytes) -> None:
         """Record the refs that the checkout began with."""
         write(self.directory / "refs", packed_refs)
 
+    def read_refs(self) -> bytes:
+        """Return those refs, as the file packed-refs has them."""
+        try:
+            return (self.directory / "refs").read_bytes()
+        except FileNotFoundError:
+            return b""
+
     def known_commits(self) -> set[str]:
         """Return the objects that those refs point to."""
-        try:
-            lines = (self.directory / "refs").read_text().split("\n")
-        except FileNotFoundError:
-            return set()
+        lines = self.read_refs().decode(errors="replace").split("\n")
         return {line[:40] for line in lines if line and not line.startswith("#")}
 
     def write_repositories(self, paths: list[str]) -> None:

@@ -14,13 +14,13 @@ from agent.domain.checkout import Identity, Snapshot
 from agent.domain.errors import WorkspaceError
 from agent.domain.result import WorkspaceReport
 from agent.git.environment import GitEnvironment
-from agent.git.git import GitError
-from agent.git.refs import HEAD, SHA, Target, check_ref, is_not_mirrored
+from agent.git.refs import check_ref
 from agent.mirrors.garbage_collection import collect_garbage
 from agent.mirrors.mirror import Mirror
 from agent.mirrors.registry import Mirrors
 from agent.mirrors.repair import delete_retired
 from agent.settings import DEFAULT_WORKSPACE, AgentSettings
+from agent.system.concurrency import run_to_completion
 from agent.system.files import explained, remove
 from agent.workspaces.agent_definitions import AgentDefinition, list_agents
 from agent.workspaces.changes import Changes
@@ -29,6 +29,7 @@ from agent.workspaces.clone_config import describe_clone
 from agent.workspaces.collector import Collector, build_report
 from agent.workspaces.kept_work import KeptWork, bundle_kept, drop_kept, kept_ref, list_kept, restore_kept
 from agent.workspaces.quarantine import delete_quarantined, list_quarantined, move_to_quarantine, quarantine
+from agent.workspaces.ref_finder import RefFinder
 from agent.workspaces.slot_directory import SlotDirectory, Step, ignore_step
 
 # A remote that failed this recently is not asked again by runs that accept the last good state.
@@ -60,24 +61,22 @@ class Workspaces:
         """
         config = self._mirrors.config(name)
         mirror = await self._mirrors.of(name)
-        strict = self.settings.workspace_strict or config.strict
+        stale_allowed = allow_stale and not (self.settings.workspace_strict or config.strict)
         now = time.time()
-        named = ref or config.ref
-        wanted = check_ref(named) if named else None
+        wanted = check_ref(ref) if ref else None
         not_before = now if fresh else now - self.settings.fetch_debounce_seconds
         with explained("syncing the workspace"):
-            stale_reason = await self._refresh(mirror, not_before, allow_stale and not strict, fresh)
-        is_own_ref = wanted is None or wanted == (config.ref or _own_branch(mirror))
-        wanted = wanted or _usual_ref(mirror)
-        target = await self._find(name, mirror, wanted, now, ask=stale_reason is None)
+            stale_reason = await self._refresh(mirror, not_before, stale_allowed, fresh)
+            finder = RefFinder(name, mirror, now, stale_allowed)
+            found = await finder.find(wanted, config.ref, stale_reason)
         return Snapshot(
             workspace=name,
-            ref=wanted,
-            commit=target.commit,
-            branch=target.branch,
-            is_own_ref=is_own_ref,
-            stale=stale_reason is not None,
-            stale_reason=stale_reason,
+            ref=found.ref,
+            commit=found.target.commit,
+            branch=found.target.branch,
+            is_own_ref=found.is_own,
+            stale=found.stale_reason is not None,
+            stale_reason=found.stale_reason,
             fetched_at=datetime.fromtimestamp(mirror.fetch_state().good_at, UTC),
             mirror=mirror.path,
             remote_path=mirror.remote.path if mirror.remote.is_bare else None,
@@ -119,10 +118,10 @@ class Workspaces:
         config = self._mirrors.config(record.snapshot.workspace)
         dot_git = describe_clone(record.snapshot, mirror, config, identity)
         try:
-            await asyncio.to_thread(dot_git.rewrite_identity, directory.checkout)
+            await run_to_completion(asyncio.to_thread(dot_git.rewrite_identity, directory.checkout))
         except OSError as error:
             raise WorkspaceError(f"slot {slot.name} was tampered with ({error})", retryable=True) from error
-        directory.write_record(record.model_copy(update={"identity": identity}))
+        directory.write_record(record.model_copy(update={"identity": identity, "began_at": time.time()}))
         return directory.checkout
 
     async def collect(self, slot: Path, snapshot: Snapshot, run_id: str) -> WorkspaceReport:
@@ -134,16 +133,19 @@ class Workspaces:
         record = directory.record()
         identity = record.identity if record else self._complete(Identity(run_id=run_id))
         kept_ref(run_id)
-        git = self._environment.local()
+        git = self._environment.untrusted()
         try:
             with explained("collecting the run's work"):
                 mirror = await self._mirrors.of_snapshot(snapshot)
                 keep = self._mirrors.keep(snapshot)
-                diff_bytes = self.settings.diff_max_bytes
-                collector = Collector(git, directory, mirror, snapshot, identity, keep, diff_bytes, self._step)
+                diff_bytes, began_at = self.settings.diff_max_bytes, record.began_at if record else None
+                collector = Collector(
+                    git, directory, mirror, snapshot, identity, keep, diff_bytes, began_at, self._step
+                )
                 report = await collector.collect(run_id)
         except WorkspaceError as error:
-            note = await asyncio.to_thread(quarantine, self.settings.state_dir, directory, run_id, str(error))
+            moving = asyncio.to_thread(quarantine, self.settings.state_dir, directory, run_id, str(error))
+            note = await run_to_completion(moving)
             report = build_report(snapshot, Changes(), None, [note])
         if record:
             directory.write_record(record.model_copy(update={"collected": True}))
@@ -190,12 +192,13 @@ class Workspaces:
         limit = datetime.now(UTC) - timedelta(days=self.settings.kept_work_days if days is None else days)
         dropped = []
         for mirror in await self._mirrors.all():
-            old = [kept for kept in await list_kept(mirror) if kept.kept_at < limit]
+            listed = await list_kept(mirror)
+            old = [kept for kept in listed if kept.kept_at < limit]
             if old:
                 await drop_kept(mirror, [kept.ref for kept in old])
-            await collect_garbage(
-                mirror, partial(_checked_out, mirror, self.settings.state_dir / "slots"), dropped=bool(old)
-            )
+            kept_since = min((kept.kept_at.timestamp() for kept in listed if kept not in old), default=None)
+            checked_out = partial(_checked_out, mirror, self.settings.state_dir / "slots")
+            await collect_garbage(mirror, checked_out, dropped=bool(old), kept_since=kept_since)
             dropped += old
         await asyncio.to_thread(delete_quarantined, self.settings.state_dir, limit)
         await asyncio.to_thread(delete_retired, self._mirrors.directory, limit)
@@ -205,7 +208,7 @@ class Workspaces:
         """Collect what is uncollected in an unused slot, and remove the slot. Raises WorkspaceError."""
         with explained("vacating the slot"):
             await self._collect_orphan(SlotDirectory(slot))
-            await asyncio.to_thread(remove, slot)
+            await run_to_completion(asyncio.to_thread(remove, slot))
 
     def _complete(self, identity: Identity) -> Identity:
         return identity.model_copy(
@@ -221,54 +224,24 @@ class Workspaces:
         recent = time.time() - attempts.tried_at < RECENT_SECONDS and not fresh
         if allow_stale and recent and attempts.error and attempts.good_at:
             return str(attempts.failure())
+        # a repack holds the mirror for minutes: who may start from the last good state does not wait for it
+        wait_seconds = self.settings.fetch_timeout_seconds if allow_stale and attempts.good_at else None
         try:
-            await mirror.fetch(not_before)
-        except GitError as error:
+            await mirror.fetch(not_before, wait_seconds)
+        except WorkspaceError as error:
             if allow_stale and mirror.fetch_state().good_at:
                 return str(error)
             raise
         return None
-
-    async def _find(self, name: str, mirror: Mirror, ref: str, asked_at: float, *, ask: bool) -> Target:
-        if ask and is_not_mirrored(ref):
-            await mirror.fetch_ref(ref)
-        found = await mirror.find(ref)
-        if found is None and ask:
-            await mirror.fetch(asked_at)
-            found = await mirror.find(ref)
-        if found is None and ask and SHA.fullmatch(ref):
-            await mirror.fetch_ref(ref)
-            found = await mirror.find(ref)
-        if found is None:
-            branches = list(mirror.refs().branches)
-            known = ", ".join(branches[:20]) + (", …" if len(branches) > 20 else "")
-            raise WorkspaceError(f"ref {ref!r} not found in workspace {name!r}; branches: {known or 'none'}")
-        return found
 
     async def _collect_orphan(self, slot: SlotDirectory) -> None:
         """Collect the work of a run whose service was killed."""
         record = slot.record()
         unnamed = f"slot-{slot.directory.name}-{int(time.time())}"
         if slot.has_unreadable_record() and slot.checkout.exists():
-            await asyncio.to_thread(move_to_quarantine, self.settings.state_dir, slot, unnamed)
+            await run_to_completion(asyncio.to_thread(move_to_quarantine, self.settings.state_dir, slot, unnamed))
         if record is not None and not record.collected:
             await self.collect(slot.directory, record.snapshot, record.identity.run_id or unnamed)
-
-
-def _own_branch(mirror: Mirror) -> str | None:
-    """Return the branch of the operator's checkout if the remote has it, else the remote's default branch."""
-    refs = mirror.refs()
-    return mirror.remote.branch if mirror.remote.branch in refs.branches else refs.default
-
-
-def _usual_ref(mirror: Mirror) -> str:
-    """Return the workspace's own branch, or the commit of the remote's HEAD if that is on no branch."""
-    refs, branch = mirror.refs(), _own_branch(mirror)
-    if branch is not None:
-        return branch
-    if HEAD in refs.names:
-        return refs.names[HEAD]
-    raise WorkspaceError(f"the remote of {mirror.path.stem} has no commit yet", "push one")
 
 
 def _checked_out(mirror: Mirror, slots: Path) -> set[str]:

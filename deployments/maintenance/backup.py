@@ -14,7 +14,7 @@ from agent.git.git import ENVIRONMENT
 _DATABASES = ("prefect/prefect.db", "store.sqlite3")
 """In this order: a run's outcome is in the store before its end is in Prefect."""
 
-_FILES = ("prefect/auth-string", "host/id", "mirrors/*.json", "mirrors/*.refs", "mirrors/*.remote")
+_FILES = ("prefect/auth-string", "host/id", "mirrors/*.json", "mirrors/*.listing", "mirrors/*.remote")
 
 
 class BackupFailed(Exception):

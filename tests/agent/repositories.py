@@ -131,6 +131,11 @@ class Host:
         """A new directory with what is kept of that run."""
         return await self.workspaces.restore(run_id, self.state.parent / f"restored-{run_id}")
 
+    def kept(self) -> Path:
+        """Return the repository with what agents left unpushed."""
+        (kept,) = (self.state / "kept").glob("*.git")
+        return kept
+
     def mirror(self) -> Path:
         (mirror,) = (self.state / "mirrors").glob("*.git")
         return mirror

@@ -194,9 +194,7 @@ ATTACKS = [
         "",
         "the mirror is fetched, never pushed to by agents",
         "held",
-        lambda siege, deed: (
-            "evil" in siege.notes["mirror log"] or siege.notes["refs"] != {"agent", "agent-runs", "heads"}
-        ),
+        lambda siege, deed: "evil" in siege.notes["mirror log"] or siege.notes["refs"] != {"agent", "heads"},
     ),
 ]
 

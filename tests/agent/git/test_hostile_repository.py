@@ -77,7 +77,7 @@ async def test_a_link_out_of_the_tree_is_a_link_and_nothing_behind_it_changes(
     checkout = await a_whole_run(host, "echo changed > link/agent.txt; rm link; mkdir link; echo x > link/x")
     assert (checkout / "link").is_symlink()
     assert (outside / "precious.txt").read_text() == "precious\n"
-    kept = git(host.mirror(), "ls-tree", "-r", "--name-only", "refs/agent-runs/run-1")
+    kept = git(host.kept(), "ls-tree", "-r", "--name-only", "refs/agent-runs/run-1")
     assert "precious.txt" not in kept
 
 
@@ -226,6 +226,7 @@ async def test_no_link_leads_us_out_of_the_checkout(host: Host, upstream: Upstre
     assert agent(checkout, "git status --porcelain") == ""
     assert {path: path.stat().st_mtime_ns for path in (outside, *outside.iterdir())} == before
     listing = git(host.mirror(), "cat-file", "--batch-check", "--batch-all-objects")
+    listing += git(host.kept(), "cat-file", "--batch-check", "--batch-all-objects")
     secret = git(host.mirror(), "hash-object", str(outside / "precious.txt"))
     assert secret not in listing
 
@@ -268,7 +269,7 @@ async def test_forged_objects_do_not_reach_the_mirror(host: Host, upstream: Upst
     )
     notes = await left(host, script)
     assert "could not be kept" in " ".join(notes)
-    assert git(host.mirror(), "for-each-ref", "refs/agent-runs") == ""
+    assert git(host.kept(), "for-each-ref", "refs/agent-runs") == ""
     git(host.mirror(), "fsck", "--strict")
 
 
@@ -280,14 +281,15 @@ async def test_a_malicious_tree_does_not_reach_the_mirror(host: Host) -> None:
     )
     notes = await left(host, script)
     assert "could not be kept" in " ".join(notes)
-    assert git(host.mirror(), "for-each-ref", "refs/agent-runs") == ""
+    assert git(host.kept(), "for-each-ref", "refs/agent-runs") == ""
 
 
 async def test_an_agent_cannot_overwrite_anything_else_in_the_mirror(host: Host, upstream: Upstream) -> None:
     before = git(host.mirror(), "for-each-ref") if (host.state / "mirrors").exists() else ""
     await left(host, "git commit -q --allow-empty -m x; git update-ref refs/heads/main HEAD; git tag -f v1")
     after = git(host.mirror(), "for-each-ref", "--format=%(refname)")
-    assert set(after.splitlines()) == {"refs/agent-runs/run-1", "refs/agent/HEAD", "refs/heads/main"}
+    assert set(after.splitlines()) == {"refs/agent/HEAD", "refs/heads/main"}
+    assert git(host.kept(), "for-each-ref", "--format=%(refname)") == "refs/agent-runs/run-1"
     assert git(host.mirror(), "rev-parse", "main") == upstream.head()
     assert before == ""
 

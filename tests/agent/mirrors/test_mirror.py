@@ -14,7 +14,7 @@ from repositories import CountedGit, Host, Upstream, agent, git, python
 from agent.domain.checkout import Snapshot
 from agent.domain.errors import WorkspaceError
 from agent.git.git import GitError, GitTimedOut
-from agent.git.refs import Refs, default_branch, read_mirror_refs
+from agent.git.refs import Refs, default_branch
 from agent.mirrors.mirror import Mirror
 
 
@@ -267,21 +267,28 @@ def test_a_full_disk_is_named_and_the_next_run_heals(tmp_path: Path, upstream: U
     assert "free some space under STATE_DIR" in said
 
 
-def test_the_default_branch_is_the_one_at_the_remotes_head() -> None:
-    refs = Refs({"refs/heads/a": "1", "refs/heads/main": "2", "refs/heads/z": "2", "refs/agent/HEAD": "2"}, {})
-    assert default_branch(refs, None) == "main"
-    assert default_branch(refs, "z") == "z"
-    assert default_branch(refs, "a") == "main"
-    assert default_branch(Refs({"refs/heads/dev": "1"}, {}), None) == "dev"
-    assert default_branch(Refs({}, {}), None) is None
+def test_the_default_branch_is_what_the_remotes_head_names() -> None:
+    one, two = "1" * 40, "2" * 40
+    refs = Refs(f"{two} refs/agent/HEAD\n{one} refs/heads/a\n{two} refs/heads/main\n{two} refs/heads/z\n".encode())
+    assert default_branch(refs, "refs/heads/z") == "z"
+    assert default_branch(refs, "refs/heads/gone") is None
+    assert default_branch(refs, None) is None, "a detached HEAD, and two branches that have its commit"
+    detached = Refs(f"{one} refs/agent/HEAD\n{one} refs/heads/a\n{two} refs/heads/main\n".encode())
+    assert default_branch(detached, None) == "a"
+    assert default_branch(Refs(f"{one} refs/heads/dev\n".encode()), None) == "dev"
+    assert default_branch(Refs(), None) is None
 
 
 def test_refs_are_written_as_a_clone_has_them() -> None:
-    listing = "main\n1 refs/agent/HEAD \n1 refs/heads/main \n2 refs/heads/x/y \n3 refs/tags/v1 1\n"
-    refs = read_mirror_refs(listing)
+    refs = Refs.load(
+        b"main\n1 refs/agent/HEAD\n1 refs/heads/main\n2 refs/heads/x/y\n3 refs/tags/v1\n".replace(
+            b"\n1", b"\n" + b"1" * 40
+        )
+    )
     assert refs.default == "main"
-    assert refs.packed().splitlines()[1:] == [
-        "1 refs/remotes/origin/main",
-        "2 refs/remotes/origin/x/y",
-        "3 refs/tags/v1",
+    assert refs.branches(5) == ["main", "x/y"]
+    assert [line.split(b" ")[1] for line in refs.packed().splitlines()[1:]] == [
+        b"refs/remotes/origin/main",
+        b"refs/remotes/origin/x/y",
+        b"refs/tags/v1",
     ]

@@ -66,7 +66,7 @@ async def test_whatever_has_a_name_is_kept(host: Host, script: str, name: str | 
     report = await left(host, script)
     assert (report.kept_ref is not None) is (name is not None)
     if name is not None:
-        message = git(host.mirror(), "log", "-1", "--format=%B", "refs/agent-runs/run-1")
+        message = git(host.kept(), "log", "-1", "--format=%B", "refs/agent-runs/run-1")
         assert name in message
         assert "1 unpushed commit" in message or "unpushed commits" in message
 
@@ -77,7 +77,7 @@ async def test_work_in_the_middle_of_a_rebase_is_kept(host: Host) -> None:
         "git checkout -qb side; echo 1 > README; git commit -qam 'side work'; git checkout -q main; "
         "echo 2 > README; git commit -qam 'main work'; git rebase side || true",
     )
-    kept = git(host.mirror(), "log", "--format=%s", "refs/agent-runs/run-1")
+    kept = git(host.kept(), "log", "--format=%s", "refs/agent-runs/run-1")
     assert {"side work", "main work"} <= set(kept.splitlines())
 
 
@@ -193,6 +193,7 @@ async def test_commits_past_the_limit_leave_nothing_in_the_mirror(tmp_path: Path
     report = await host.workspaces.collect(host.slot(), snapshot, "run-1")
     assert "STATE_DIR/set-aside/run-1" in report.notes[0]
     assert sorted(host.mirror().rglob("*")) == before
+    assert not [path for path in host.kept().glob("objects/*/*") if path.parent.name != "info"]
     assert agent(host.state / "set-aside" / "run-1", "git log -1 --format=%s") == "large"
 
 

@@ -152,7 +152,7 @@ async def test_sixteen_agents_that_commit_collect_and_repack_at_once_all_keep_th
     kept = {one.run_id: one.ref for one in await host.workspaces.kept()}
     assert set(kept) == {f"run-{number}" for number in range(16)}
     for number in range(16):
-        assert git(host.mirror(), "show", f"{kept[f'run-{number}']}:{number}.txt") == str(number)
+        assert git(host.kept(), "show", f"{kept[f'run-{number}']}:{number}.txt") == str(number)
     git(host.mirror(), "fsck", "--strict")
 
 
