@@ -44,7 +44,8 @@ def absolute_source(source: str) -> str:
     """Return a repository's address; where it is a path, with `~` expanded, and absolute."""
     # git's own rule: a colon before the first slash belongs to a URL or to HOST:PATH
     is_remote = ":" in source.partition("/")[0]
-    return source if is_remote else str(absolute_path(Path(source)))
+    # what git could take for an option stays one, and is refused where it is used
+    return source if is_remote or source.startswith("-") else str(absolute_path(Path(source)))
 
 
 def read_key(value: object) -> object:
