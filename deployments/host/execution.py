@@ -130,10 +130,12 @@ class Execution:
                     end_journal(context, Outcome(error=str(error)))
                 return Cancelled(message=f"ended in Prefect: {error}")
             finally:
-                await run_to_completion(context.leave_slot())
-                self._running.remove(context)
-                # the next run need not wait for this one's last calls to Prefect
-                run.slot.close()
+                try:
+                    await run_to_completion(context.leave_slot())
+                finally:
+                    self._running.remove(context)
+                    # the next run need not wait for this one's last calls to Prefect
+                    run.slot.close()
             assert isinstance(state, State)
             if context.ended is None and not state.is_scheduled():
                 end_journal(context, Outcome(error=state.message or CANCELLED))

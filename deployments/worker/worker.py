@@ -156,6 +156,7 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         slot.close_with(task)
         self._runs[flow_run.id] = task
         task.add_done_callback(lambda _: self._runs.pop(flow_run.id, None))
+        task.add_done_callback(_log_failure)
         task.add_done_callback(lambda _: self._queued.set())
 
     async def _run(self, flow_run: FlowRun, slot: SlotUse[Any]) -> None:
@@ -224,6 +225,12 @@ class AgentHostWorker(BaseWorker[BaseJobConfiguration, Any, AgentHostResult]):
         finally:
             slot.close()
         return AgentHostResult(status_code=0, identifier=str(flow_run.id))
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        # what it left in Prefect is settled by this host's Settlement
+        _log.error("%s ended with an error of its host: %r", task.get_name(), error)
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:
