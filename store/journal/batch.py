@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database.database import Database
 from store.database.schema import entries, journals
-from store.journal.buffer import Pending
 from store.journal.entry import Entry
+from store.journal.pending import Pending
 
 
 class Batch:

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import threading
 from collections import deque
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import UUID
 
 from store.journal.entry import GAP
-
-EVENT_OVERHEAD_BYTES = 300  # memory of an event beside its body, measured
-
-
-@dataclass(slots=True)
-class Pending:
-    """An event that waits to be written; with `dropped`, a gap that counts the events without room."""
-
-    run_id: UUID
-    type: str
-    body: str
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    dropped: int = 0
-
-    @property
-    def size(self) -> int:
-        """Approximate memory in bytes."""
-        return EVENT_OVERHEAD_BYTES + sys.getsizeof(self.body)
-
-    @property
-    def text(self) -> str:
-        """The body to write."""
-        return json.dumps({"dropped": self.dropped}) if self.dropped else self.body
+from store.journal.pending import Pending
+from store.journal.run_limit import RunLimit
 
 
 class JournalBuffer:
     """A queue that any thread puts into and one task takes from; one per Journal.
 
-    Past `max_bytes` it drops new events and puts a gap with their number in their place.
+    Past `max_bytes` it drops new events and puts a gap with their number in their place; past
+    `limit`, those of one run.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, limit: RunLimit | None = None) -> None:
+        self._limit = limit or RunLimit()
         self.dropped = 0
         self.done = 0
         self._max_bytes = max_bytes
@@ -56,11 +33,12 @@ class JournalBuffer:
     def put(self, event: Pending) -> None:
         """Queue `event`, or count it as dropped."""
         with self._lock:
-            if self._bytes + event.size > self._max_bytes:
-                self._drop(event)
-            else:
-                self._open_gaps.pop(event.run_id, None)
-                self._push(event)
+            for one in self._limit.admit(event):
+                if self._bytes + one.size > self._max_bytes:
+                    self._drop(one)
+                else:
+                    self._open_gaps.pop(one.run_id, None)
+                    self._push(one)
 
     def batch(self, max_events: int, max_bytes: int) -> list[Pending]:
         """Return the oldest waiting events; they stay in the buffer until `discard`."""

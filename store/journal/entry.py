@@ -8,6 +8,9 @@ from datetime import datetime
 GAP = "gap"
 """The type of the entry in place of lost ones; its body is `{"dropped": NUMBER}`."""
 
+LAST = "ended"
+"""The type of a run's last event. It is written however much the run has written before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

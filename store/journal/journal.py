@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from store.database.database import Database
 from store.database.schema import entries, journals
 from store.errors import StoreUnavailable
-from store.journal.buffer import JournalBuffer, Pending
+from store.journal.buffer import JournalBuffer
 from store.journal.entry import Entry
 from store.journal.followers import JournalWatch
+from store.journal.pending import Pending
 from store.journal.writer import JournalWriter
 
 logger = logging.getLogger(__name__)

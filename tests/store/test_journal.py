@@ -11,7 +11,7 @@ import pytest
 from store.database.database import Database
 from store.journal import writer as journal_writer
 from store.journal.batch import Batch
-from store.journal.buffer import Pending
+from store.journal.pending import Pending
 from store.store import Store, open_store
 
 

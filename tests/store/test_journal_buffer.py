@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 from uuid import uuid4
 
-from store.journal.buffer import JournalBuffer, Pending
+from store.journal.buffer import JournalBuffer
 from store.journal.entry import GAP
+from store.journal.pending import Pending
 
 RUN, OTHER = uuid4(), uuid4()
 
