@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from agent.domain.errors import NotConfigured
 from agent.domain.values import Frozen
+from agent.sandbox.cpu_priority import with_lower_priority
 from agent.sandbox.mounts import (
     SYSTEM,
     Mount,
@@ -86,7 +87,7 @@ def bubblewrap_argv(plan: SandboxSpec, argv: list[str], bubblewrap: Bubblewrap) 
     covered = [mount.at for mount in mounts if mount.words[:1] == ("--tmpfs",) and mount.at in plan.hide]
     limits = limited(
         plan.limits,
-        argv,
+        with_lower_priority(argv),
         memory_by_cgroup=plan.memory_by_cgroup,
         own_user_namespace=bubblewrap.user_namespace,
     )

@@ -20,6 +20,7 @@ from agent.egress.gateway import open_gateway, proxy_variables, wait_for_gateway
 from agent.egress.resolver import Resolver
 from agent.sandbox.bubblewrap import Bubblewrap, SandboxSpec, bubblewrap_argv
 from agent.sandbox.cgroups import Cgroup, Cgroups, find_cgroups, in_cgroup
+from agent.sandbox.cpu_priority import with_lower_priority
 from agent.sandbox.probe import ProbeResult, probe_sandbox
 from agent.sandbox.process_sweep import (
     COOKIE,
@@ -132,7 +133,7 @@ class Sandbox:
         cookie = f"{self._prefix}{run.run_id}"
         environment = environment | run.private.variables() | {COOKIE: cookie}
         directory = run.private.tmp if is_spare else run.checkout.path
-        return Placement(with_marker(cookie, argv), environment, directory, cookie)
+        return Placement(with_marker(cookie, with_lower_priority(argv)), environment, directory, cookie)
 
     def path_in_sandbox(self, checkout: Checkout) -> Path:
         """Return the checkout's path as the processes of its run see it."""
