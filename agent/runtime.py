@@ -94,7 +94,7 @@ class Runtime:
         elif groups.version is None:
             _log.warning(
                 "limits hold for each process of an agent, not for all of them together: %s; "
-                "systemd gives a control group with Delegate=yes",
+                "a systemd unit with Delegate=yes gives a control group; in a container its limit bounds all agents",
                 groups.reason,
             )
         if os.geteuid() == 0:

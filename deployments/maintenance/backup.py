@@ -14,7 +14,7 @@ from agent.git.git import ENVIRONMENT
 _DATABASES = ("prefect/prefect.db", "store.sqlite3")
 """In this order: a run's outcome is in the store before its end is in Prefect."""
 
-_FILES = ("prefect/auth-string", "host/id", "mirrors/*.json", "mirrors/*.listing", "mirrors/*.remote")
+_FILES = ("api-token", "prefect/auth-string", "host/id", "mirrors/*.json", "mirrors/*.listing", "mirrors/*.remote")
 
 
 class BackupFailed(Exception):
@@ -25,10 +25,12 @@ def back_up(state_dir: Path, target: Path) -> list[str]:
     """Copy databases, mirrors, keys and secrets to `target`, which must not exist, and return the copied paths.
 
     Databases are copied by SQLite's online backup, mirrors by git, with the unpushed work of agents. Slots, logs and
-    the files of running agents are left out. Raises BackupFailed.
+    the files of running agents are left out. `missing_databases` says what is kept elsewhere. Raises BackupFailed.
     """
     if target.exists():
         raise BackupFailed(f"{target} exists already; name a new directory")
+    if missing_databases(state_dir) == list(_DATABASES) and not (state_dir / "mirrors").is_dir():
+        raise BackupFailed(f"{state_dir} is no state directory: nothing of the service is there; set STATE_DIR")
     target.mkdir(mode=0o700, parents=True)
     copied = []
     try:
@@ -45,6 +47,11 @@ def back_up(state_dir: Path, target: Path) -> list[str]:
     except (OSError, sqlite3.Error, subprocess.CalledProcessError) as error:
         raise BackupFailed(f"{error}; {target} is incomplete; remove it") from error
     return copied
+
+
+def missing_databases(state_dir: Path) -> list[str]:
+    """Return the databases that are not under `state_dir`: a server of the operator has them, and its own backup."""
+    return [name for name in _DATABASES if not (state_dir / name).exists()]
 
 
 def _copy_database(database: Path, state_dir: Path, target: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Run by tests: loads a filter of system calls, given as Docker has it, then builds a cell and says what came of it."""
+"""Run by tests: loads a filter of system calls, given as Docker has it, then builds a sandbox and prints the result."""
 
 import ctypes
 import ctypes.util

@@ -1,4 +1,4 @@
-"""The files that a service is deployed with: whole, and cells can be built with what they allow."""
+"""The files that a service is deployed with: whole, and sandboxes can be built with what they allow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from prefect.settings.models.root import _get_settings_accessors
 from agent.settings import AgentSettings
 from api.settings import ApiSettings
 from deployments.settings import HostSettings
+from deployments.standalone.supervisor import CANNOT_START
 from store.settings import StoreSettings
 
 FILES = Path(__file__).parents[3] / "deployments"
@@ -90,7 +92,7 @@ def test_every_file_sets_what_is_a_setting() -> None:
         for line in re.findall(r"^Environment=(.*)", unit.read_text(), re.M):
             named |= {one.partition("=")[0] for one in line.split()}
     strange = {name for name in named if not name.startswith("PREFECT_")} - OURS
-    assert strange == {"HOME", "PYTHONUNBUFFERED"}
+    assert strange == {"HOME", "PYTHONUNBUFFERED", "NO_PROXY", "no_proxy"}
 
 
 def test_prefect_is_told_the_same_everywhere() -> None:
@@ -119,6 +121,73 @@ def test_a_host_has_the_time_to_drain_everywhere() -> None:
         assert stop >= drain + 60
 
 
+def test_health_is_asked_without_a_proxy_and_a_slow_first_start_is_waited_for() -> None:
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    health = re.findall(r"--start-period=(\d+)s.*\n\s+CMD (.*)", (FILES / "docker" / "Dockerfile").read_text())
+    health.append(
+        (services["prefect"]["healthcheck"]["start_period"][:-1], json.dumps(services["prefect"]["healthcheck"]))
+    )
+    for start_period, command in health:
+        assert int(start_period) >= 300
+        assert "ProxyHandler({})" in command
+    for name in ("prefect", "prefect-services", "host-1", "host-2"):
+        for variable in ("NO_PROXY", "no_proxy"):
+            direct = set(services[name]["environment"][variable].split(","))
+            assert direct >= {"postgres", "redis", "prefect", "localhost", "127.0.0.1"}
+    for pod in pods():
+        for container in pod["containers"]:
+            probe = container.get("startupProbe")
+            assert probe is None or probe["periodSeconds"] * probe["failureThreshold"] >= 300
+
+
+def test_the_command_of_the_images_health_check_is_one(tmp_path: Path) -> None:
+    [command] = re.findall(r"--start-period=\d+s.*\n\s+CMD (.*)", (FILES / "docker" / "Dockerfile").read_text())
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    argv = [sys.executable, *json.loads(command)[1:]]
+    environment = {"API_PORT": str(port), "HTTP_PROXY": "http://192.0.2.1:3128", "http_proxy": "http://192.0.2.1:3128"}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60)
+    assert "Connection refused" in done.stderr  # by loopback itself, and by no proxy
+
+
+def test_any_credential_will_do_and_any_setting_can_be_given() -> None:
+    host = yaml.safe_load(COMPOSE.read_text())["services"]["host-1"]
+    for name in ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_BASE_URL", "AGENT_CAPACITY"):
+        assert host["environment"][name] == f"${{{name}:-}}"
+    assert "${CONFIG_DIR:-./config}:/etc/agent-service:ro" in host["volumes"]
+    assert (COMPOSE.parent / "config" / "README.md").is_file()  # Docker would make a missing one, for root
+    [container] = hosts()["containers"]
+    keys = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one}
+    assert keys["ANTHROPIC_API_KEY"]["optional"]
+    assert keys["CLAUDE_CODE_OAUTH_TOKEN"]["optional"]
+    assert container["envFrom"][0]["secretRef"]["optional"]
+
+
+def test_agents_fit_into_the_volume_of_their_pod() -> None:
+    stateful_set = documents(FILES / "kubernetes" / "hosts.yaml")[0]
+    [claim] = stateful_set["spec"]["volumeClaimTemplates"]
+    environment = {one["name"]: one.get("value") for one in hosts()["containers"][0]["env"]}
+    needed_mb = int(environment["AGENT_DISK_MB"]) * int(environment["AGENT_CAPACITY"])
+    assert int(claim["spec"]["resources"]["requests"]["storage"].removesuffix("Gi")) * 1024 >= needed_mb + 20_000
+
+
+def test_kubernetes_sets_no_variable_of_prefects_by_itself() -> None:
+    assert len(pods()) == 3
+    assert not any(pod["enableServiceLinks"] for pod in pods())
+
+
+def test_what_no_restart_mends_is_not_started_again_for_ever() -> None:
+    for unit in UNITS:
+        assert re.search(r"^RestartPreventExitStatus=2$", unit.read_text(), re.M)
+        assert re.search(r"^StartLimitBurst=", unit.read_text(), re.M)
+    assert CANNOT_START == 2
+
+
+def pods() -> list[dict[str, Any]]:
+    found = [one.get("spec", {}).get("template", {}).get("spec") for path in MANIFESTS for one in documents(path)]
+    return [pod for pod in found if pod]
+
+
 def test_no_container_has_more_than_it_needs() -> None:
     for path in MANIFESTS:
         for one in documents(path):
@@ -140,7 +209,7 @@ def test_no_container_has_more_than_it_needs() -> None:
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
 @pytest.mark.parametrize("of", ["container", "unit"])
-def test_cells_can_be_built_under_the_filter_of_system_calls(of: str, tmp_path: Path) -> None:
+def test_sandboxes_can_be_built_under_the_filter_of_system_calls(of: str, tmp_path: Path) -> None:
     profile = tmp_path / "profile.json"
     profile.write_text(json.dumps(container_filter() if of == "container" else unit_filter()))
     program = Path(__file__).parent / "filtered.py"

@@ -13,7 +13,7 @@ import pytest
 
 from demo.offline_model.model import OfflineModel
 from demo.service import set_stage
-from deployments.maintenance.backup import BackupFailed, back_up
+from deployments.maintenance.backup import BackupFailed, back_up, missing_databases
 
 
 async def finished_job(service: Any) -> str:
@@ -34,6 +34,14 @@ async def test_a_running_service_is_backed_up_whole(service: Any, tmp_path: Path
         assert database.execute("SELECT state_type FROM flow_run WHERE id = ?", [job_id]).fetchall() == [("COMPLETED",)]
     with pytest.raises(BackupFailed, match="exists already"):
         back_up(service.stage.state_dir, tmp_path / "backup")
+
+
+def test_a_directory_that_is_not_the_services_is_no_backup(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with pytest.raises(BackupFailed, match="is no state directory"):
+        back_up(tmp_path / "state", tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+    assert missing_databases(tmp_path / "state") == ["prefect/prefect.db", "store.sqlite3"]
 
 
 @pytest.mark.long
