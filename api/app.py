@@ -17,6 +17,7 @@ from api.jobs import events as job_events
 from api.jobs import listing as job_list
 from api.jobs import routes as jobs
 from api.jobs.admission import Admission
+from api.jobs.known_agents import KnownAgents
 from api.openai import chat
 from api.openai import list_models as models
 from api.openai.model_catalog import ModelCatalog
@@ -36,6 +37,7 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     app.state.settings = settings
     app.state.error_bodies = bodies
     app.state.admission = Admission(host)
+    app.state.known_agents = KnownAgents(host)
     app.state.shared_runs = SharedRuns(settings.caller_grace_seconds)
     app.state.model_catalog = ModelCatalog(settings)
     for module in (

@@ -62,6 +62,13 @@ def read_definition(path: str, text: str) -> AgentDefinition | None:
     )
 
 
+def list_agents_in(folder: Path) -> list[AgentDefinition]:
+    """List the definitions below a directory that the operator owns."""
+    files = sorted(folder.rglob("*.md"))[:MAX_DEFINITIONS]
+    found = [_definition_file(path) for path in files]
+    return [agent for agent in found if agent is not None]
+
+
 def agent_name(asked: str, checkout: Path) -> str:
     """Return the name that the CLI knows an agent by, for a caller that gave its name or its path."""
     if "/" not in asked and not asked.endswith(".md"):

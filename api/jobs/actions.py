@@ -22,11 +22,14 @@ from deployments.host.run_metadata import TRIAGE_TAG, TRIGGER
 router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
 
+@router.delete(
+    "/jobs/{job_id}", responses=error_responses(401, 404, 503), response_model_exclude_unset=True, name="delete_job"
+)
 @router.post("/jobs/{job_id}/cancel", responses=error_responses(401, 404, 503), response_model_exclude_unset=True)
 async def cancel_job(job_id: str, host: HostDep, response: Response) -> Job:
     """Cancel a job. Its `status` leaves `running` once none of its processes runs.
 
-    A job that is over is returned unchanged.
+    A job that is over is returned unchanged, and its record stays.
     """
     flow_run = await find_flow_run(host, job_id)
     if not is_final(flow_run.state):
@@ -52,6 +55,7 @@ async def rerun_job(job_id: str, host: HostDep, admission: AdmissionDep, respons
     if any(tag.startswith(TRIAGE_TAG) for tag in flow_run.tags):
         await host.store.handled.follow_rerun(flow_run.id, run_id)
     response.headers["x-flow-run-id"] = str(run_id)
+    response.headers["location"] = f"/jobs/{run_id}"
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
 
 

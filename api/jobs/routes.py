@@ -17,6 +17,7 @@ from api.http.json_body import JsonRoute
 from api.http.openapi import error_responses
 from api.jobs.admission import AdmissionDep
 from api.jobs.idempotency import submit_once
+from api.jobs.known_agents import KnownAgentsDep
 from api.jobs.models import Job, describe_job, flow_run_url
 from api.jobs.request import JobRequest, check_maxima, check_workspace
 from api.jobs.status import is_final
@@ -46,24 +47,32 @@ class Accepted(BaseModel):
     flow_run_url: str | None
 
 
+@router.post("/jobs", status_code=202, responses=error_responses(401, 409, 413, 429, 503), name="create_job")
 @router.post("/execute", status_code=202, responses=error_responses(401, 409, 413, 429, 503))
 async def execute(
-    body: JobRequest, host: HostDep, admission: AdmissionDep, request: Request, response: Response
+    body: JobRequest,
+    host: HostDep,
+    admission: AdmissionDep,
+    known_agents: KnownAgentsDep,
+    request: Request,
+    response: Response,
 ) -> Accepted:
-    """Queue a run of an agent; `GET /jobs/{job_id}` has its status and result.
+    """Queue a run of an agent; `GET /jobs/{job_id}`, which `Location` names, has its status and result.
 
-    With an `Idempotency-Key` the same request returns the same job, for a day.
+    With an `Idempotency-Key` the same request returns the same job, for a day. An agent that does not exist is refused.
     """
     check_maxima(body, host.runtime.settings)
     check_workspace(body, host.runtime.settings)
 
     async def submit(key: str | None) -> UUID:
         options = JobOptions(tags=[TAG, *body.tags], priority=body.priority, run_at=body.run_at, key=key)
+        await known_agents.check(body.agent_request())
         async with admission.admit():
             return await host.queue.submit(body.agent_request(), options)
 
     run_id = await submit_once(host, request, body, submit)
     response.headers["x-flow-run-id"] = str(run_id)
+    response.headers["location"] = f"/jobs/{run_id}"
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
 
 
@@ -80,7 +89,8 @@ async def find_job(host: Host, job_id: str) -> Job:
     flow_run = await find_flow_run(host, job_id)
     # read in this order: an outcome is stored before its run's state becomes final
     outcome = await load_outcome(host.store, flow_run.id) if is_final(flow_run.state) else None
-    return describe_job(flow_run, await full_request(host, flow_run.parameters), outcome)
+    request = await full_request(host, flow_run.parameters)
+    return describe_job(flow_run, request, outcome, host.capacity())
 
 
 async def wait_for_job(host: Host, job_id: str, seconds: float) -> Job:

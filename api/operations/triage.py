@@ -38,6 +38,7 @@ async def run_triage(name: str, host: HostDep, response: Response, body: TriageS
         again = body is not None and body.again
         run_id = await start_triage(host, name, again=again, tags=[f"{TRIGGER}api"])
     response.headers["x-flow-run-id"] = str(run_id)
+    response.headers["location"] = f"/jobs/{run_id}"
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
 
 

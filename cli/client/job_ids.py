@@ -42,7 +42,7 @@ def whole_id(service: httpx.Client, asked: str) -> str:
 
 def newest_id(service: httpx.Client) -> str:
     """Return the id of the newest job. Raises ServiceRefused if there is none."""
-    jobs = service.get("/jobs", params={"limit": 1}).json()["jobs"]
+    jobs = service.get("/jobs", params={"limit": 1, "until": datetime.now(UTC).isoformat()}).json()["jobs"]
     if not jobs:
         raise ServiceRefused("there is no job yet; `agent-service run` starts one")
     return str(jobs[0]["job_id"])

@@ -150,14 +150,15 @@ def observed_run(flow_run: FlowRun, context: RunContext, asked_at: datetime | No
     request = flow_run.parameters.get("request")
     return ObservedRun(
         run_id=flow_run.id,
-        trigger=_trigger(flow_run),
+        trigger=run_trigger(flow_run),
         asked_agent=str(request.get("agent")) if isinstance(request, dict) else "",
         waited_seconds=None if context.resumption is not None else _waited_seconds(flow_run, asked_at),
         context=context,
     )
 
 
-def _trigger(flow_run: FlowRun) -> str:
+def run_trigger(flow_run: FlowRun) -> str:
+    """Return how the run was triggered: one of TRIGGERS, or `other`."""
     trigger = _value(flow_run.tags, TRIGGER)
     if trigger is None:
         return "schedule" if flow_run.auto_scheduled else "prefect"

@@ -18,11 +18,13 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Running, Scheduled
 from starlette.routing import BaseRoute
 
+from agent.domain.errors import WorkspaceError
 from agent.domain.events import Event, Sink
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Outcome, Usage
 from agent.pool.slots import Slots
 from agent.settings import AgentSettings, WorkspaceConfig
+from agent.workspaces.agent_definitions import AgentDefinition
 from api.app import create_app
 from api.settings import ApiSettings
 from deployments.holds.disk_space import DiskSpace
@@ -105,6 +107,22 @@ class FakeRun:
         return self.told
 
 
+class FakeWorkspaces:
+    """A workspace with these agents; with None it cannot be read."""
+
+    def __init__(self) -> None:
+        self.known: list[str] | None = None
+        self.syncs: list[bool] = []
+
+    async def sync(self, workspace: str, ref: str | None, *, fresh: bool, allow_stale: bool) -> None:
+        self.syncs.append(fresh)
+        if self.known is None:
+            raise WorkspaceError("the remote is away", retryable=True)
+
+    async def agents(self, snapshot: None) -> list[AgentDefinition]:
+        return [AgentDefinition(name=name, path=f".claude/agents/{name}.md") for name in self.known or []]
+
+
 class FakePrefect:
     """A Prefect client that says hello with `status`; with none it never does."""
 
@@ -135,6 +153,7 @@ class FakeHost:
     waiting: int | None = None
     delay_seconds: float = 0
     flow: UUID = field(default_factory=uuid4)
+    workspaces: FakeWorkspaces = field(default_factory=lambda: FakeWorkspaces())
 
     def __post_init__(self) -> None:
         self.settings = HostSettings(max_queue_depth=self.max_queue_depth)
@@ -143,6 +162,7 @@ class FakeHost:
                 state_dir=self.state_dir, workspaces={"infra": WorkspaceConfig(remote="/infra.git")}
             ),
             slots=Slots(self.slots, self.state_dir),
+            workspaces=self.workspaces,
         )
         self.store = SimpleNamespace(inputs=FakeInputs(), outcomes=FakeOutcomes(self.outcomes))
         self.prefect = FakePrefect()

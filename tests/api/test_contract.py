@@ -257,11 +257,18 @@ async def test_past_its_time_a_job_is_timeout(service: Service) -> None:
 
 
 async def test_what_could_not_be_run_is_an_error_in_one_line(service: Service) -> None:
-    job = await run(service, agent="nobody")
+    job = await run(service, ref="no-such-branch")
     assert job["status"] == "error"
-    assert "nobody" in job["error"]
-    assert "recruiter-triage" in job["error"]
+    assert "no-such-branch" in job["error"]
     assert "\n" not in job["error"]
+
+
+async def test_an_agent_that_does_not_exist_is_refused_with_those_that_do(service: Service) -> None:
+    answer = await service.client.post("/execute", json={"prompt": "hi", "agent": "nobody"})
+    assert answer.status_code == 422
+    [wrong] = answer.json()["detail"]
+    assert wrong["loc"] == ["body", "agent"]
+    assert "recruiter-triage" in wrong["msg"]
 
 
 async def test_a_prompt_is_text_whatever_it_looks_like(service: Service) -> None:

@@ -129,11 +129,14 @@ async def test_for_scripts_there_is_one_object_and_an_exit_status(
     environment: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("who is there?"))
-    assert await command("run", "nobody", "-", "--json", "--quiet") == 3
+    assert await command("run", AGENT, "-", "--json", "--quiet", "--model", "opus") == 0
     out, err = capsys.readouterr()
     job = json.loads(out)
-    assert (job["status"], job["prompt"], err) == ("error", "who is there?", "")
-    assert "nobody" in job["error"]
+    assert (job["status"], job["prompt"], err) == ("completed", "who is there?", "")
+    assert await command("run", "nobody", "who is there?", "--quiet") == 4
+    said = capsys.readouterr().err
+    assert "has no agent 'nobody'; there are: " in said
+    assert AGENT in said
 
 
 async def test_ctrl_c_cancels_the_job_and_says_so(environment: Service) -> None:

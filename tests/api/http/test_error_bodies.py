@@ -20,7 +20,7 @@ CHAT = "/v1/chat/completions"
         ("GET", "/nowhere", 404),
         ("POST", "/nowhere", 404),
         ("GET", "/execute", 405),
-        ("DELETE", "/jobs/x", 405),
+        ("PUT", "/jobs/x", 405),
         ("POST", "/health", 405),
     ],
 )

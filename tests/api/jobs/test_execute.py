@@ -5,9 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fake_host import FakeHost, client_of
+from fake_host import FakeHost, client_of, result
+from prefect.states import Completed
 
 from agent.domain.request import AgentRequest
+from agent.domain.result import Outcome
 from deployments.prefect_client.calls import PrefectUnavailable
 from store.errors import StoreUnavailable
 
@@ -63,6 +65,41 @@ async def test_unknown_members_are_ignored(client: httpx.AsyncClient, host: Fake
     answer = await execute(client, priority_class="gold", input_id="someone-else's", instructions="x")
     assert answer.status_code == 202
     assert host.submitted[0][0] == AgentRequest(**JOB)
+
+
+async def test_an_agent_that_does_not_exist_is_refused_with_those_that_do(
+    client: httpx.AsyncClient, host: FakeHost
+) -> None:
+    host.workspaces.known = ["service-upgrade", "release notes"]
+    for known in ("service-upgrade", ".claude/agents/release notes", ".claude/agents/service-upgrade.md", "Plan"):
+        assert (await execute(client, agent=known)).status_code == 202
+    answer = await execute(client, agent="service-updgrade")
+    assert locations(answer) == [["body", "agent"]]
+    assert answer.json()["detail"][0]["msg"].endswith(
+        "there are: Explore, Plan, claude, general-purpose, release notes, service-upgrade, statusline-setup"
+    )
+    assert host.workspaces.syncs[-2:] == [False, True]  # one that was pushed a moment ago is looked for at the remote
+    assert (await execute(client, agent="plugin:agent")).status_code == 202
+
+
+async def test_the_same_agent_is_looked_up_once(client: httpx.AsyncClient, host: FakeHost) -> None:
+    host.workspaces.known = ["service-upgrade"]
+    for _ in range(3):
+        await execute(client)
+    assert host.workspaces.syncs == [False]
+
+
+async def test_jobs_are_made_and_ended_by_the_verbs_that_clients_guess(
+    client: httpx.AsyncClient, host: FakeHost
+) -> None:
+    made = await client.post("/jobs", json=JOB)
+    assert (made.status_code, made.headers["location"]) == (202, f"/jobs/{made.json()['job_id']}")
+    assert (await execute(client)).headers["location"].startswith("/jobs/")
+    host.add_run(AgentRequest(**JOB), Completed(), Outcome(result=result()))
+    *_, over = host.flow_runs
+    ended = await client.delete(f"/jobs/{over}")
+    assert (ended.status_code, ended.json()["status"]) == (200, "completed")
+    assert (await client.delete("/jobs/nothing")).status_code == 404
 
 
 @pytest.mark.parametrize("agent", ["service-upgrade", ".claude/agents/service-upgrade", ".claude/agents/a b.md", "ünï"])

@@ -18,8 +18,17 @@ from deployments.prefect_client.calls import PrefectUnavailable
 UNKNOWN = "a3bb189e-8bf9-4c1a-9f3e-0d7f2b6c5e41"
 
 REQUEST = AgentRequest(prompt="Do it.", agent=".claude/agents/service-upgrade", metadata={"ticket": 1})
-ALWAYS = {"job_id", "status", "state", "flow_run_url", "prompt", "agent", "metadata", "started_at"}
-RAN = {"exit_code", "output", "stderr", "result", "cost_usd", "finished_at"}
+ALWAYS = {"job_id", "status", "state", "flow_run_url", "prompt", "agent", "metadata", "started_at"} | {
+    "phase",
+    "trigger",
+    "created_at",
+}
+RAN = {"exit_code", "output", "stderr", "result", "cost_usd", "finished_at"} | {
+    "model",
+    "turns",
+    "usage",
+    "duration_seconds",
+}
 
 
 async def read(client: httpx.AsyncClient, job_id: object) -> dict[str, Any]:
