@@ -49,7 +49,7 @@ class FakeWorkspaces:
             mirror=self._mirror,
         )
 
-    async def prepare(self, directory: Path, *_: object) -> Path:
+    async def checkout(self, directory: Path, *_: object) -> Path:
         (directory / "checkout").mkdir(parents=True, exist_ok=True)
         return directory / "checkout"
 
