@@ -172,6 +172,7 @@ class Runtime:
             sink,
             self._redactor,
             initialized=started.initialized,
+            background_seconds=self.settings.agent_background_seconds,
         )
         files = RunFiles(run_id, checkout, started.private)
         disk = self._disk.watch(files, started.process.pid, turn.end_for_disk)

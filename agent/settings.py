@@ -199,6 +199,12 @@ class AgentSettings(Frozen):
         ge=1,
         description="A run that prints nothing for so many seconds, outside a tool call, is ended.",
     )
+    agent_background_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        description="How long a command that an agent left in the background is waited for after its answer; "
+        "helpers (subagents) are waited for until the time limit.",
+    )
     agent_model_retries: int = Field(
         default=4,
         ge=0,

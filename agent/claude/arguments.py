@@ -9,7 +9,7 @@ from agent.claude.control_messages import Message
 from agent.claude.process_spec import ProcessSpec
 
 _STREAM_JSON = ["-p", "--input-format", "stream-json", "--output-format", "stream-json"]
-_STREAM_JSON += ["--verbose", "--include-partial-messages", "--dangerously-skip-permissions"]
+_STREAM_JSON += ["--verbose", "--include-partial-messages", "--include-hook-events", "--dangerously-skip-permissions"]
 
 
 def build_argv(cli: Path, spec: ProcessSpec, agent: str | None, session_id: str | None = None) -> list[str]:

@@ -67,6 +67,12 @@ def interrupt() -> Message:
     return {"type": "control_request", "request_id": INTERRUPT, "request": {"subtype": "interrupt"}}
 
 
+def stop_task(task: str) -> Message:
+    """Build the request to end a background task; the CLI does not wake the model for it."""
+    body = {"subtype": "stop_task", "task_id": task}
+    return {"type": "control_request", "request_id": f"stop-{task}", "request": body}
+
+
 def user_message(content: str | list[Message]) -> Message:
     """Build the prompt's message; `client_composed` keeps `@file` and `/command` in it plain text."""
     return {

@@ -23,6 +23,8 @@ def build_environment(
         "CLAUDE_CODE_MAX_RETRIES": str(model_retries),
         # without it the CLI looks for updates and reports to its maker
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        # after stdin is closed the CLI would end helpers after ten minutes; the run's own limits hold instead
+        "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS": "0",
         # without it the CLI refuses to run with all permissions as root
         "IS_SANDBOX": "1",
     }

@@ -18,8 +18,11 @@ from agent.system.concurrency import run_to_completion
 TAIL_BYTES = 65_536
 """So much of the end of stderr is kept: enough for a stack trace."""
 
-LINE_BYTES = 256 * 1024 * 1024
-"""The longest line of stdout. Far past any result of the CLI; it bounds the memory that a broken one can take."""
+LINE_BYTES = 40 * 1024 * 1024
+"""The longest line of stdout: past a tool's result with a document of 20 MB in it. A longer one ends the process, for
+its memory is ours."""
+
+_TEXT_BYTES = 1024 * 1024  # to replace each wrong byte of more than this takes seconds
 
 _CHUNK_BYTES = 262_144
 _TERM_SECONDS = 2.0  # the CLI ends its tools and exits within 0.2 to 1.6 s of a SIGTERM
@@ -39,6 +42,10 @@ class AgentProcess:
         self._placement = placement
         self._pending = bytearray()
         self._stderr = bytearray()
+        self.was_ended = False
+        """We ended it: its exit status says nothing of the agent."""
+        self.has_flooded = False
+        """It printed a line of more than LINE_BYTES, and was ended for it."""
         self._drain = asyncio.create_task(self._drain_stderr())
 
     @classmethod
@@ -76,7 +83,10 @@ class AgentProcess:
         return self._stderr.decode(errors="replace")
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Say one message; one that the process no longer hears is dropped, its end tells the reason."""
+        """Write one message, which a process that has ended does not get.
+
+        Has no time limit: a process that does not read blocks it once its pipe is full.
+        """
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError, ConnectionResetError, RuntimeError):
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
@@ -88,23 +98,28 @@ class AgentProcess:
         self._process.stdin.close()
 
     async def lines(self) -> AsyncIterator[str]:
-        """Yield each line of stdout until it is closed or a line is longer than LINE_BYTES."""
+        """Yield each line of stdout until it is closed; a line longer than LINE_BYTES ends the process."""
         assert self._process.stdout is not None
         pending = self._pending  # kept between calls: a later reader goes on where an earlier one stopped
         searched = 0
         while True:
             while (end := pending.find(b"\n", searched)) >= 0:
-                line = pending[:end].decode(errors="replace")
+                line = _decode(pending[:end])
                 del pending[: end + 1]
                 searched = 0
                 yield line
             searched = len(pending)
             chunk = await self._process.stdout.read(_CHUNK_BYTES)
-            if not chunk or searched > LINE_BYTES:
+            if not chunk:
                 break
+            if searched + len(chunk) > LINE_BYTES:
+                self.has_flooded = True
+                self.kill()
+                pending.clear()
+                return
             pending += chunk
         if pending:
-            line = pending.decode(errors="replace")
+            line = _decode(pending)
             pending.clear()
             yield line
 
@@ -145,12 +160,14 @@ class AgentProcess:
             await self._close_pipes()
 
     def _terminate(self) -> None:
+        self.was_ended = True
         if self._placement is not None:
             self._placement.terminate(self.pid)
         else:
             self._signal(signal.SIGTERM)
 
     def _signal(self, number: signal.Signals) -> None:
+        self.was_ended = self.was_ended or self.exit_code is None
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -167,6 +184,14 @@ class AgentProcess:
         while chunk := await self._process.stderr.read(_CHUNK_BYTES):
             self._stderr += chunk
             del self._stderr[:-TAIL_BYTES]
+
+
+def _decode(line: bytearray) -> str:
+    """Return the line as text; of a long one that is not UTF-8, and so no message, its end."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line[-_TEXT_BYTES:].decode(errors="replace")
 
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent.claude.numbers import read_amount, read_count
 from agent.claude.stream_json import parse_line
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Invocation, Usage
 from agent.system.text import shorten_cause
+
+STOPPED = {
+    "hook_stopped": "a hook stopped the agent",
+    "stop_hook_prevented": "a hook stopped the agent",
+    "tool_deferred": "a hook put a tool call off, and nobody is there to take it up",
+    "background_requested": "the agent was moved to the background, where nobody waits for it",
+}
+"""Values of `terminal_reason` that are no end of the agent's own, though the CLI does not call them an error."""
 
 OVERLOADED = frozenset({500, 502, 503, 504, 529})
 """Statuses of the provider that may be gone at the next attempt, whatever the request."""
@@ -61,14 +70,31 @@ def _what_is_wrong(request: AgentRequest, message: Message, invocation: Invocati
             return "agent was cancelled"
         case "disk":
             return "agent took more of the disk than AGENT_DISK_MB lets it, and was ended"
+        case "output":
+            return "the CLI's output had a line of more than 40 MB, and the agent was ended"
     if not message:
         return _without_result(invocation)
     if message.get("is_error") or message.get("subtype") != "success":
         return _reported(message)
     if invocation.exit_code != 0:
         return invocation.stderr.strip() or _exit_words(invocation.exit_code)
+    if (stopped := _stopped(message, invocation)) is not None:
+        return stopped
     if request.json_schema is not None and "structured_output" not in message:
         return "the answer does not follow the schema: the model never gave it in the form asked for"
+    return invocation.violation
+
+
+def _stopped(message: Message, invocation: Invocation) -> str | None:
+    """Return why the agent was stopped before its own end, None if it was not."""
+    reason = message.get("terminal_reason")
+    if message.get("stop_reason") == "refusal":
+        return f"the model refused: {message.get('result') or 'it gave no reason'}"
+    if isinstance(reason, str) and reason in STOPPED:
+        return f"{STOPPED[reason]}: {invocation.hook_reason or reason}"
+    # a prompt that a hook refuses is never sent to the model, and such a result has no reason
+    if reason is None and invocation.hook_reason is not None and not invocation.acted:
+        return f"a hook refused the prompt: {invocation.hook_reason}"
     return None
 
 
@@ -102,10 +128,10 @@ def _read(message: Message, invocation: Invocation) -> AgentResult:
         stderr=invocation.stderr,
         text=_text(message, invocation),
         structured=message.get("structured_output"),
-        cost_usd=message.get("total_cost_usd"),
+        cost_usd=read_amount(message.get("total_cost_usd")),
         usage=_usage(message),
-        turns=message.get("num_turns"),
-        session_id=message.get("session_id") or invocation.session_id,
+        turns=turns if isinstance(turns := message.get("num_turns"), int) else None,
+        session_id=named if isinstance(named := message.get("session_id"), str) else invocation.session_id,
         model=invocation.model,
         ending=invocation.ending,
     )
@@ -123,8 +149,8 @@ def _usage(message: Message) -> Usage:
     models = message.get("modelUsage")
     if not isinstance(models, dict):
         return Usage()
-    total = {name: sum(int(one.get(key, 0)) for one in models.values()) for name, key in _USAGE_KEYS.items()}
-    return Usage(**total)
+    counted = [one for one in models.values() if isinstance(one, dict)]
+    return Usage(**{name: sum(read_count(one.get(key)) for one in counted) for name, key in _USAGE_KEYS.items()})
 
 
 _USAGE_KEYS = {

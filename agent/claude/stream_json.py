@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from agent.claude.numbers import read_amount, read_count
 from agent.domain.events import (
     Event,
     ModelAnswered,
@@ -31,34 +32,68 @@ TOOL_RESULT_LIMIT = 16_384
 """The most characters of a tool's result in an event; the CLI's own transcript has all of it."""
 
 
+MAX_DEPTH = 100
+"""Values that are nested deeper are left out: pydantic refuses them from 255 on, and recursion ends soon after."""
+
+TOO_DEEP = "(nested too deep)"
+_NOT_JSON = ("NaN", "Infinity")
+
+
 def parse_line(line: str) -> Message | None:
-    """Return the message on a line, or None for a line that is no message."""
+    """Return the message on a line, or None for a line that is no message.
+
+    What other programs could not read is left out: numbers that are none, half characters, values nested too deep.
+    """
     try:
-        message = json.loads(line)
-        if _LONE_SURROGATE.search(line):
-            message = _without_surrogates(message)
+        message = json.loads(line, parse_constant=lambda _: None)
+        if not is_as_parsed(line):
+            message = _cleaned(message, MAX_DEPTH)
     except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) and isinstance(message.get("type"), str) else None
 
 
-def _without_surrogates(value: Any) -> Any:
-    # valid in JSON's escapes, but not in UTF-8, and so in no database, log or response
+def is_as_parsed(line: str) -> bool:
+    """True if `parse_line` leaves nothing of the line out. Some lines of which it does not are said to be others."""
+    is_flat = line.count("{") + line.count("[") <= MAX_DEPTH
+    return is_flat and not any(word in line for word in _NOT_JSON) and not _LONE_SURROGATE.search(line)
+
+
+def _cleaned(value: Any, depth: int) -> Any:
     match value:
-        case str():
+        case str() if not value.isascii():
+            # half characters are valid in JSON's escapes, but not in UTF-8, and so in no database, log or response
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list() | dict() if depth == 0:
+            return TOO_DEEP
         case list():
-            return [_without_surrogates(one) for one in value]
+            return [_cleaned(one, depth - 1) for one in value]
         case dict():
-            return {_without_surrogates(name): _without_surrogates(one) for name, one in value.items()}
+            return {_cleaned(name, depth): _cleaned(one, depth - 1) for name, one in value.items()}
     return value
+
+
+def read_stop_reason(message: Message) -> str | None:
+    """Return why a hook stopped the agent, in the hook's words, if the message says so."""
+    match message:
+        case {"type": "system", "subtype": "hook_response", "stdout": str(printed)}:
+            try:
+                said = json.loads(printed)
+            except (ValueError, RecursionError):
+                return None
+            if isinstance(said, dict) and said.get("continue") is False:
+                return str(said.get("stopReason") or f"hook {message.get('hook_name')}")
+        case {"type": "system", "subtype": "informational", "prompt_submit_outcome": {"reason": reason}}:
+            return str(reason)
+    return None
 
 
 def read_events(message: Message) -> list[Event]:
     """Return the events of a message; most have none."""
     match message:
         case {"type": "system", "subtype": "init"}:
-            agents = [str(name) for name in message.get("agents") or []]
+            names = message.get("agents")
+            agents = [str(name) for name in names] if isinstance(names, list) else []
             started = Started(
                 session_id=str(message.get("session_id", "")),
                 model=str(message.get("model", "")),
@@ -84,10 +119,10 @@ def read_events(message: Message) -> list[Event]:
 def _retried(message: Message) -> ModelRetried:
     status = message.get("error_status")
     return ModelRetried(
-        attempt=int(message.get("attempt") or 0),
+        attempt=read_count(message.get("attempt")),
         status=status if isinstance(status, int) else None,
         error=str(message.get("error", "")),
-        delay_seconds=float(message.get("retry_delay_ms") or 0) / 1000,
+        delay_seconds=(read_amount(message.get("retry_delay_ms")) or 0) / 1000,
     )
 
 
@@ -101,8 +136,7 @@ def _delta(delta: Message) -> list[Event]:
 
 
 def _usage(counts: Message) -> Usage:
-    known = {name: count for name, count in counts.items() if name in Usage.model_fields and isinstance(count, int)}
-    return Usage(**known)
+    return Usage(**{name: read_count(counts.get(name)) for name in Usage.model_fields})
 
 
 def _assistant_block(block: Message, own: bool) -> list[Event]:

@@ -1,18 +1,21 @@
-"""One turn: sends a prompt to a process and follows it to the end: time limits, cancellation, suspension."""
+"""One run of a process: sends the prompt and follows the output to the run's end, within its limits."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from agent.claude import control_messages as control
+from agent.claude.background_work import BackgroundWork
 from agent.claude.process import AgentProcess
+from agent.claude.run_answer import is_error
+from agent.claude.run_record import RunRecord
+from agent.claude.schema_check import find_violation
 from agent.claude.stream_json import parse_line, read_events
 from agent.domain.errors import AgentUnknown
-from agent.domain.events import Event, Said, Sink, Started, TextDelta, ToolCalled, ToolReturned
+from agent.domain.events import Event, Sink, Warned
 from agent.domain.request import AgentRequest
 from agent.domain.result import Ending, Invocation
 from agent.redaction.redactor import Redactor
@@ -23,9 +26,10 @@ Content = str | list[dict[str, Any]]
 
 _INTERRUPT_SECONDS = 2.0
 _EXIT_SECONDS = 10.0
+_WAKE_SECONDS = 5.0  # the CLI starts the turn that reports an ended task within 0.3 s
 _LEFTOVER_SECONDS = 1.0
+_MARGIN_SECONDS = 1.0  # so much of the time limit is left when background commands are ended for its sake
 _LARGE_CHARACTERS = 65_536
-_PRINTED_CHARACTERS = 65_536
 
 
 class Turn:
@@ -44,6 +48,7 @@ class Turn:
         redactor: Redactor | None = None,
         *,
         initialized: bool = False,
+        background_seconds: float = 20.0,
     ) -> None:
         self._initialized = initialized
         self._redactor = redactor or Redactor()
@@ -51,25 +56,26 @@ class Turn:
         self._request = request
         self._agent = agent
         self._stall_seconds = stall_seconds
+        self._background_seconds = background_seconds
         self._sink = sink
         self._output = OutputRedactor(self._redactor)
         self._final: Invocation | None = None
         self._on_result: Callable[[Invocation], None] = lambda invocation: None
-        self._started_at = datetime.now(UTC)
-        self._ending: Ending = "exit"
-        self._started: Started | None = None
-        self._acted = False
-        self._open_tools: set[str] = set()
-        self._result_line: str | None = None
-        self._printed = ""
+        self._record = RunRecord(process, structured=request.json_schema is not None)
+        self._background = BackgroundWork(_now)
+        self._is_closing = False
+        self._limit = asyncio.timeout(request.timeout_seconds)
         self._stall = asyncio.timeout(None)
+        self._prompting: asyncio.Task[None] | None = None
 
     async def run(
         self, content: Content, on_result: Callable[[Invocation], None] = lambda invocation: None
     ) -> Invocation:
-        """Send `content`, read the output to its end, and leave no process.
+        """Send `content`, read the output to the end of the run, and leave no process.
 
-        `on_result` is called with a result of ordinary size at once, as it will be if the process exits with 0.
+        The run ends when the agent has: background helpers are waited for, commands for `background_seconds`, and the
+        last result counts. `on_result` is called with a result of ordinary size as soon as the run has ended, before
+        the process exits.
 
         Raises AgentUnknown before the prompt is sent if the CLI does not know the agent. A run past its time limit,
         or silent for too long, is ended and `Invocation.ending` says so; so is a cancelled one, which raises on.
@@ -77,55 +83,46 @@ class Turn:
         self._on_result = on_result
         try:
             await self._within_limits(content)
+            await self._check_schema()
         except asyncio.CancelledError:
             await run_to_completion(self._stop("cancelled"))
             raise
         finally:
             await self._process.end()
-            self._final = await run_to_completion(asyncio.to_thread(redact_invocation, self._redactor, self._so_far()))
+            self._final = await run_to_completion(asyncio.to_thread(self._redacted))
         return self._final
 
     @property
     def invocation(self) -> Invocation:
         """The output so far, redacted."""
-        return self._final or redact_invocation(self._redactor, self._so_far())
+        return self._final or self._redacted()
+
+    def _redacted(self) -> Invocation:
+        return redact_invocation(self._redactor, self._record.invocation())
 
     def end_for_disk(self) -> None:
         """End the run at once, without asking the CLI, which would go on to fill the disk."""
-        self._ending = "disk"
+        self._record.ending = "disk"
         self._process.kill()
 
-    def _so_far(self) -> Invocation:
-        return Invocation(
-            started_at=self._started_at,
-            finished_at=datetime.now(UTC),
-            ending=self._ending,
-            acted=self._acted,
-            exit_code=self._process.exit_code,
-            session_id=self._started.session_id if self._started else None,
-            model=self._started.model if self._started else None,
-            result_line=self._result_line,
-            printed=self._printed,
-            stderr=self._process.stderr,
-        )
-
     async def _within_limits(self, content: Content) -> None:
-        limit = asyncio.timeout(self._request.timeout_seconds)
         try:
-            async with limit, self._stall:
+            async with self._limit, self._stall:
                 self._restart_stall_timer()
                 await self._process.send(
                     control.user_message(content) if self._initialized else control.initialize(self._request)
                 )
                 await self._until_over(content)
         except TimeoutError:
-            if not (limit.expired() or self._stall.expired()):
+            if not (self._limit.expired() or self._stall.expired()):
                 raise
-            await self._stop("timeout" if limit.expired() else "stalled")
+            # a process that is slow to exit after the run's end does not count against the run
+            if not self._is_closing:
+                await self._stop("timeout" if self._limit.expired() else "stalled")
 
     async def _until_over(self, content: Content) -> None:
-        """Return at the result, the end of stdout or the process's exit, whichever is first."""
-        reading = asyncio.create_task(self._read(content))
+        """Return at the end of the run, of stdout or of the process, whichever is first."""
+        reading = asyncio.create_task(self._follow(content))
         exited = asyncio.create_task(self._process.exited())
         try:
             await asyncio.wait({reading, exited}, return_when=asyncio.FIRST_COMPLETED)
@@ -133,74 +130,131 @@ class Turn:
                 await asyncio.wait({reading}, timeout=_LEFTOVER_SECONDS)
             if reading.done():
                 reading.result()
-                self._process.close_stdin()
-                await self._process.wait(_EXIT_SECONDS)
         finally:
-            for task in (reading, exited):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            for task in (reading, exited, self._prompting):
+                if task is not None:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
 
-    async def _read(self, content: Content) -> None:
-        async for line in self._process.lines():
-            self._restart_stall_timer()
-            match message := parse_line(line):
-                case None:
-                    self._printed = f"{self._printed}{line}\n"[-_PRINTED_CHARACTERS:]
-                case {"type": "control_response", "response": {"request_id": control.INITIALIZE} as response}:
-                    self._check_agent(response)
-                    await self._process.send(control.user_message(content))
-                case {"type": "result"}:
-                    self._result_line = line
-                    if len(line) <= _LARGE_CHARACTERS:
-                        so_far = self._so_far().model_copy(update={"exit_code": 0})
-                        self._on_result(redact_invocation(self._redactor, so_far))
+    async def _follow(self, content: Content) -> None:
+        """Read to the end of stdout; once the agent has ended, for no longer than the CLI needs to exit."""
+        while True:
+            patience = asyncio.timeout_at(self._wait_until())
+            try:
+                async with patience:
+                    async for line in self._process.lines():
+                        await self._take(line, content)
+                        if not self._is_closing and self._has_ended():
+                            await self._close()
+                        patience.reschedule(self._wait_until())
+                break
+            except TimeoutError:
+                if not patience.expired():
+                    raise
+                if self._is_closing:
                     return
-                case _:
-                    await self._emit(read_events(message), len(line))
+                await self._close()
+        if self._process.has_flooded:
+            self._record.ending = "output"
+            return
+        self._process.close_stdin()
+        await self._process.wait(_EXIT_SECONDS)
+
+    def _has_ended(self) -> bool:
+        """True if a result was given that nothing can follow."""
+        message, work = self._record.answer.message, self._background
+        if message is None or work.in_turn:
+            return False
+        return is_error(message) or not (work.live or work.will_wake)
+
+    def _wait_until(self) -> float | None:
+        """Return when the run is taken to have ended although more may come; None while the agent works."""
+        work = self._background
+        if self._record.answer.message is None or work.in_turn:
+            return None
+        if self._is_closing:
+            return _now() + _EXIT_SECONDS
+        if work.has_helpers:
+            return None
+        end = work.commands_end_at(self._background_seconds) if work.has_commands else _now()
+        if work.will_wake:
+            end = max(end, _now() + _WAKE_SECONDS)
+        limit = self._limit.when()
+        return end if limit is None else min(end, limit - _MARGIN_SECONDS)
+
+    async def _close(self) -> None:
+        """End what still runs in the background; the CLI exits, and whoever waits for the answer gets it."""
+        self._is_closing = True
+        if self._background.has_commands:
+            self._sink(Warned(text="background commands still ran after the agent's answer, and were ended"))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_INTERRUPT_SECONDS):
+                for task in self._background.live:
+                    await self._process.send(control.stop_task(task))
+        self._process.close_stdin()
+        line = self._record.answer.line
+        if line is not None and len(line) <= _LARGE_CHARACTERS and self._request.json_schema is None:
+            self._on_result(self._redacted())
+
+    async def _take(self, line: str, content: Content) -> None:
+        self._restart_stall_timer()
+        is_large = len(line) > _LARGE_CHARACTERS  # megabytes take seconds, which would block the event loop
+        message = await asyncio.to_thread(parse_line, line) if is_large else parse_line(line)
+        if message is None:
+            self._record.add_printed(line)
+            return
+        self._background.note(message)
+        self._record.add_message(message, line)
+        match message:
+            case {"type": "control_response", "response": {"request_id": control.INITIALIZE} as response}:
+                self._check_agent(response)
+                # not awaited: a CLI that prints before it reads would wait for us as we for it
+                self._prompting = asyncio.create_task(self._process.send(control.user_message(content)))
+            case {"type": "result"}:
+                pass
+            case _:
+                await self._emit(read_events(message), is_large)
 
     def _check_agent(self, response: dict[str, Any]) -> None:
         # with stream-json input the CLI ignores an agent that it does not know, and answers without it
         if not control.knows_agent(response, self._agent):
             raise AgentUnknown(self._agent, control.known_agents(response) or [])
 
-    async def _emit(self, events: Sequence[Event], size: int) -> None:
-        self._note(events)
-        large = size > _LARGE_CHARACTERS  # to redact megabytes takes seconds, which would block the event loop
-        passed = await asyncio.to_thread(self._output.pass_on, events) if large else self._output.pass_on(events)
+    async def _check_schema(self) -> None:
+        """Judge the answer as the agent gave it: what is redacted later does not count against it."""
+        message, schema = self._record.answer.message or {}, self._request.json_schema
+        if schema is not None and "structured_output" in message and self._record.ending == "exit":
+            self._record.violation = await find_violation(schema, message["structured_output"])
+
+    async def _emit(self, events: Sequence[Event], is_large: bool) -> None:
+        events = self._record.add_events(events)
+        passed = await asyncio.to_thread(self._output.pass_on, events) if is_large else self._output.pass_on(events)
         for event in passed:
             self._sink(event)
         self._restart_stall_timer()
 
-    def _note(self, events: Sequence[Event]) -> None:
-        for event in events:
-            match event:
-                case Started():
-                    self._started = event
-                case ToolCalled():
-                    self._acted = True
-                    self._open_tools.add(event.id)
-                case ToolReturned():
-                    self._open_tools.discard(event.id)
-                case Said() | TextDelta():
-                    self._acted = True
-
     def _restart_stall_timer(self) -> None:
-        # a running tool prints nothing, and is not a stall
+        # a running tool or command prints nothing, and is not a stall
         if self._stall.expired():
             return
-        stalled_at = None if self._open_tools else asyncio.get_running_loop().time() + self._stall_seconds
-        self._stall.reschedule(stalled_at)
+        is_quiet = self._record.has_open_tools or self._background.has_commands
+        self._stall.reschedule(None if is_quiet else _now() + self._stall_seconds)
 
     async def _stop(self, ending: Ending) -> None:
         # an interrupted CLI prints a result with the cost so far; `AgentProcess.end` follows
-        self._ending = ending
-        if self._result_line is not None or self._process.exit_code is not None:
+        self._record.ending = ending
+        if self._is_closing or self._process.exit_code is not None:
             return
-        await self._process.send(control.interrupt())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_INTERRUPT_SECONDS):
+                await self._process.send(control.interrupt())
                 async for line in self._process.lines():
-                    if (parse_line(line) or {}).get("type") == "result":
-                        self._result_line = line
+                    message = parse_line(line) or {}
+                    if message.get("type") == "result":
+                        self._record.add_message(message, line)
                         return
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 
 from agent.domain.values import Frozen
 
-Ending = Literal["exit", "timeout", "stalled", "cancelled", "disk"]
+Ending = Literal["exit", "timeout", "stalled", "cancelled", "disk", "output"]
 """Why the agent's process ended: `exit` is its own end, the others are ours."""
 
 
@@ -62,7 +62,11 @@ class Invocation(Frozen):
     exit_code: int | None
     session_id: str | None = None
     model: str | None = None
-    result_line: str | None = Field(description="The CLI's result message, the JSON text as printed.")
+    result_line: str | None = Field(
+        description="The CLI's result message, the JSON text as printed; of several, the last, with what it lacks."
+    )
+    violation: str | None = Field(default=None, description="Where the answer violates the schema of the request.")
+    hook_reason: str | None = Field(default=None, description="Why a hook stopped the agent, in the hook's words.")
     printed: str = Field(default="", description="Text on stdout that was no message: its last 64 KiB.")
     stderr: str = Field(default="", description="The last 64 KiB of stderr.")
 

@@ -57,7 +57,8 @@ def _thinking(text: str) -> list[Event]:
 
 def redact_invocation(redactor: Redactor, invocation: Invocation) -> Invocation:
     """The invocation without secrets; its result message is left as printed where there are none."""
-    changes = {"printed": redactor.redact(invocation.printed), "stderr": redactor.redact(invocation.stderr)}
+    texts = {name: getattr(invocation, name) for name in ("printed", "stderr", "violation", "hook_reason")}
+    changes = {name: redactor.redact(text) for name, text in texts.items() if text}
     if invocation.result_line is not None:
         changes["result_line"] = _censored_json(redactor, invocation.result_line)
     return invocation.model_copy(update=changes)

@@ -17,6 +17,7 @@ NUDGES = (
     "Output token limit hit",
     "Continue from where you left off",
     "Your response above was stopped by a safety classifier",
+    "<task-notification>",
 )
 
 

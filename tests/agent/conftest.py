@@ -55,6 +55,7 @@ class Bench:
         self.cli = find_cli(AgentSettings())
         self.events: list[Event] = []
         self.stall_seconds = 600.0
+        self.background_seconds = 20.0
         self.process: AgentProcess | None = None
 
     def stand_in(self, script: str) -> None:
@@ -76,7 +77,14 @@ class Bench:
         environment = build_environment(os.environ, [], access, model_retries=1) | private.variables()
         argv = build_argv(self.cli, ProcessSpec.of(request), request.agent)
         self.process = await AgentProcess.start(argv, environment, self.checkout)
-        return Turn(self.process, request, request.agent, self.stall_seconds, self.events.append)
+        return Turn(
+            self.process,
+            request,
+            request.agent,
+            self.stall_seconds,
+            self.events.append,
+            background_seconds=self.background_seconds,
+        )
 
 
 @pytest.fixture

@@ -91,3 +91,45 @@ def test_a_cause_is_one_line_of_at_most_200_characters_and_keeps_its_end() -> No
     assert len(line) == 200
     assert line.endswith("the end")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("total_cost_usd", "x"),
+        ("total_cost_usd", -1000),
+        ("total_cost_usd", float("nan")),
+        ("total_cost_usd", 1e308),
+        ("modelUsage", {"m": None}),
+        ("modelUsage", {"m": {"inputTokens": "many", "outputTokens": -5}}),
+        ("num_turns", 1.5),
+        ("session_id", 7),
+        ("result", {"not": "text"}),
+        ("errors", "none"),
+    ],
+)
+def test_a_malformed_result_is_a_result_all_the_same(field: str, value: object) -> None:
+    result = read_result(REQUEST, invocation(SUCCESS | {field: value}))
+    assert result.usage.prompt_tokens == 0
+    assert result.cost_usd in (None, 0.1)
+
+
+def test_a_structured_answer_that_is_nested_too_deep_is_cut_there() -> None:
+    nested: Any = 1
+    for _ in range(300):
+        nested = [nested]
+    result = read_result(REQUEST, invocation(SUCCESS | {"structured_output": nested}))
+    assert "nested too deep" in json.dumps(result.structured)
+
+
+@pytest.mark.parametrize("reason", ["hook_stopped", "stop_hook_prevented", "tool_deferred", "background_requested"])
+def test_an_end_that_is_not_the_agents_own_is_told_with_its_reason(reason: str) -> None:
+    assert "FROZEN" in str(failure(SUCCESS | {"terminal_reason": reason}, hook_reason="FROZEN"))
+
+
+def test_a_prompt_that_a_hook_refused_is_told_with_its_reason() -> None:
+    assert "FROZEN" in str(failure(SUCCESS, hook_reason="FROZEN", acted=False))
+
+
+def test_a_refusal_of_the_model_is_told() -> None:
+    assert "refused: I will not" in str(failure(SUCCESS | {"stop_reason": "refusal", "result": "I will not"}))

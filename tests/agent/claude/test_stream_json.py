@@ -74,3 +74,30 @@ def test_a_retry_says_what_was_refused_and_how_long_it_waits() -> None:
 )
 def test_a_message_of_another_shape_is_no_event(message: dict[str, object]) -> None:
     assert read_events(json.loads(json.dumps(message))) == []
+
+
+def test_an_input_that_is_nested_too_deep_is_an_event_all_the_same() -> None:
+    deep = "[" * 300 + "]" * 300
+    message = parse_line(
+        json.dumps(assistant()).replace("[]", f'[{{"type":"tool_use","id":"1","name":"T","input":{deep}}}]')
+    )
+    assert message is not None
+    [called] = read_events(message)
+    assert "nested too deep" in called.model_dump_json()
+
+
+def test_numbers_that_are_none_are_left_out() -> None:
+    assert parse_line('{"type": "t", "a": NaN, "b": -Infinity}') == {"type": "t", "a": None, "b": None}
+
+
+@pytest.mark.parametrize("field", ["attempt", "error_status", "error", "retry_delay_ms"])
+@pytest.mark.parametrize("value", ["x", None, [], 1e400, -1])
+def test_a_malformed_retry_is_an_event_all_the_same(field: str, value: object) -> None:
+    [event] = read_events({"type": "system", "subtype": "api_retry", field: value})
+    assert isinstance(event, ModelRetried)
+
+
+def test_a_malformed_start_and_usage_are_events_all_the_same() -> None:
+    assert len(read_events({"type": "system", "subtype": "init", "agents": 7})) == 1
+    delta = {"type": "message_delta", "usage": {"input_tokens": "x", "output_tokens": True}}
+    assert len(read_events({"type": "stream_event", "event": delta})) == 1

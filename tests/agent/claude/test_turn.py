@@ -13,7 +13,7 @@ import pytest
 
 from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, AgentUnknown
-from agent.domain.events import ModelAnswered, Said, Started, TextDelta, ToolCalled, ToolReturned
+from agent.domain.events import ModelAnswered, Said, Started, TextDelta, ToolCalled, ToolReturned, Warned
 from agent.domain.request import AgentRequest
 from agent.domain.result import Invocation
 
@@ -150,6 +150,83 @@ async def test_a_cancellation_ends_the_process_and_keeps_what_was_spent(bench: B
     assert json.loads(invocation.result_line or "{}")["total_cost_usd"] > 0
 
 
+def helper(delay_ms: int, report: str = "it is 42") -> dict[str, object]:
+    """A call of the Agent tool, as models make it: the CLI runs it in the background unless told otherwise."""
+    prompt = steps({"delay_ms": delay_ms, "text": report})
+    return {"tool": "Agent", "input": {"description": "h", "prompt": prompt, "subagent_type": "general-purpose"}}
+
+
+def in_background(command: str) -> dict[str, object]:
+    return {"tool": "Bash", "input": {"command": command, "run_in_background": True}}
+
+
+NEVER_ENDS = "while true; do echo tick; sleep 1; done"
+
+
+class TestEndOfARun:
+    """A run ends when the agent has ended, not at its first result."""
+
+    async def test_a_helper_and_a_build_are_waited_for_beside_a_server_that_is_not(self, bench: Bench) -> None:
+        bench.background_seconds = 12
+        told: list[str | None] = []
+        turn = await bench.start(REQUEST)
+        script = steps(
+            {"tools": [helper(4000), in_background("sleep 2; echo built > out.txt"), in_background(NEVER_ENDS)]},
+            {"text": "I have started all, and will report"},
+            {"text": "BUILD-REPORT"},
+            {"text": "FINAL-REPORT"},
+        )
+        invocation = await turn.run(script, on_result=lambda early: told.append(read_result(REQUEST, early).text))
+        result = read_result(REQUEST, invocation)
+        assert (result.text, result.exit_code, told) == ("FINAL-REPORT", 0, ["FINAL-REPORT"])
+        assert (bench.checkout / "out.txt").read_text() == "built\n"
+        assert len(bench.model.message_requests) == 5
+        own = sum(event.usage.prompt_tokens for event in bench.events if isinstance(event, ModelAnswered))
+        assert result.usage.prompt_tokens > own, "the helper's call counts too"
+        assert [type(event) for event in bench.events].count(Started) == 1
+        assert [event.text for event in bench.events if isinstance(event, Warned)] != []
+
+    async def test_a_command_that_never_ends_ends_with_the_run_even_just_before_its_time_limit(
+        self, bench: Bench
+    ) -> None:
+        bench.background_seconds = 600
+        script = steps(in_background(f"echo $$ > pid; {NEVER_ENDS}"), {"text": "SERVER-ANSWER"})
+        invocation = await bench.converse(script, timeout_seconds=15)
+        assert (invocation.ending, read_result(REQUEST, invocation).text) == ("exit", "SERVER-ANSWER")
+        assert not psutil.pid_exists(int((bench.checkout / "pid").read_text()))
+
+    async def test_a_helper_that_never_ends_is_bounded_by_the_time_limit(self, bench: Bench) -> None:
+        invocation = await bench.converse(steps(helper(600_000), {"text": "wait for it"}), timeout_seconds=10)
+        with pytest.raises(AgentTimedOut) as caught:
+            read_result(REQUEST, invocation)
+        assert caught.value.result.text == "wait for it"
+
+    async def test_a_helper_that_ends_while_the_model_answers_is_reported_too(self, bench: Bench) -> None:
+        answer = {"text": "one two three", "chunks": 3, "chunk_delay_ms": 1500}
+        invocation = await bench.converse(steps(helper(1000), answer, {"text": "AND-THE-REST"}))
+        assert read_result(REQUEST, invocation).text == "AND-THE-REST"
+
+    async def test_a_structured_answer_stays_though_a_later_turn_does_not_repeat_it(self, bench: Bench) -> None:
+        schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        asked = REQUEST.model_copy(update={"json_schema": schema})
+        script = steps(helper(1000), {"structured": {"n": 7}}, {"text": "noted"}, {"text": "noted"})
+        result = read_result(asked, await bench.converse(script, json_schema=schema))
+        assert result.structured == {"n": 7}
+
+    async def test_a_run_that_a_hook_stopped_says_why(self, bench: Bench) -> None:
+        said = json.dumps({"continue": False, "stopReason": "FROZEN-BY-POLICY"})
+        hook = {"hooks": [{"type": "command", "command": f"echo '{said}'"}]}
+        (bench.checkout / ".claude" / "settings.json").write_text(json.dumps({"hooks": {"PreToolUse": [hook]}}))
+        script = steps({"tool": "Bash", "input": {"command": "true"}}, {"text": "after"})
+        with pytest.raises(AgentFailed, match="FROZEN-BY-POLICY"):
+            read_result(REQUEST, await bench.converse(script))
+
+    async def test_thinking_counts_as_begun(self, bench: Bench) -> None:
+        thinking = {"thinking": "for long", "tool": "Bash", "input": {"command": "true"}}
+        invocation = await bench.converse(steps(thinking | {"hang": True}), timeout_seconds=10)
+        assert invocation.acted
+
+
 class TestStandIns:
     """What the real CLI cannot be made to do."""
 
@@ -184,6 +261,40 @@ class TestStandIns:
         bench.stand_in("trap '' TERM INT; while true; do sleep 0.2; done")
         invocation = await bench.converse("hi", timeout_seconds=1)
         assert (invocation.ending, invocation.exit_code) == ("timeout", -9)
+
+    async def test_a_cli_that_is_slow_to_exit_has_not_failed(self, bench: Bench) -> None:
+        bench.stand_in("""echo '{"type":"result","subtype":"success","is_error":false,"result":"done"}'; sleep 30""")
+        result = read_result(REQUEST, await bench.converse("hi", timeout_seconds=3))
+        assert (result.text, result.exit_code, result.ending) == ("done", 0, "exit")
+
+    @pytest.mark.parametrize("cancelled", [False, True])
+    async def test_a_cli_that_does_not_read_its_prompt_is_ended(self, cancelled: bool, bench: Bench) -> None:
+        bench.stand_in("""echo '{"type":"control_response","response":{"request_id":"initialize"}}'; sleep 60""")
+        turn = await bench.start(REQUEST.model_copy(update={"timeout_seconds": 2}))
+        task = asyncio.create_task(turn.run("x" * 2_000_000))
+        started = time.monotonic()
+        if cancelled:
+            await asyncio.sleep(0.5)
+            task.cancel()
+        await asyncio.wait({task})
+        assert time.monotonic() - started < 30
+        assert turn.invocation.ending == ("cancelled" if cancelled else "timeout")
+
+    async def test_a_line_without_an_end_ends_that_run_alone(self, bench: Bench) -> None:
+        bench.stand_in("head -c 48000000 /dev/zero | tr '\\0' '\\377'; sleep 60")
+        invocation = await bench.converse("hi")
+        assert (invocation.ending, invocation.printed) == ("output", "")
+        with pytest.raises(AgentFailed, match="40 MB"):
+            read_result(REQUEST, invocation)
+
+    async def test_an_answer_is_checked_within_bounded_time_and_off_the_event_loop(self, bench: Bench) -> None:
+        line = {"type": "result", "subtype": "success", "is_error": False, "result": "{}"}
+        answer = json.dumps(line | {"structured_output": "abcdefghijklmnopqrstuvwxyzabcd1"})
+        bench.stand_in(f"echo '{answer}'")
+        schema = {"type": "string", "pattern": "^([a-z]+-?)+$"}
+        invocation = await bench.converse("hi", json_schema=schema)
+        with pytest.raises(AgentFailed, match="schema"):
+            read_result(REQUEST.model_copy(update={"json_schema": schema}), invocation)
 
     async def test_a_cli_that_dies_says_how(self, bench: Bench) -> None:
         bench.stand_in("echo the reason >&2; exit 3")
