@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.claude.numbers import read_amount, read_count
 from agent.claude.stream_json import parse_line
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Invocation, Usage
+from agent.system.numbers import read_amount, read_count
 from agent.system.text import shorten_cause
 
 STOPPED = {

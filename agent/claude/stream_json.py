@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 
-from agent.claude.numbers import read_amount, read_count
 from agent.domain.events import (
     Event,
     ModelAnswered,
@@ -20,6 +19,7 @@ from agent.domain.events import (
     ToolReturned,
 )
 from agent.domain.result import Usage
+from agent.system.numbers import read_amount, read_count
 
 Message = dict[str, Any]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from agent.claude import control_messages as control
+from agent.claude.answer.run_answer import is_error
+from agent.claude.answer.schema_check import find_violation
 from agent.claude.background_work import BackgroundWork
 from agent.claude.process import AgentProcess
-from agent.claude.run_answer import is_error
-from agent.claude.run_record import RunRecord
-from agent.claude.schema_check import find_violation
 from agent.claude.stream_json import parse_line, read_events
+from agent.claude.turn_output import TurnOutput
 from agent.domain.errors import AgentUnknown
 from agent.domain.events import Event, Sink, Warned
 from agent.domain.request import AgentRequest
@@ -58,10 +58,10 @@ class Turn:
         self._stall_seconds = stall_seconds
         self._background_seconds = background_seconds
         self._sink = sink
-        self._output = OutputRedactor(self._redactor)
+        self._censor = OutputRedactor(self._redactor)
         self._final: Invocation | None = None
         self._on_result: Callable[[Invocation], None] = lambda invocation: None
-        self._record = RunRecord(process, structured=request.json_schema is not None)
+        self._output = TurnOutput(process, structured=request.json_schema is not None)
         self._background = BackgroundWork(_now)
         self._is_closing = False
         self._limit = asyncio.timeout(request.timeout_seconds)
@@ -98,11 +98,11 @@ class Turn:
         return self._final or self._redacted()
 
     def _redacted(self) -> Invocation:
-        return redact_invocation(self._redactor, self._record.invocation())
+        return redact_invocation(self._redactor, self._output.invocation())
 
     def end_for_disk(self) -> None:
         """End the run at once, without asking the CLI, which would go on to fill the disk."""
-        self._record.ending = "disk"
+        self._output.ending = "disk"
         self._process.kill()
 
     async def _within_limits(self, content: Content) -> None:
@@ -156,14 +156,14 @@ class Turn:
                     return
                 await self._close()
         if self._process.has_flooded:
-            self._record.ending = "output"
+            self._output.ending = "output"
             return
         self._process.close_stdin()
         await self._process.wait(_EXIT_SECONDS)
 
     def _has_ended(self) -> bool:
         """True if a result was given that nothing can follow."""
-        message, work = self._record.answer.message, self._background
+        message, work = self._output.answer.message, self._background
         if message is None or work.in_turn:
             return False
         return is_error(message) or not (work.live or work.will_wake)
@@ -171,7 +171,7 @@ class Turn:
     def _wait_until(self) -> float | None:
         """Return when the run is taken to have ended although more may come; None while the agent works."""
         work = self._background
-        if self._record.answer.message is None or work.in_turn:
+        if self._output.answer.message is None or work.in_turn:
             return None
         if self._is_closing:
             return _now() + _EXIT_SECONDS
@@ -193,7 +193,7 @@ class Turn:
                 for task in self._background.live:
                     await self._process.send(control.stop_task(task))
         self._process.close_stdin()
-        line = self._record.answer.line
+        line = self._output.answer.line
         if line is not None and len(line) <= _LARGE_CHARACTERS and self._request.json_schema is None:
             self._on_result(self._redacted())
 
@@ -202,10 +202,10 @@ class Turn:
         is_large = len(line) > _LARGE_CHARACTERS  # megabytes take seconds, which would block the event loop
         message = await asyncio.to_thread(parse_line, line) if is_large else parse_line(line)
         if message is None:
-            self._record.add_printed(line)
+            self._output.add_printed(line)
             return
         self._background.note(message)
-        self._record.add_message(message, line)
+        self._output.add_message(message, line)
         match message:
             case {"type": "control_response", "response": {"request_id": control.INITIALIZE} as response}:
                 self._check_agent(response)
@@ -223,13 +223,13 @@ class Turn:
 
     async def _check_schema(self) -> None:
         """Judge the answer as the agent gave it: what is redacted later does not count against it."""
-        message, schema = self._record.answer.message or {}, self._request.json_schema
-        if schema is not None and "structured_output" in message and self._record.ending == "exit":
-            self._record.violation = await find_violation(schema, message["structured_output"])
+        message, schema = self._output.answer.message or {}, self._request.json_schema
+        if schema is not None and "structured_output" in message and self._output.ending == "exit":
+            self._output.violation = await find_violation(schema, message["structured_output"])
 
     async def _emit(self, events: Sequence[Event], is_large: bool) -> None:
-        events = self._record.add_events(events)
-        passed = await asyncio.to_thread(self._output.pass_on, events) if is_large else self._output.pass_on(events)
+        events = self._output.add_events(events)
+        passed = await asyncio.to_thread(self._censor.pass_on, events) if is_large else self._censor.pass_on(events)
         for event in passed:
             self._sink(event)
         self._restart_stall_timer()
@@ -238,12 +238,12 @@ class Turn:
         # a running tool or command prints nothing, and is not a stall
         if self._stall.expired():
             return
-        is_quiet = self._record.has_open_tools or self._background.has_commands
+        is_quiet = self._output.has_open_tools or self._background.has_commands
         self._stall.reschedule(None if is_quiet else _now() + self._stall_seconds)
 
     async def _stop(self, ending: Ending) -> None:
         # an interrupted CLI prints a result with the cost so far; `AgentProcess.end` follows
-        self._record.ending = ending
+        self._output.ending = ending
         if self._is_closing or self._process.exit_code is not None:
             return
         with contextlib.suppress(TimeoutError):
@@ -252,7 +252,7 @@ class Turn:
                 async for line in self._process.lines():
                     message = parse_line(line) or {}
                     if message.get("type") == "result":
-                        self._record.add_message(message, line)
+                        self._output.add_message(message, line)
                         return
 
 

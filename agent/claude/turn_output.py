@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agent.claude.numbers import read_amount
+from agent.claude.answer.run_answer import RunAnswer, is_error
 from agent.claude.process import AgentProcess
-from agent.claude.run_answer import RunAnswer, is_error
 from agent.claude.stream_json import read_stop_reason
 from agent.domain.events import (
     Event,
@@ -22,11 +21,12 @@ from agent.domain.events import (
     ToolReturned,
 )
 from agent.domain.result import Ending, Invocation
+from agent.system.numbers import read_amount
 
 _PRINTED_CHARACTERS = 65_536
 
 
-class RunRecord:
+class TurnOutput:
     """The output of one run, made by its Turn and written by it alone; `ending` and `violation` are set by the Turn."""
 
     def __init__(self, process: AgentProcess, *, structured: bool) -> None:

@@ -8,7 +8,7 @@ from agent.claude.stream_json import Message, is_as_parsed
 
 
 class RunAnswer:
-    """The result messages of one run so far, made by its RunRecord.
+    """The result messages of one run so far, made by its TurnOutput.
 
     The last result counts: its cost and usage include all before. A last turn that said nothing, or did not repeat a
     structured answer, leaves the answer of the turn before.

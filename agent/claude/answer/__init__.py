@@ -1,0 +1,4 @@
+"""Merges the results of a run's turns into its answer, and checks that against the caller's schema.
+
+Front door: `run_answer.RunAnswer`, `schema_check.find_violation`. Imports: claude.stream_json, system.
+"""
