@@ -86,6 +86,11 @@ class AgentRequest(Frozen):
     metadata: dict[str, JsonValue] | None = Field(
         default=None, title="Metadata", description="Echoed back to the caller; the agent never sees it."
     )
+    files_id: str | None = Field(
+        default=None,
+        title="Stored files",
+        description="Set by the service: where files for the agent, e.g. attachments, are kept.",
+    )
     input_id: str | None = Field(
         default=None,
         title="Stored input",

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort
 from prefect.flow_engine import run_flow_async
 
+from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
 from deployments.host.host import Host
 from deployments.host.run_metadata import RunMetadata, with_metadata
@@ -44,7 +45,8 @@ class TriageHandler(RunHandler[None]):
         self._running: list[TriageContext] = []
         # a host that was killed had no time to clear these away
         with contextlib.suppress(OSError):
-            remove(host.runtime.settings.state_dir / "triage" / "checkouts")
+            for left in ("checkouts", "files"):
+                remove(host.runtime.settings.state_dir / "triage" / left)
 
     async def acquire(self) -> SlotUse[None]:
         """Return a place for one more triage."""
@@ -67,6 +69,8 @@ class TriageHandler(RunHandler[None]):
             _log.warning("triage %s is ended in Prefect: %s", flow_run.name, error)
         finally:
             self._running.remove(context)
+            with contextlib.suppress(OSError):
+                await run_to_completion(asyncio.to_thread(remove, context.files))
 
     async def _execute(self, flow_run: FlowRun, context: TriageContext) -> None:
         host = self.host

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -22,8 +23,12 @@ from tasks.agent_run.event_sinks import to_journal, to_log
 from tasks.agent_run.outcome import conclude_early
 from tasks.agent_run.progress import AgentProgress
 from tasks.agent_run.resumption import with_resume_note
+from tasks.items.files import describe_files, place_files
 from tasks.progress_artifact import shown_live
 from tasks.retry_policy import is_retryable
+
+FILES = "attachments"
+"""The directory of the files of a request, in the agent's directory for temporary files."""
 
 
 @task(
@@ -50,12 +55,22 @@ async def invoke_agent(request: AgentRequest, content: Content, checkout: Checko
             run.runtime.start_turn(str(run.run_id), started, request, checkout, emit) as turn,
         ):
             said = with_resume_note(content) if run.resumption else content
+            if request.files_id is not None:
+                said = await _with_files(run, request.files_id, started, said)
             try:
                 await turn.run(said, on_result=partial(conclude_early, run, request))
             finally:
                 run.record_invocation(turn.invocation)
     raise_if_overloaded(request, turn.invocation)
     return turn.invocation
+
+
+async def _with_files(run: RunContext, files_id: str, started: StartedProcess, content: Content) -> Content:
+    """Place the files of the request, and say in the prompt where the agent finds them."""
+    files = await place_files(run.store, files_id, started.private.tmp / FILES)
+    seen_at = Path("/tmp") if run.runtime.sandbox.probe.bubblewrap is not None else started.private.tmp
+    note = describe_files(files, seen_at / FILES)
+    return f"{content}\n\n{note}" if isinstance(content, str) else [*content, {"type": "text", "text": note}]
 
 
 @asynccontextmanager

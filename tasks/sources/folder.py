@@ -11,6 +11,9 @@ from typing import Any
 from tasks.sources.errors import SourceFailed
 from tasks.sources.models import FolderSource
 
+MAIL = (".eml", ".mht", ".mhtml")
+"""Ends of the names of files that are MIME messages."""
+
 MAX_FILES = 10_000
 MOST_BYTES = 67_108_864
 
@@ -38,7 +41,7 @@ def _is_inside(path: Path, top: Path) -> bool:
 
 
 def _describe(path: Path, top: Path, text_bytes: int) -> dict[str, Any] | None:
-    content = _read(path)
+    content = read_regular(path)
     if content is None:
         return None
     return {
@@ -51,7 +54,7 @@ def _describe(path: Path, top: Path, text_bytes: int) -> dict[str, Any] | None:
     }
 
 
-def _read(path: Path) -> bytes | None:
+def read_regular(path: Path) -> bytes | None:
     """Read a regular file; None for anything else. Does not block on a pipe."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

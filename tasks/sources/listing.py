@@ -15,10 +15,22 @@ from agent.runtime import Runtime
 from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
 from tasks.sources.command import list_command
-from tasks.sources.folder import list_folder
+from tasks.sources.folder import MAIL, list_folder, read_regular
 from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
-from tasks.sources.models import CommandSource, FolderSource, HttpSource, IssuesSource, ListSource, Source
+from tasks.sources.mail.imap import list_imap
+from tasks.sources.mail.mailboxes import Message, list_mailbox
+from tasks.sources.mail.reader import read_messages
+from tasks.sources.models import (
+    CommandSource,
+    FolderSource,
+    HttpSource,
+    ImapSource,
+    IssuesSource,
+    ListSource,
+    MailSource,
+    Source,
+)
 from tasks.sources.secret_files import NamedSecrets
 
 
@@ -32,8 +44,13 @@ class ListingRun(Protocol):
     def secrets_dir(self) -> Path: ...
 
 
-async def list_source(source: Source, workspace: str, ref: str | None, run: ListingRun) -> tuple[list[Any], list[str]]:
-    """List the values of `source`, and notes about them for the report; raises SourceFailed or WorkspaceError."""
+async def list_source(
+    source: Source, workspace: str, ref: str | None, run: ListingRun, attachments: Path | None = None
+) -> tuple[list[Any], list[str]]:
+    """List the values of `source`, and notes about them for the report; attachments of mail go into that directory.
+
+    Raises SourceFailed or WorkspaceError.
+    """
     secrets = NamedSecrets(run.secrets_dir)
     match source:
         case ListSource(items=items):
@@ -44,10 +61,31 @@ async def list_source(source: Source, workspace: str, ref: str | None, run: List
             return await _list_endpoint(source.endpoint(), run.runtime, secrets)
         case FolderSource():
             async with _checkout(workspace, ref, run.runtime) as (checkout, notes):
-                return await asyncio.to_thread(list_folder, source, checkout.path), notes
+                files = await asyncio.to_thread(list_folder, source, checkout.path)
+                return await _with_mail(source, files, checkout.path, attachments), notes
+        case MailSource():
+            async with _checkout(workspace, ref, run.runtime) as (checkout, notes):
+                found = await asyncio.to_thread(list_mailbox, source, checkout.path)
+            return await _read_mail(found, source.max_text_characters, attachments), notes
+        case ImapSource():
+            found = await list_imap(source, secrets)
+            return await _read_mail(found, source.max_text_characters, attachments), []
         case CommandSource():
             async with _checkout(workspace, ref, run.runtime) as (checkout, notes):
                 return await list_command(source, run.runtime, checkout, secrets, checkout.path.parent.name), notes
+
+
+async def _with_mail(source: FolderSource, files: list[Any], workspace: Path, attachments: Path | None) -> list[Any]:
+    """Return the values of the files; messages among them are shown as text and not as MIME."""
+    mails = [file for file in files if file["name"].lower().endswith(MAIL)]
+    raws = await asyncio.to_thread(lambda: [read_regular(workspace / file["path"]) or b"" for file in mails])
+    read = iter(await read_messages(raws, source.max_text_bytes, attachments))
+    return [file | next(read) if file["name"].lower().endswith(MAIL) else file for file in files]
+
+
+async def _read_mail(found: list[Message], characters: int, attachments: Path | None) -> list[Any]:
+    values = await read_messages([message.raw for message in found], characters, attachments)
+    return [{"id": message.id, **value} for message, value in zip(found, values, strict=True)]
 
 
 async def _list_endpoint(source: HttpSource, runtime: Runtime, secrets: NamedSecrets) -> tuple[list[Any], list[str]]:

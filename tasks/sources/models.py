@@ -145,6 +145,42 @@ class HttpSource(SourceModel):
         return self
 
 
+MAIL_SHOWN = "{from: from, to: to, cc: cc, date: date, subject: subject, text: text, notes: notes}"
+"""What the model is shown of a message; its attachments are named in its text, and lie beside it as files."""
+
+
+class MailReading(SourceModel):
+    """Base of the sources whose items are messages."""
+
+    max_text_characters: int = Field(default=20_000, ge=100, description="How much of a message is shown to the agent.")
+    max_messages: int = Field(default=1_000, ge=1, le=10_000, description="Of more, the newest are listed.")
+
+    def reading(self) -> Reading:
+        """Return what makes items of messages: a message does not change, it is another one."""
+        return Reading(key="id", fingerprint="id", title="subject", date="date", show=MAIL_SHOWN)
+
+
+class MailSource(MailReading):
+    """The messages of a folder of .eml files, a Maildir or an mbox file in the workspace."""
+
+    type: Literal["mail"] = "mail"
+    path: InsidePath = Field(default=".", description="The folder or the mbox file, from the top of the workspace.")
+
+
+class ImapSource(MailReading):
+    """The messages of a mailbox on an IMAP server. None is changed, or marked as seen."""
+
+    type: Literal["imap"] = "imap"
+    host: Name
+    port: int = Field(default=993, ge=1, le=65535)
+    user: str = Field(min_length=1)
+    password: Name = Field(description="The secret that has the password.")
+    mailbox: str = "INBOX"
+    days: int = Field(default=14, ge=1, le=3650, description="Messages that came in within so many days.")
+    tls: bool = Field(default=True, description="False: for a server on this machine.")
+    timeout_seconds: float = Field(default=60.0, gt=0, le=600)
+
+
 class IssuesSource(SourceModel):
     """The open issues of a repository on GitHub, Forgejo or Gitea, without pull requests."""
 
@@ -196,5 +232,6 @@ class IssuesSource(SourceModel):
 
 
 Source = Annotated[
-    ListSource | FolderSource | CommandSource | HttpSource | IssuesSource, Field(discriminator="type", title="Source")
+    ListSource | FolderSource | CommandSource | HttpSource | IssuesSource | MailSource | ImapSource,
+    Field(discriminator="type", title="Source"),
 ]

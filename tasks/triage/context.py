@@ -55,6 +55,11 @@ class TriageContext:
     is_suspending: bool = field(default=False, init=False)
     """True once the host stops: another host, or this one later, resumes the triage."""
 
+    @property
+    def files(self) -> Path:
+        """The directory of what its listing brought besides values, e.g. attachments; removed at its end."""
+        return self.runtime.settings.state_dir / "triage" / "files" / str(self.run_id)
+
     def suspend(self) -> None:
         """Leave the triage to be resumed, because its host stops."""
         self.is_suspending = True

@@ -14,6 +14,7 @@ from agent.domain.result import Outcome
 from agent.domain.values import Frozen
 from agent.system.concurrency import run_to_completion
 from store.handled_items import ClaimTerms, ItemAttempt, ItemClaim
+from tasks.items.files import has_files, store_files
 from tasks.items.items import Item
 from tasks.items.prompt import PromptFailed
 from tasks.progress_artifact import Progress
@@ -161,6 +162,10 @@ class ItemHandling:
         """Queue a run for the item. The claim is its key: a repeated call after a lost answer gives the same run."""
         run = self._run
         request = agent_request(self._request, item, self._mark, has_sandbox=run.has_sandbox)
+
+        if has_files(item):
+            files_id = await self._retry(lambda: store_files(run.store, item.value, run.files))
+            request = request.model_copy(update={"files_id": files_id})
 
         async def queue() -> UUID:
             run_id = await run.agents.start(request, item.title, run.run_id, attempt.claim_id)

@@ -28,7 +28,7 @@ from tasks.triage.models import TriageRequest
 async def list_items(request: TriageRequest) -> Listing:
     """List the items that the source has now. Raises SourceFailed or WorkspaceError."""
     run = current_triage()
-    values, notes = await list_source(request.source, request.workspace, request.ref, run)
+    values, notes = await list_source(request.source, request.workspace, request.ref, run, run.files)
     listing = await asyncio.to_thread(make_listing, values, request, notes)
     logger = get_run_logger()
     logger.info("%d items listed, %d left out by the filter", len(listing.items), listing.left_out)

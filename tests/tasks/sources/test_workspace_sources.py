@@ -13,6 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from agent.runtime import Runtime
+from demo.repository import git
 from tasks.sources import folder as source_folder
 from tasks.sources.errors import SourceFailed
 from tasks.sources.folder import list_folder
@@ -164,3 +165,19 @@ async def test_a_workspace_that_is_not_up_to_date_is_noted(runtime: Runtime, ori
     found, notes = await listed(runtime, source, Path("/nowhere"))
     assert len(found) == 8
     assert "not up to date" in notes[0]
+
+
+async def test_messages_in_a_folder_are_text_and_the_other_files_stay_as_they_are(
+    runtime: Runtime, origin: Path, tmp_path: Path
+) -> None:
+    git(tmp_path, "clone", "--quiet", str(origin), "work")
+    message = b"Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\nContent-Transfer-Encoding: base64\r\n\r\nR3LDvMOfZQ==\r\n"
+    (tmp_path / "work" / "mails").mkdir()
+    (tmp_path / "work" / "mails" / "a.eml").write_bytes(message)
+    (tmp_path / "work" / "mails" / "b.md").write_text("# note")
+    git(tmp_path / "work", "add", ".")
+    git(tmp_path / "work", "commit", "--quiet", "--message=Mail")
+    git(tmp_path / "work", "push", "--quiet")
+    mail, note = await values(runtime, {"type": "folder", "path": "mails"})
+    assert (mail["subject"], mail["path"], mail["text"]) == ("Grüße", "mails/a.eml", "Subject: Grüße\n\nGrüße")
+    assert note["text"] == "# note"
