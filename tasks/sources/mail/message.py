@@ -23,7 +23,7 @@ _KEPT = ("message-id", "in-reply-to", "list-id", "auto-submitted", "return-path"
 
 
 @dataclass
-class Reading:
+class MessageParts:
     """What the parts of a message came to."""
 
     texts: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Reading:
 def read_message(raw: bytes, text_characters: int) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the message as an item's value, and its attachments' bytes by their SHA-256."""
     message = BytesParser(policy=email.policy.compat32).parsebytes(raw)
-    reading = Reading()
+    reading = MessageParts()
     _read_part(message, reading, 0)
     body = "\n\n".join(text for text in reading.texts if text.strip())
     if not body and not reading.attachments:
@@ -68,7 +68,7 @@ def _headers(message: email.message.Message[str, str]) -> dict[str, str]:
     return found
 
 
-def _read_part(part: email.message.Message[str, str], reading: Reading, depth: int) -> None:
+def _read_part(part: email.message.Message[str, str], reading: MessageParts, depth: int) -> None:
     reading.parts += 1
     if reading.parts > MOST_PARTS or depth > MOST_DEPTH:
         if not reading.notes:
@@ -98,11 +98,11 @@ def _parts(part: email.message.Message[str, str]) -> Iterator[email.message.Mess
         yield from (one for one in payload if isinstance(one, email.message.Message))
 
 
-def _read_alternatives(parts: list[email.message.Message[str, str]], reading: Reading, depth: int) -> None:
+def _read_alternatives(parts: list[email.message.Message[str, str]], reading: MessageParts, depth: int) -> None:
     """Read the plain text if it says something, else the last alternative that does; attachments of all of them."""
     trials = []
     for part in parts:
-        trial = Reading(parts=reading.parts, room=reading.room)
+        trial = MessageParts(parts=reading.parts, room=reading.room)
         _read_part(part, trial, depth + 1)
         reading.parts, reading.room = trial.parts, trial.room
         trials.append((part.get_content_type(), trial))
@@ -127,7 +127,7 @@ def _is_attachment(part: email.message.Message[str, str], kind: str) -> bool:
     return not is_text or (kind not in ("text/plain", "text/html") and _name(part) != "")
 
 
-def _attach(part: email.message.Message[str, str], kind: str, reading: Reading) -> None:
+def _attach(part: email.message.Message[str, str], kind: str, reading: MessageParts) -> None:
     content = _bytes_of(part)
     digest = sha256(content).hexdigest()
     name = _name(part) or f"part-{len(reading.attachments) + 1}"
