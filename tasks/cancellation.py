@@ -16,13 +16,15 @@ class Cancellation:
 
     def __init__(self) -> None:
         self.asked = False
+        self.reason = ""
         self._work: asyncio.Task[Any] | None = None
 
-    def ask(self) -> None:
-        """Request the cancellation. A second request changes nothing."""
+    def ask(self, reason: str = "") -> None:
+        """Request the cancellation; `reason` is for the log. A second request changes nothing."""
         if self.asked:
             return
         self.asked = True
+        self.reason = reason
         if self._work is not None:
             self._work.cancel()
 

@@ -70,7 +70,7 @@ async def create_chat_completion(
         return await cancel_on_disconnect(request.receive, answer(subscriber, form, limits, bodies))
     except ClientDisconnected:
         subscriber.unsubscribe(answered=False)
-        _log.info("a chat client disconnected; request %s", request.state.request_id)
+        _log.debug("a chat client disconnected; request %s", request.state.request_id)
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     except BaseException as error:
         subscriber.unsubscribe(answered=isinstance(error, Exception))

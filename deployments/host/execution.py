@@ -139,6 +139,8 @@ class Execution:
             assert isinstance(state, State)
             if context.ended is None and not state.is_scheduled():
                 end_journal(context, Outcome(error=state.message or CANCELLED))
+            if context.is_cancelled:
+                _log.info("run %s is cancelled%s", flow_run.id, _because(context.cancellation.reason))
             if state.is_cancelling():
                 await self._cancellations.finish(flow_run.id, state.message)
             return state
@@ -160,6 +162,10 @@ class Execution:
 
     def _held_until(self) -> datetime | None:
         return self._hold.until
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
 
 
 def _not_held() -> datetime | None:

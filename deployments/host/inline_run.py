@@ -53,14 +53,14 @@ class InlineRun:
         state = self._task.result()
         return Outcome(error=state.message or f"the run ended as {state.name} without an answer")
 
-    def cancel(self) -> None:
-        """Cancel the run."""
-        self._cancellation.ask()
+    def cancel(self, reason: str = "") -> None:
+        """Cancel the run; `reason` is for the log."""
+        self._cancellation.ask(reason)
 
     def cancel_unless_answered(self) -> None:
         """Cancel the run of a caller that has gone; one whose outcome is known finishes by itself."""
         if not self._outcome.done():
-            self.cancel()
+            self.cancel("its caller has hung up")
 
     async def end(self, grace_seconds: float = _BOOKKEEPING_SECONDS) -> None:
         """Return once nothing of the run is left: it may finish for `grace_seconds`, then it is cancelled."""

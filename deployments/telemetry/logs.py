@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Literal
 from uuid import UUID
 
+from agent.domain.errors import AgentError, NotConfigured
 from agent.redaction.redactor import Redactor
 from agent.system.text import printable
 from deployments.telemetry.log_format import JsonFormatter, TextFormatter
+from tasks.agent_run.context import current_run
+from tasks.triage.context import current_triage
 
 Format = Literal["text", "json"]
 
@@ -72,6 +75,9 @@ LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 _BEGUN = ("Beginning flow run", "Beginning subflow run")
 _DONE = ("Finished in state Completed(", "Finished in state Cancelling(")
 
+_CRASHED = ("Crash detected!", *(f"Finished in state {name}(" for name in ("Crashed", "Cancelling", "Running")))
+"""What Prefect's engine says, as errors, of a run that somebody has cancelled; the host says it in one line."""
+
 
 def quiet_runs() -> None:
     """Drop from Prefect's run logs the lines that repeat a run's states; the service's own log keeps begin and end."""
@@ -79,7 +85,19 @@ def quiet_runs() -> None:
         logging.getLogger(name).addFilter(_spare)
 
 
+def _is_cancelled() -> bool:
+    """True in the context of a run whose cancellation was asked for."""
+    for current in (current_run, current_triage):
+        with suppress(NotConfigured):
+            return current().cancellation.asked
+    return False
+
+
 def _spare(record: logging.LogRecord) -> bool:
+    if isinstance(record.msg, str) and record.msg.startswith(_CRASHED) and _is_cancelled():
+        return False
+    if record.exc_info and isinstance(record.exc_info[1], AgentError):
+        record.exc_info = record.exc_text = None  # its message says it all: it was raised for a person to read
     if record.levelno != logging.INFO or not isinstance(record.msg, str):
         return True
     if record.msg.startswith(_DONE) and record.name == "prefect.task_runs":

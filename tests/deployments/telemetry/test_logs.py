@@ -2,7 +2,10 @@
 
 import logging
 
-from deployments.telemetry.logs import PrintableRecord
+import pytest
+
+from agent.domain.errors import WorkspaceError
+from deployments.telemetry.logs import PrintableRecord, quiet_runs
 
 
 def said(message: str, *arguments: object) -> str:
@@ -20,3 +23,20 @@ def test_no_line_begins_with_what_somebody_else_has_written() -> None:
 
 def test_plain_messages_stay_as_they_are() -> None:
     assert said("● 3 of %d", 4) == "● 3 of 4"
+
+
+def test_an_error_that_we_understand_has_no_traceback_and_another_has(caplog: pytest.LogCaptureFixture) -> None:
+    quiet_runs()
+    log = logging.getLogger("prefect.flow_runs")
+    for error in (WorkspaceError("no route to host"), KeyError("members")):
+        try:
+            raise error
+        except Exception as caught:
+            log.exception("Encountered exception during execution: %r", caught)
+    assert [record.exc_info is not None for record in caplog.records] == [False, True]
+
+
+def test_a_crash_of_a_run_that_nobody_has_cancelled_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    quiet_runs()
+    logging.getLogger("prefect.flow_runs").error("Crash detected! Execution was cancelled by the runtime environment.")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
