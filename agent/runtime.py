@@ -21,6 +21,8 @@ from agent.domain.errors import RequestRefused
 from agent.domain.events import Sink
 from agent.domain.request import AgentRequest
 from agent.domain.result import WorkspaceReport
+from agent.json_schema.errors import SchemaRefused
+from agent.json_schema.translation import translate_schema
 from agent.pool.slots import Slot, Slots, default_capacity
 from agent.pool.warm_pool import WarmPool
 from agent.redaction.known_values import known_secrets
@@ -101,11 +103,16 @@ class Runtime:
             _log.warning("running as root; use a separate ordinary user, see docs/security.md")
 
     def check_limits(self, request: AgentRequest) -> None:
-        """Raise RequestRefused for a budget or a time limit past the operator's maximum."""
+        """Raise RequestRefused for a limit past the operator's maximum, and for a schema that the CLI cannot have."""
         if request.max_budget_usd > self.settings.max_budget_usd_limit:
             raise RequestRefused(f"max_budget_usd must be at most {self.settings.max_budget_usd_limit:g}")
         if request.timeout_seconds > self.settings.max_timeout_seconds_limit:
             raise RequestRefused(f"timeout_seconds must be at most {self.settings.max_timeout_seconds_limit}")
+        if request.json_schema is not None:
+            try:
+                translate_schema(request.json_schema)
+            except SchemaRefused as refusal:
+                raise RequestRefused(f"json_schema: {refusal}") from None
 
     async def prepare(self, slot: Slot, request: AgentRequest, run_id: str, *, allow_stale: bool) -> Checkout:
         """Return the slot's checkout at the newest commit of the request's ref; raises WorkspaceError."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.domain.request import AgentRequest
+from agent.json_schema.translation import translate_schema
 
 Message = dict[str, Any]
 
@@ -22,7 +23,7 @@ def initialize(request: AgentRequest) -> Message:
     if request.instructions:
         body["appendSystemPrompt"] = request.instructions
     if request.json_schema is not None:
-        body["jsonSchema"] = request.json_schema
+        body["jsonSchema"] = translate_schema(request.json_schema)
     return {"type": "control_request", "request_id": INITIALIZE, "request": body}
 
 

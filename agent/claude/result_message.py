@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from agent.claude.stream_json import parse_line
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Invocation, Usage
+from agent.json_schema.tuples import restore_tuples
 from agent.system.numbers import read_amount, read_count
 from agent.system.text import shorten_cause
 
@@ -30,6 +32,8 @@ _KILLED = (-9, 137)  # by SIGKILL, seen directly or through a shell
 def read_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
     """Return the result of a run that succeeded; raises the EndedBadly that fits otherwise, with the result in it."""
     message = (parse_line(invocation.result_line) if invocation.result_line is not None else None) or {}
+    if request.json_schema is not None and "structured_output" in message:
+        message, invocation = _with_tuples(message, invocation)
     result = _read(message, invocation)
     error = _what_is_wrong(request, message, invocation)
     if error is None:
@@ -45,6 +49,15 @@ def raise_if_overloaded(request: AgentRequest, invocation: Invocation) -> None:
         raise
     except EndedBadly:
         return
+
+
+def _with_tuples(message: Message, invocation: Invocation) -> tuple[Message, Invocation]:
+    """Return both with each tuple of the answer as the array that the caller's schema describes."""
+    answer = restore_tuples(message["structured_output"])
+    if answer == message["structured_output"]:
+        return message, invocation
+    message = {**message, "structured_output": answer, "result": json.dumps(answer, ensure_ascii=False)}
+    return message, invocation.model_copy(update={"result_line": json.dumps(message, ensure_ascii=False)})
 
 
 def _kind(message: Message, invocation: Invocation) -> type[EndedBadly]:

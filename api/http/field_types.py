@@ -6,11 +6,9 @@ import json
 import math
 from typing import Annotated
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue
 
-from agent.system.text import shorten_cause
+from agent.json_schema.translation import translate_schema
 
 MAX_DEPTH = 64
 MAX_BYTES = 100_000
@@ -52,30 +50,9 @@ JsonObject = Annotated[dict[str, JsonValue], AfterValidator(refuse_unstorable)]
 
 
 def refuse_unusable(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the schema. Raises ValueError unless it is valid, of an object, and refers to itself only."""
-    if schema.get("type", "object") != "object":
-        raise ValueError("its type must be object: put other values into a member of one")
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ValueError(shorten_cause(f"not a valid JSON Schema: {error.message}")) from None
-    _refuse_remote_references(schema)
+    """Return the schema. Raises SchemaRefused, a ValueError, for one that the CLI or the provider would not take."""
+    translate_schema(schema)
     return schema
-
-
-def _refuse_remote_references(schema: dict[str, JsonValue]) -> None:
-    # a validator would fetch them: any address that a caller writes there, from inside our network
-    waiting: list[JsonValue] = [schema]
-    while waiting:
-        match waiting.pop():
-            case dict() as members:
-                for keyword in ("$ref", "$dynamicRef"):
-                    target = members.get(keyword, "#")
-                    if isinstance(target, str) and not target.startswith("#"):
-                        raise ValueError(f"{keyword} must begin with '#': {shorten_cause(target)}")
-                waiting += members.values()
-            case list() as items:
-                waiting += items
 
 
 AnswerSchema = Annotated[JsonObject, AfterValidator(refuse_unusable)]

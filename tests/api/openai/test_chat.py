@@ -206,12 +206,12 @@ async def test_reasoning_effort_is_the_cli_s_effort(
 async def test_a_schema_is_asked_of_the_agent_and_its_object_is_the_answer(
     client: httpx.AsyncClient, host: FakeHost
 ) -> None:
-    host.outcome = Outcome(result=result("prose", structured={"größe": 1}))
-    schema = {"type": "object", "properties": {"größe": {"type": "integer"}}}
+    host.outcome = Outcome(result=result("prose", structured={"size": "groß"}))
+    schema = {"type": "object", "properties": {"size": {"type": "string"}}}
     form = {"type": "json_schema", "json_schema": {"name": "size", "strict": True, "schema": schema}}
     answer = await complete(client, response_format=form)
     assert host.inline_runs[0]["request"].json_schema == schema
-    assert answer.json()["choices"][0]["message"]["content"] == '{"größe": 1}'
+    assert answer.json()["choices"][0]["message"]["content"] == '{"size": "groß"}'
 
 
 async def test_json_object_asks_for_any_object(client: httpx.AsyncClient, host: FakeHost) -> None:
