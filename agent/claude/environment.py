@@ -25,6 +25,8 @@ def build_environment(
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         # after stdin is closed the CLI would end helpers after ten minutes; the run's own limits hold instead
         "CLAUDE_CODE_PRINT_BG_WAIT_CEILING_MS": "0",
+        # the machine's config is for its people; the agent's home has what of it concerns remotes
+        "GIT_CONFIG_NOSYSTEM": "1",
         # without it the CLI refuses to run with all permissions as root
         "IS_SANDBOX": "1",
     }

@@ -16,11 +16,14 @@ from agent.claude.installation import find_cli
 from agent.claude.process import AgentProcess
 from agent.domain.checkout import Checkout
 from agent.domain.errors import NotConfigured
+from agent.git.agent_config import NAME as GIT_CONFIG
+from agent.git.agent_config import agent_git_config, read_system_config
 from agent.provider.credential import find_credential
 from agent.provider.lease import Lease
 from agent.sandbox.run_directory import RunDirectory, RunFiles, private_directory
 from agent.sandbox.sandbox import Sandbox
 from agent.settings import AgentSettings
+from agent.system.files import write
 
 Arguments = Callable[[Path], list[str]]
 """Builds the argument list for a CLI at that path."""
@@ -54,6 +57,9 @@ class Launcher:
         self._settings = settings
         self._sandbox = sandbox
         self._provider = provider
+        self._git_config = agent_git_config(
+            settings.git_author_name, settings.git_author_email, read_system_config(os.environ)
+        )
 
     @asynccontextmanager
     async def launch(
@@ -75,6 +81,8 @@ class Launcher:
         """
         argv = arguments(find_cli(self._settings))
         async with private_directory(directory, self._settings.agent_config_template, is_kept) as private:
+            if not (private.home / GIT_CONFIG).exists():
+                write(private.home / GIT_CONFIG, self._git_config)
             with self._access(name, max_budget_usd, offline) as (access, lease):
                 if not self.trusts(checkout):
                     argv += without_repository_code(access.get("ANTHROPIC_BASE_URL"))

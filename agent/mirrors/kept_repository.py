@@ -7,6 +7,7 @@ can read those, so no run reads what another one left.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -78,7 +79,7 @@ class KeptRepository:
     def borrow_also(self, retired: Path) -> None:
         """Go on reading the objects of a mirror that is replaced: work that was kept may need what the remote lost."""
         if not self.is_empty:
-            self._write_alternates([*self._alternates()[1:], str(retired / "objects")])
+            self._write_alternates([*self._alternates()[1:], self._relative(retired)])
 
     async def adopt(self) -> None:
         """Move the kept work that an earlier version of the service left in the mirror here."""
@@ -99,8 +100,12 @@ class KeptRepository:
             await mirror.run("update-ref", "--stdin", stdin=_commands(f"delete {name}" for name in names))
 
     def _write_alternates(self, more: list[str]) -> None:
-        lines = dict.fromkeys([str(self._mirror / "objects"), *more])
+        lines = dict.fromkeys([self._relative(self._mirror), *more])
         write(self.path / "objects" / "info" / "alternates", "".join(f"{line}\n" for line in lines))
+
+    def _relative(self, mirror: Path) -> str:
+        """Return the path of its objects from this one's, so that a copy of the state directory is whole."""
+        return os.path.relpath(mirror / "objects", self.objects)
 
     def _alternates(self) -> list[str]:
         return (self.path / "objects" / "info" / "alternates").read_text().split("\n")[:-1]

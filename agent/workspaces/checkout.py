@@ -7,6 +7,8 @@ over the tree finds everything that an agent touched, and the agent's own `.git`
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -14,8 +16,9 @@ from dataclasses import dataclass
 
 from agent.domain.checkout import Identity, Snapshot
 from agent.domain.errors import WorkspaceError
-from agent.git.git import Git, GitError, GitTimedOut
+from agent.git.git import OUT_OF_MEMORY, Git, GitError, GitTimedOut
 from agent.git.git_directory import CORE, GitDir
+from agent.git.inert import acting_paths, is_instruction
 from agent.git.working_tree import changed_paths, clear_special_files, file_signature, gitlinks
 from agent.mirrors.mirror import Mirror
 from agent.redaction.redactor import mask_url_credentials
@@ -28,6 +31,10 @@ from agent.workspaces.clone_config import describe_clone
 from agent.workspaces.slot_directory import SlotDirectory, SlotRecord, Step, ignore_step
 
 NO_SPACE = "no space left"
+MAX_TREE_BYTES = 64 * 1024 * 1024
+"""The most that the paths of a stranger's commit may take."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class CheckoutBuilder:
     snapshot: Snapshot
     identity: Identity
     environment: Mapping[str, str]
+    is_trusted: bool
     step: Step = ignore_step
 
     async def build(self) -> None:
@@ -50,34 +58,57 @@ class CheckoutBuilder:
         self.step("taken back")
         await _in_thread(self._clear_the_way, record is not None and record.collected)
         self.step("cleared")
-        await self._reset_or_heal()
+        await self._check_size()
+        await self._reset_or_heal(self.config.keep if record is not None and self._has_same_trust(record) else [])
         await _in_thread(self._give_git_dir)
         self.step("given")
-        if self.config.post_checkout:
+        if self.config.post_checkout and self.is_trusted:
             await self._run_post_checkout()
+        elif self.config.post_checkout:
+            _log.warning("post_checkout is not run for ref %r, which is not the workspace's own", self.snapshot.ref)
         self.slot.write_record(SlotRecord(snapshot=self.snapshot, identity=self.identity, began_at=time.time()))
 
-    async def _reset_or_heal(self) -> None:
+    def _has_same_trust(self, record: SlotRecord) -> bool:
+        """True if what the last run left may act in this one: both are of the workspace's own ref, or of one ref."""
+        last = record.snapshot
+        if last.workspace != self.snapshot.workspace or last.is_own_ref != self.snapshot.is_own_ref:
+            return False
+        return last.is_own_ref or last.ref == self.snapshot.ref
+
+    async def _check_size(self) -> None:
+        """Raise WorkspaceError for a stranger's commit with so many files that the disk would not hold them."""
+        if self.is_trusted:
+            return
+        paths = await self.git.at(self.slot.git_dir).run(
+            *("ls-tree", "-r", "--name-only", "-z", self.snapshot.commit), limit=MAX_TREE_BYTES
+        )
+        if len(paths) >= MAX_TREE_BYTES:
+            raise WorkspaceError(f"commit {self.snapshot.commit[:12]} has more files than can be checked out")
+
+    async def _reset_or_heal(self, keep: list[str]) -> None:
         try:
-            await self._reset()
+            await self._reset(keep)
         except GitError as error:
             if is_host_error(error):
                 raise
             await _in_thread(self._forget)
-            await self._reset_or_doubt()
+            await self._reset_or_doubt(keep)
 
-    async def _reset_or_doubt(self) -> None:
+    async def _reset_or_doubt(self, keep: list[str]) -> None:
         try:
-            await self._reset()
+            await self._reset(keep)
         except GitError as error:
             if not is_host_error(error):
                 self.mirror.mark_suspect()
             raise
 
-    async def _reset(self) -> None:
+    async def _reset(self, keep: list[str]) -> None:
         ours = self.git.at(self.slot.git_dir, self.slot.checkout, self.slot.index)
         # git follows links to its files: first remove the links that an agent put where directories were
-        await ours.run("clean", "-ffdxq", *(f"--exclude={pattern}" for pattern in self.config.keep))
+        await ours.run("clean", "-ffdxq", *(f"--exclude={pattern}" for pattern in keep))
+        if keep:
+            listing = await ours.run("ls-files", "-z", "--others")
+            await _in_thread(self._disarm, [os.fsdecode(name) for name in listing.split(b"\0") if name])
         self.step("cleaned")
         await ours.run("checkout", "--quiet", "--force", "--detach", self.snapshot.commit)
         self.step("reset")
@@ -85,6 +116,12 @@ class CheckoutBuilder:
         for path in await gitlinks(ours, self.slot.index):
             await _in_thread(remove, self.slot.checkout / path)
             (self.slot.checkout / path).mkdir()
+
+    def _disarm(self, kept: list[str]) -> None:
+        """Remove what is no cache: instructions and settings of the CLI, links out of the checkout, repositories."""
+        acting = acting_paths(self.slot.checkout, kept)
+        for path in {*acting, *(path for path in kept if is_instruction(path))}:
+            remove(self.slot.checkout / path)
 
     def _clear_the_way(self, collected: bool) -> None:
         """Remove what an agent or an interrupted build left where git would stumble over it."""
@@ -145,8 +182,9 @@ async def _in_thread(step: Callable[..., None], *arguments: object) -> None:
 
 
 def is_host_error(error: GitError) -> bool:
-    """True if the host is at fault (disk space, time) and neither the checkout nor the mirror."""
-    return NO_SPACE in error.stderr_tail.lower() or isinstance(error, GitTimedOut)
+    """True if the host is at fault (disk space, memory, time) and neither the checkout nor the mirror."""
+    said = error.stderr_tail.lower()
+    return NO_SPACE in said or OUT_OF_MEMORY in said or isinstance(error, GitTimedOut)
 
 
 def _reason(failure: CommandFailed | OSError) -> str:

@@ -17,6 +17,7 @@ from agent.domain.errors import WorkspaceError
 from agent.domain.values import Frozen
 from agent.git.git import SERVICE_IDENTITY, Git
 from agent.git.git_directory import CORE, GitDir
+from agent.git.inert import acting_paths, set_aside
 from agent.mirrors.mirror import Mirror
 from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
@@ -24,6 +25,7 @@ from agent.workspaces.leftover_work import LeftoverWork
 from agent.workspaces.own_commits import OwnCommits
 
 PREFIX = "refs/agent-runs/"
+INERT = "renamed-by-agent-service"
 BUNDLE_BYTES = 256 * 1024 * 1024
 """A larger bundle is refused: it is made in memory."""
 
@@ -148,7 +150,29 @@ async def restore_kept(git: Git, kept: KeptWork, url: str, target: Path) -> Path
     await clone.run("checkout", "--quiet", "-b", branch, f"{kept.ref}^1")
     await clone.run("read-tree", "--reset", "-u", kept.ref)
     await clone.run("reset", "--quiet", "--mixed")
+    await _make_inert(clone, target)
     return target
+
+
+async def _make_inert(clone: Git, target: Path) -> None:
+    """Rename what would act on whoever looks at the clone, and note it in the clone's git directory."""
+    tracked = set((await clone.run("ls-files", "-z", "--cached")).split(b"\0")) - {b""}
+    others = set((await clone.run("ls-files", "-z", "--others")).split(b"\0")) - {b""}
+    acting = await asyncio.to_thread(acting_paths, target, sorted(map(os.fsdecode, tracked | others)))
+    if not acting:
+        return
+    # git then neither misses them nor writes them again
+    told = b"".join(name + b"\0" for name in map(os.fsencode, acting) if name in tracked)
+    await clone.run("update-index", "-z", "--skip-worktree", "--stdin", stdin=told)
+    for path in acting:
+        set_aside(target, path)
+    (target / ".git" / INERT).write_text("".join(f"{path}\n" for path in acting), errors="surrogateescape")
+
+
+def renamed_in(clone: Path) -> list[str]:
+    """Return the files that `restore_kept` renamed in that clone, because they would have acted."""
+    note = clone / ".git" / INERT
+    return note.read_text(errors="surrogateescape").splitlines() if note.exists() else []
 
 
 def _message(leftover: LeftoverWork, own: OwnCommits, snapshot: Snapshot, run_id: str) -> str:

@@ -31,7 +31,7 @@ from agent.workspaces.slot_directory import SlotDirectory
 
 MAX_CHANGED_FILES = 100_000
 REPOSITORY_BYTES = 64 * 1024 * 1024
-TREE_BYTES = 64 * 1024 * 1024
+TREE_BYTES = 32 * 1024 * 1024
 """The most that the paths of a commit may take, beyond twice the index of what the run began with: a tree of trees
 that name each other has more paths than there are bytes in the world, and git holds all of them in memory."""
 

@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.git.inert import disarm_repositories
 from agent.system.files import remove
 from agent.workspaces.slot_directory import SlotDirectory
 
@@ -19,11 +20,12 @@ def quarantine(state_dir: Path, slot: SlotDirectory, run_id: str, reason: str) -
 
 
 def move_to_quarantine(state_dir: Path, slot: SlotDirectory, name: str) -> None:
-    """Rename the checkout to STATE_DIR/set-aside/<name>."""
+    """Rename the checkout to STATE_DIR/set-aside/<name>, and take config and hooks from the repositories in it."""
     target = state_dir / FOLDER / name
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     remove(target)
     slot.checkout.rename(target)
+    disarm_repositories(target)
     # retention counts from now
     os.utime(target)
 

@@ -97,13 +97,14 @@ class Workspaces:
 
     async def _builder(self, directory: SlotDirectory, snapshot: Snapshot, identity: Identity) -> CheckoutBuilder:
         return CheckoutBuilder(
-            git=self._environment.local(),
+            git=self._environment.untrusted(),
             slot=directory,
             mirror=await self._mirrors.of_snapshot(snapshot),
             config=self._mirrors.config(snapshot.workspace),
             snapshot=snapshot,
             identity=self._complete(identity),
             environment=self._environment.allowed(),
+            is_trusted=snapshot.is_own_ref or self.settings.agent_repo_code == "on",
             step=self._step,
         )
 

@@ -36,8 +36,9 @@ def back_up(state_dir: Path, target: Path) -> list[str]:
     try:
         for name in _DATABASES:
             copied += _copy_database(state_dir / name, state_dir, target)
-        for mirror in sorted((state_dir / "mirrors").glob("*.git")):
-            copied += _copy_mirror(mirror, state_dir, target)
+        # kept work borrows the mirrors' objects
+        for repository in [path for name in ("mirrors", "kept") for path in sorted((state_dir / name).glob("*.git"))]:
+            copied += _copy_repository(repository, state_dir, target)
         for path in (path for pattern in _FILES for path in state_dir.glob(pattern)):
             shutil.copyfile(path, _target_path(path, state_dir, target))
             copied.append(str(path.relative_to(state_dir)))
@@ -68,12 +69,12 @@ def _copy_database(database: Path, state_dir: Path, target: Path) -> list[str]:
     return [str(database.relative_to(state_dir))]
 
 
-def _copy_mirror(mirror: Path, state_dir: Path, target: Path) -> list[str]:
-    copy = _target_path(mirror, state_dir, target)
-    command = ["git", "clone", "--quiet", "--mirror", "--template=", "--no-hardlinks", str(mirror), str(copy)]
+def _copy_repository(repository: Path, state_dir: Path, target: Path) -> list[str]:
+    copy = _target_path(repository, state_dir, target)
+    command = ["git", "clone", "--quiet", "--mirror", "--template=", "--no-hardlinks", str(repository), str(copy)]
     environment = {**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
     subprocess.run(command, check=True, capture_output=True, env=environment)
-    return [str(mirror.relative_to(state_dir))]
+    return [str(repository.relative_to(state_dir))]
 
 
 def _target_path(path: Path, state_dir: Path, target: Path) -> Path:

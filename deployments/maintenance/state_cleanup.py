@@ -25,7 +25,7 @@ MAX_LOG_BYTES = 20 * 1024 * 1024
 _TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")
 """The name that `agent.system.files.write` gives a file until it is complete."""
 
-_DIRECTORIES = (".", "host", "host/runs", "mirrors", "slots/*", "prefect")
+_DIRECTORIES = (".", "host", "host/runs", "mirrors", "kept", "slots/*", "prefect")
 """Directories with such files: never a checkout, where an agent may use any name."""
 
 _log = logging.getLogger(__name__)

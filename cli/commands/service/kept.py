@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from agent.domain.errors import AgentError, WorkspaceError
+from agent.git.inert import SUFFIX
 from agent.settings import AgentSettings
 from agent.system.text import printable
-from agent.workspaces.kept_work import KeptWork
+from agent.workspaces.kept_work import KeptWork, renamed_in
 from agent.workspaces.workspaces import Workspaces
 from cli.client.job_ids import shortened
 from cli.display.json_output import print_json
@@ -57,6 +58,8 @@ def restore(
         whole = _whole_id(run_id, asyncio.run(workspaces.kept()))
         place = asyncio.run(workspaces.restore(whole, directory or Path(f"kept-{whole}")))
     print(f"restored to {place}, on the branch agent-run/{whole}; see `git status` and `git log` there")
+    for path in renamed_in(place):
+        print(f"renamed, because it would act on whoever looks there: {printable(path)} -> {printable(path)}{SUFFIX}")
 
 
 def _whole_id(asked: str, found: list[KeptWork]) -> str:
