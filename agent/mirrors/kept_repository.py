@@ -108,7 +108,10 @@ class KeptRepository:
         return os.path.relpath(mirror / "objects", self.objects)
 
     def _alternates(self) -> list[str]:
-        return (self.path / "objects" / "info" / "alternates").read_text().split("\n")[:-1]
+        try:
+            return (self.path / "objects" / "info" / "alternates").read_text().split("\n")[:-1]
+        except FileNotFoundError:  # a restored backup borrows nothing
+            return []
 
 
 def _commands(lines: Iterable[str]) -> bytes:

@@ -14,6 +14,9 @@ from agent.git.git import ENVIRONMENT
 _DATABASES = ("prefect/prefect.db", "store.sqlite3")
 """In this order: a run's outcome is in the store before its end is in Prefect."""
 
+_REPOSITORIES = ("mirrors/*.git", "kept/*.git")
+"""Mirrors, then the unpushed work of agents, which borrows objects of a mirror."""
+
 _FILES = ("api-token", "prefect/auth-string", "host/id", "mirrors/*.json", "mirrors/*.listing", "mirrors/*.remote")
 
 
@@ -36,8 +39,7 @@ def back_up(state_dir: Path, target: Path) -> list[str]:
     try:
         for name in _DATABASES:
             copied += _copy_database(state_dir / name, state_dir, target)
-        # kept work borrows the mirrors' objects
-        for repository in [path for name in ("mirrors", "kept") for path in sorted((state_dir / name).glob("*.git"))]:
+        for repository in sorted(path for place in _REPOSITORIES for path in state_dir.glob(place)):
             copied += _copy_repository(repository, state_dir, target)
         for path in (path for pattern in _FILES for path in state_dir.glob(pattern)):
             shutil.copyfile(path, _target_path(path, state_dir, target))
@@ -71,7 +73,8 @@ def _copy_database(database: Path, state_dir: Path, target: Path) -> list[str]:
 
 def _copy_repository(repository: Path, state_dir: Path, target: Path) -> list[str]:
     copy = _target_path(repository, state_dir, target)
-    command = ["git", "clone", "--quiet", "--mirror", "--template=", "--no-hardlinks", str(repository), str(copy)]
+    # --no-local: what a repository borrows from another one is copied, too
+    command = ["git", "clone", "--quiet", "--mirror", "--template=", "--no-local", str(repository), str(copy)]
     environment = {**ENVIRONMENT, "PATH": os.environ.get("PATH", os.defpath)}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     return [str(repository.relative_to(state_dir))]

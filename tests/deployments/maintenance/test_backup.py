@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from demo.offline_model.model import OfflineModel
+from demo.repository import create_repository
 from demo.service import set_stage
 from deployments.maintenance.backup import BackupFailed, back_up, missing_databases
 
@@ -42,6 +44,21 @@ def test_a_directory_that_is_not_the_services_is_no_backup(tmp_path: Path) -> No
         back_up(tmp_path / "state", tmp_path / "backup")
     assert not (tmp_path / "backup").exists()
     assert missing_databases(tmp_path / "state") == ["prefect/prefect.db", "store.sqlite3"]
+
+
+def test_unpushed_work_is_copied_with_what_it_borrows_from_a_mirror(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    mirror, kept = state / "mirrors" / "infra.git", state / "kept" / "infra.git"
+    create_repository(tmp_path / "repository")
+    git("clone", "--quiet", "--mirror", tmp_path / "repository" / "origin.git", mirror)
+    git("clone", "--quiet", "--mirror", "--shared", mirror, kept)
+    assert {"mirrors/infra.git", "kept/infra.git"} <= set(back_up(state, tmp_path / "backup"))
+    shutil.rmtree(state)
+    git("-C", tmp_path / "backup" / "kept" / "infra.git", "fsck", "--connectivity-only")
+
+
+def git(*words: object) -> None:
+    subprocess.run(["git", *map(str, words)], check=True, capture_output=True)
 
 
 @pytest.mark.long
