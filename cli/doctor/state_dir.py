@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.sandbox.mounts import is_there
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, warning
+from cli.doctor.sandbox import in_container
 
 MB = 1024 * 1024
 LOW_BYTES = 2048 * MB
@@ -59,11 +60,9 @@ def _rights(state: Path) -> Finding | None:
 
 
 def _is_group_volume(found: os.stat_result) -> bool:
-    """True for a volume that Kubernetes gives to a group (fsGroup): root's, for that group, with its setgid bit."""
-    ours = {os.getegid(), *os.getgroups()}
-    return (
-        found.st_uid == 0 and not found.st_mode & 0o002 and bool(found.st_mode & stat.S_ISGID) and found.st_gid in ours
-    )
+    """True for a volume that is meant for a group: the image's for group 0, or one that Kubernetes gives (fsGroup)."""
+    is_ours = found.st_gid in {os.getegid(), *os.getgroups()} and not found.st_mode & 0o002
+    return is_ours and (in_container() or (found.st_uid == 0 and bool(found.st_mode & stat.S_ISGID)))
 
 
 def _shown(size: int) -> str:
