@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from agent.domain.sealing import seal, unseal
 from agent.domain.values import Frozen, Name, Text
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
@@ -96,3 +97,18 @@ class AgentRequest(Frozen):
         title="Stored input",
         description="Set by the service: where a prompt too large for Prefect is kept.",
     )
+    sealed: str | None = Field(
+        default=None,
+        title="Sealed members",
+        description="Set by the service: members that Prefect must not interpret, as JSON.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def open_sealed_members(cls, values: Any) -> Any:
+        """Open what `as_parameter` sealed."""
+        return unseal(values)
+
+    def as_parameter(self) -> dict[str, Any]:
+        """Return the request as a parameter of the flow: what a caller wrote freely is one opaque value in it."""
+        return seal(self.model_dump(mode="json"), ("metadata", "json_schema"))

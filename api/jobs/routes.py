@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from prefect.client.schemas.objects import FlowRun
 from pydantic import BaseModel
 
+from agent.domain.sealing import unseal
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.json_body import JsonRoute
@@ -127,6 +129,8 @@ async def full_request(host: Host, parameters: dict[str, Any]) -> dict[str, Any]
     request = parameters.get("request")
     if not isinstance(request, dict):
         return {}
+    with suppress(ValueError):  # the flow itself reports what cannot be opened
+        request = unseal(request)
     input_id = request.get("input_id")
     if input_id is None:
         return request

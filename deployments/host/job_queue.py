@@ -82,7 +82,7 @@ class JobQueue:
         async def create() -> FlowRun:
             return await self._prefect.create_flow_run_from_deployment(
                 await self._find_deployment_id(),
-                parameters={"request": stored.model_dump(mode="json")},
+                parameters={"request": stored.as_parameter()},
                 name=run_name(request, options.title),
                 tags=run_tags(request, options.tags),
                 labels=run_labels(request, options.tags) | dict(options.labels),
@@ -108,7 +108,7 @@ class JobQueue:
                 self._prefect,
                 await self.agent_run_flow_id(),
                 run_name(request),
-                {"request": stored.model_dump(mode="json")},
+                {"request": stored.as_parameter()},
                 Pending(message=claim),
                 tags=run_tags(request, tags),
                 labels=run_labels(request, tags),

@@ -19,6 +19,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.utilities.callables import parameter_schema
 
+from deployments.registration.parameters import sealed_parameters
 from deployments.registration.register import DeploymentEntry
 
 RETIRED = "retired"
@@ -135,7 +136,7 @@ def _options(entry: DeploymentEntry, flow: Flow[..., Any]) -> dict[str, Any]:
     return {
         "description": entry.description,
         "tags": entry.tags,
-        "parameters": entry.parameters,
+        "parameters": sealed_parameters(entry.parameters),
         "concurrency_limit": limit,
         "concurrency_options": options,
         "work_pool_name": entry.work_pool.name,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from agent.domain.request import AgentRequest
+from agent.domain.sealing import seal_meaningful
 from agent.settings import AgentSettings
 from deployments.pools import AGENTS, TRIAGE
 from flows.agent_run import agent_run
@@ -70,6 +71,11 @@ def check_parameters(
         raise ParameterError(location if location[:1] == ("request",) else ("request", *location), reason) from None
     _check_schema(request.json_schema)
     return request
+
+
+def sealed_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters as Prefect may have them: without members that it would take for its own."""
+    return {name: seal_meaningful(value) if isinstance(value, Mapping) else value for name, value in parameters.items()}
 
 
 def request_check(settings: AgentSettings) -> Callable[[AgentRequest | TriageRequest], None]:

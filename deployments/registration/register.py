@@ -18,7 +18,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from agent.domain.request import AgentRequest
 from agent.domain.values import Name, Text
 from agent.system.text import shorten
-from deployments.registration.parameters import FLOW_POOLS, REQUESTS, Location, ParameterError, check_parameters
+from deployments.registration.parameters import (
+    FLOW_POOLS,
+    REQUESTS,
+    Location,
+    ParameterError,
+    check_parameters,
+    sealed_parameters,
+)
 from deployments.registration.yaml_document import YamlDocument, YamlError, read_yaml
 from tasks.triage.models import TriageRequest
 
@@ -69,8 +76,9 @@ class ScheduleEntry(_Entry):
         rules = [rule for rule in (self.cron, self.interval, self.rrule) if rule is not None]
         if len(rules) != 1:
             raise ValueError("a schedule has exactly one of cron, interval and rrule")
+        parameters = sealed_parameters(self.parameters)
         return DeploymentScheduleCreate(
-            schedule=self._rule(), active=self.active, parameters=self.parameters, slug=self.slug
+            schedule=self._rule(), active=self.active, parameters=parameters, slug=self.slug
         )
 
     def _rule(self) -> CronSchedule | IntervalSchedule | RRuleSchedule:

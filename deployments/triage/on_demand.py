@@ -12,6 +12,7 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
 from agent.domain.errors import AgentError, RequestRefused
+from agent.domain.sealing import seal_meaningful
 from deployments.host.host import Host
 from deployments.host.run_metadata import triage_labels, triage_tags
 from deployments.prefect_client.calls import calling_prefect
@@ -39,7 +40,7 @@ async def start_triage(host: Host, name: str, *, again: bool, tags: list[str]) -
     """
     deployment = await _find(host, name)
     request = _request(deployment, again=again)
-    parameters = {"request": request.model_dump(mode="json", exclude_unset=True)}
+    parameters = {"request": seal_meaningful(request.model_dump(mode="json", exclude_unset=True))}
     async with calling_prefect():
         flow_run = await host.prefect.create_flow_run_from_deployment(
             deployment.id,

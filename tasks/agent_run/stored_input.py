@@ -27,7 +27,7 @@ async def store_input(store: Store, request: AgentRequest, content: Content | No
 
     `content` replaces the prompt if the prompt is more than text, e.g. images.
     """
-    if content is None and len(json.dumps(request.model_dump(mode="json"))) <= PARAMETER_BYTES:
+    if content is None and len(json.dumps(request.as_parameter())) <= PARAMETER_BYTES:
         return request
     kept = StoredInput(content=request.prompt if content is None else content, instructions=request.instructions)
     excerpt = {"prompt": request.prompt[:_EXCERPT_CHARACTERS], "instructions": None}

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue, computed_field, model_validator
 
 from agent.domain.request import AgentRequest, Effort, ToolName
+from agent.domain.sealing import unseal
 from agent.domain.values import Frozen, Name, Text
 from tasks.items.items import Item
 from tasks.items.prompt import PromptSource, explain_mark, render_prompt
@@ -89,6 +90,18 @@ class TriageRequest(Strict):
         default=False,
         description="Handle what was handled, or set aside, once more: what was handled longest ago comes first.",
     )
+
+    sealed: str | None = Field(
+        default=None,
+        title="Sealed members",
+        description="Set by the service: members that Prefect must not interpret, as JSON.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def open_sealed_members(cls, values: Any) -> Any:
+        """Open what Prefect must not interpret."""
+        return unseal(values)
 
     @model_validator(mode="after")
     def needs_room_for_one_item(self) -> TriageRequest:

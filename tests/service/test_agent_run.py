@@ -142,3 +142,51 @@ async def test_a_prompt_past_prefects_limit_is_kept_elsewhere_and_echoed_whole(s
     assert (job["status"], job["prompt"] == prompt) == ("completed", True)
     run = await flow_run(service, job["id"])
     assert len(json.dumps(run["parameters"])) < 10_000
+
+
+BOOK: dict[str, Any] = {
+    "type": "object",
+    "$defs": {"Author": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
+    "properties": {"author": {"$ref": "#/$defs/Author"}},
+    "required": ["author"],
+    "additionalProperties": False,
+}
+ANSWER = {"author": {"name": "Ursula K. Le Guin"}}
+
+
+async def test_nothing_that_a_caller_sends_is_read_by_prefect(service: Service) -> None:
+    metadata = {
+        "doc": {"$ref": "#/components/x"},
+        "v": {"__prefect_kind": "workspace_variable", "variable_name": "internal_endpoint"},
+        "j": {"__prefect_kind": "jinja", "template": "{{ 7 * 7 }}"},
+        "deep": [{"n": {"__prefect_kind": "json", "value": "1"}}],
+    }
+    job = await run_job(service, directive({"structured": ANSWER}), metadata=metadata, json_schema=BOOK)
+    assert (job["status"], job["structured"], job["metadata"]) == ("completed", ANSWER, metadata), job
+    again = await service.client.post(f"/jobs/{job['id']}/rerun")
+    rerun = await finished(service, again.json()["job_id"])
+    assert (rerun["structured"], rerun["metadata"]) == (ANSWER, metadata)
+
+
+async def test_a_nested_model_as_response_format_is_answered(service: Service) -> None:
+    prompt = directive({"structured": ANSWER})
+    form = {"type": "json_schema", "json_schema": {"name": "Book", "strict": True, "schema": BOOK}}
+    body = {"messages": [{"role": "user", "content": prompt}], "response_format": form}
+    answer = await service.client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    assert json.loads(answer.json()["choices"][0]["message"]["content"]) == ANSWER
+
+
+@pytest.mark.long
+async def test_a_helper_and_a_server_in_the_background_give_the_last_answer_in_chat_and_as_a_job(
+    service: Service,
+) -> None:
+    helper = {"description": "h", "prompt": directive({"delay_ms": 15_000, "text": "42"}), "subagent_type": "Explore"}
+    server = {"command": "while true; do echo tick; sleep 1; done", "run_in_background": True}
+    calls = [{"tool": "Agent", "input": helper}, {"tool": "Bash", "input": server}]
+    script = directive({"tools": calls}, {"text": "I will report"}, {"text": "FINAL-REPORT"})
+    body = {"messages": [{"role": "user", "content": script}]}
+    answer, job = await asyncio.gather(service.client.post("/v1/chat/completions", json=body), run_job(service, script))
+    assert answer.json()["choices"][0]["message"]["content"] == "FINAL-REPORT", answer.text
+    assert (job["status"], job["result"], job["exit_code"]) == ("completed", "FINAL-REPORT", 0), job
+    assert len(service.model.message_requests) == 8, "each run: two calls of its own, one of its helper, one more"
