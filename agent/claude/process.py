@@ -139,10 +139,7 @@ class AgentProcess:
         self._signal(signal.SIGKILL)
 
     async def end(self) -> None:
-        """End the process and its group within about 8 s; cancellation does not interrupt it.
-
-        The time between SIGTERM and SIGKILL exists only without a sandbox: bubblewrap takes all down on SIGTERM.
-        """
+        """End the process and its group within about 8 s; cancellation does not interrupt it."""
         await run_to_completion(self._end())
 
     async def _end(self) -> None:

@@ -1,0 +1,4 @@
+"""Lets a sandbox reach the listed destinations and nothing else.
+
+Front door: `gateway.open_gateway`. Imports: system, domain.
+"""

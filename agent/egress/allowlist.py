@@ -1,4 +1,4 @@
-"""Which places of the network agents may reach: what AGENT_EGRESS_ALLOW names, and what nothing can name."""
+"""Parses AGENT_EGRESS_ALLOW and matches destinations against it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Allowlist(Frozen):
     networks: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def lists(self, destination: Destination) -> bool:
-        """Whether an agent may ask for it, wherever it leads."""
+        """True if an agent may ask for it, wherever it leads."""
         address = read_address(destination.host)
         if address is not None and self._in_a_network(address, destination.port):
             return True
@@ -47,7 +47,7 @@ class Allowlist(Frozen):
         return any(destination.port in ports and _matches(matching, pattern) for pattern, ports in self.names)
 
     def allows(self, address: Address, port: int, own: Iterable[Address] = ()) -> bool:
-        """Whether a connection may be made to what a listed host led to; `own` are this machine's addresses."""
+        """True if a connection may be made to what a listed host led to; `own` are this machine's addresses."""
         if is_public(address) and unwrapped(address) not in own:
             return True
         return self._in_a_network(address, port)

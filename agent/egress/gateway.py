@@ -1,4 +1,4 @@
-"""Gives a cell without a network its one way out: a proxy of ours on the cell's own loopback."""
+"""Connects a sandbox without a network to the egress proxy on its own loopback."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from agent.egress.proxy import EgressProxy
 from agent.egress.resolver import Resolver
 
 PORT = 3128
-"""Where the proxy listens in each cell; nothing of the machine's is there."""
+"""Where the proxy listens in each sandbox; nothing of the machine's is there."""
 
 GATE = 9
-"""The descriptor at which bubblewrap waits, the cell built, until it may start the agent."""
+"""The descriptor at which bubblewrap waits, the sandbox built, until it may start the agent."""
 
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.002
@@ -44,15 +44,15 @@ def wait_for_gateway(argv: list[str], gate: Path) -> list[str]:
 
 @asynccontextmanager
 async def open_gateway(pid: int, gate: Path, routes: Resolver, whose: Callable[[], str]) -> AsyncIterator[None]:
-    """Open for the cell of the bubblewrap `pid`; its agent starts once there is a way out, and not before.
+    """Serve the sandbox of the bubblewrap `pid` while this is open; its agent starts once the proxy listens.
 
     `whose` names the run when something is refused.
 
     Raises SpawnFailed.
     """
-    cell = await _cell_of(pid)
-    listener = await _listener_inside(cell) if cell is not None else None
-    if listener is None:  # the cell could not be built, and says why itself
+    first = await _first_process(pid)
+    listener = await _listener_inside(first) if first is not None else None
+    if listener is None:  # the sandbox could not be built, and its stderr says why
         yield
         return
     egress = EgressProxy(listener, routes, whose)
@@ -70,8 +70,8 @@ def _open(gate: Path) -> None:
         os.close(descriptor)
 
 
-async def _cell_of(pid: int) -> int | None:
-    """The first process of the cell; None if bubblewrap has ended before there was one."""
+async def _first_process(pid: int) -> int | None:
+    """Return the first process of the sandbox; None if bubblewrap has ended before there was one."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     with contextlib.suppress(TimeoutError, OSError):
         async with asyncio.timeout(_START_SECONDS):
@@ -81,13 +81,13 @@ async def _cell_of(pid: int) -> int | None:
     return None
 
 
-async def _listener_inside(cell: int) -> socket.socket | None:
-    """None if there is no such cell any more."""
+async def _listener_inside(first: int) -> socket.socket | None:
+    """Return a socket that listens in the sandbox of the process `first`; None if that has ended."""
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
             helper = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", inside.__file__, str(cell), str(PORT)),
+                *(sys.executable, "-I", "-S", inside.__file__, str(first), str(PORT)),
                 stdin=theirs.fileno(),
                 stderr=asyncio.subprocess.PIPE,
                 env={},
@@ -100,10 +100,10 @@ async def _listener_inside(cell: int) -> socket.socket | None:
         finally:
             if helper.returncode is None:
                 helper.kill()
-        if helper.returncode != 0 and not Path(f"/proc/{cell}").exists():
+        if helper.returncode != 0 and not Path(f"/proc/{first}").exists():
             return None
         if helper.returncode != 0:
             why = said.decode(errors="replace").strip().splitlines()[-1:]
-            raise SpawnFailed(f"the cell could not be given its way out: {' '.join(why)}")
+            raise SpawnFailed(f"the sandbox could not be connected to the egress proxy: {' '.join(why)}")
         _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
     return socket.socket(fileno=descriptors[0])

@@ -1,7 +1,7 @@
 """A program by itself: listens on loopback in another process's network namespace, and hands the socket over.
 
 `python -I -S inside.py PID PORT`, with a unix socket for its stdin. A socket belongs to the namespace that it was made
-in, whoever holds it: who gets it from here serves a cell's loopback without being in the cell. Needs Python alone.
+in, whoever holds it: who gets it from here serves a sandbox's loopback without being in it. Needs Python alone.
 """
 
 from __future__ import annotations

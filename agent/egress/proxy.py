@@ -1,4 +1,4 @@
-"""The way out of one cell: an HTTP proxy that goes where AGENT_EGRESS_ALLOW lets it, and says what it refused."""
+"""The HTTP forward proxy of a sandboxed run: allows listed destinations, logs refusals."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class EgressProxy:
         self._whose = whose
         self._refused: set[Destination] = set()
         self._calls: set[asyncio.Task[None]] = set()
+        self._accepted: set[socket.socket] = set()
         # names are looked up by threads of its own, so that an agent can only keep its own lookups waiting
         self._resolver = ThreadPoolExecutor(max_workers=4, thread_name_prefix="egress")
         self._accepting = asyncio.create_task(self._accept(), name="egress")
@@ -48,6 +49,9 @@ class EgressProxy:
             task.cancel()
         await asyncio.wait(tasks)
         self._listener.close()
+        # a task that is cancelled before its first step never owned its connection
+        for connection in self._accepted:
+            connection.close()
         self._resolver.shutdown(wait=False, cancel_futures=True)
 
     async def _accept(self) -> None:
@@ -63,12 +67,14 @@ class EgressProxy:
                 room.release()
                 await asyncio.sleep(1)
                 continue
+            self._accepted.add(connection)
             call = asyncio.create_task(self._serve(connection))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
             call.add_done_callback(lambda _: room.release())
 
     async def _serve(self, connection: socket.socket) -> None:
+        self._accepted.discard(connection)
         reader, writer = await asyncio.open_connection(sock=connection, limit=HEAD_BYTES)
         with _closing(writer), contextlib.suppress(OSError, EOFError, h11.ProtocolError):
             await self._answer(reader, writer)

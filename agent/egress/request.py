@@ -1,4 +1,4 @@
-"""What an agent asks its proxy for: read, taken apart, and said again to the place it is for."""
+"""Parses the request line and headers of a proxied HTTP request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ProxyRequest:
 
     @property
     def is_tunnel(self) -> bool:
-        """Whether bytes go both ways, and nobody looks at them."""
+        """True if bytes go both ways unread (CONNECT)."""
         return self.message is None
 
 

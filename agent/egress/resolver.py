@@ -1,4 +1,4 @@
-"""Looks up where a destination leads, and judges it: what is not listed, and what is the service's own, is no route."""
+"""Resolves an allowed destination and rejects addresses of the host and of private networks."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def own_ports() -> set[int]:
     for process in (eldest, *eldest.children(recursive=True)):
         with contextlib.suppress(psutil.Error, OSError):
             if Path(f"/proc/{process.pid}/ns/net").stat().st_ino != here:
-                continue  # an agent, on the loopback of its own cell
+                continue  # an agent, on the loopback of its own sandbox
             connections = process.net_connections("tcp")
             ports |= {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
     return ports

@@ -1,3 +1,5 @@
+"""Finds the credential for the model provider."""
+
 from __future__ import annotations
 
 from agent.domain.errors import NotConfigured

@@ -1,4 +1,4 @@
-"""What the provider says is wrong, read from its answers: refused, used up, overloaded, or out of reach."""
+"""Classifies provider errors: rejected, out of quota, overloaded, unreachable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one run may do at the provider: a token that is good for it alone, and the account of what it did."""
+"""The right of one run to call the model: a token, a budget, and what was used."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Lease:
 
     @property
     def is_good(self) -> bool:
-        """Whether the token opens anything."""
+        """True if the token still opens the proxy."""
         return not self._closed
 
     @property
     def is_used_up(self) -> bool:
-        """Whether the calls so far have cost all there is."""
+        """True if the calls so far have cost the whole budget."""
         return self.max_budget_usd is not None and self.cost_usd >= self.max_budget_usd
 
     @property

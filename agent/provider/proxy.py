@@ -1,4 +1,4 @@
-"""The way from an agent to the model's provider: a door on loopback that knows the key, so that no agent has to."""
+"""Loopback proxy to the model provider: agents hold a lease token, never the credential."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One model call, passed on to the provider with the true credential and back untouched, as it comes."""
+"""Forwards one model call and streams the answer back unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model call used, read from its answer while that passes by."""
+"""Reads token usage from a provider response while it streams."""
 
 from __future__ import annotations
 

@@ -1,0 +1,4 @@
+"""Takes secrets out of text and streams.
+
+Front door: `redactor.Redactor`. Imports: settings, domain.
+"""

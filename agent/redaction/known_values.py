@@ -1,4 +1,4 @@
-"""Takes known secrets out of a text that comes in pieces: whole, in part, and in the forms they travel in."""
+"""Finds known secret values in a stream, in plain, partial and encoded form."""
 
 from __future__ import annotations
 

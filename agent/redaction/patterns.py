@@ -1,4 +1,4 @@
-"""How secrets look that nobody told us: the shapes of tokens, keys and passwords."""
+"""Regular expressions for tokens, keys and passwords."""
 
 from __future__ import annotations
 

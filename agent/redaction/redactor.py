@@ -1,4 +1,4 @@
-"""Takes secrets out of what leaves the runtime: those that we know, and those that look like one."""
+"""Replaces secrets in text and in streams of text."""
 
 from __future__ import annotations
 

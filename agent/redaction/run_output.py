@@ -1,4 +1,4 @@
-"""Between an agent and whoever listens: takes secrets out of what a run says and gives."""
+"""Redacts the events and the result of a run."""
 
 from __future__ import annotations
 

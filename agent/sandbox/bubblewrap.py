@@ -1,4 +1,4 @@
-"""The cell that an agent lives in, as a bubblewrap command line; builds it and runs nothing."""
+"""Builds the bubblewrap command line of a sandbox; runs nothing."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PROVIDER_SOCKET = Path("/run/provider.sock")
 
 
 class Bubblewrap(Frozen):
-    """The program that builds cells, and what it can do on this machine."""
+    """The bubblewrap program, and what it can do on this machine."""
 
     path: Path
     version: str = ""
-    user_namespace: bool = Field(default=True, description="The cell has a user namespace of its own.")
+    user_namespace: bool = Field(default=True, description="The sandbox has a user namespace of its own.")
     seal: bool = Field(default=True, description="And nothing in it can make another one (--disable-userns).")
     sizes: bool = Field(default=True, description="It can bound what is kept in memory (0.7 and later).")
 
@@ -41,7 +41,7 @@ class SandboxSpec(Frozen):
 
     checkout: Path
     mounted_at: Path | None = Field(default=None, description="Where the checkout appears; unset: at its own path.")
-    start_in: Path | None = Field(default=None, description="The first directory, as the cell names it.")
+    start_in: Path | None = Field(default=None, description="The first directory, as the sandbox names it.")
     config_dir: Path = Field(description="Appears as .claude in the home directory.")
     tmp_dir: Path = Field(description="Appears as /tmp.")
     home_dir: Path | None = Field(default=None, description="Appears as the home directory; unset: in memory.")
@@ -56,7 +56,7 @@ class SandboxSpec(Frozen):
 
     @model_validator(mode="after")
     def no_source_inside_a_writable_one(self) -> SandboxSpec:
-        """An agent could put a link to /etc/shadow there, and the next cell would follow it."""
+        """An agent could put a link to /etc/shadow there, and the next sandbox would follow it."""
         agents_own = [self.checkout, self.config_dir, self.tmp_dir, *self.write_paths]
         agents_own += [self.home_dir] if self.home_dir else []
         for path in (*agents_own, *self.read_paths):
@@ -67,7 +67,7 @@ class SandboxSpec(Frozen):
 
     @property
     def workdir(self) -> Path:
-        """The checkout, as the cell names it."""
+        """The checkout, as the sandbox names it."""
         return self.mounted_at or self.checkout
 
     def variables(self) -> dict[str, str]:
@@ -82,7 +82,7 @@ class SandboxSpec(Frozen):
 
 
 def bubblewrap_argv(plan: SandboxSpec, argv: list[str], bubblewrap: Bubblewrap) -> list[str]:
-    """The command that runs `argv` in the cell; the environment and the pipes are those it is spawned with."""
+    """Return the command that runs `argv` in the sandbox; environment and pipes are those it is spawned with."""
     mounts = _mounts(plan, argv, bubblewrap.sizes)
     covered = [mount.at for mount in mounts if mount.words[:1] == ("--tmpfs",) and mount.at in plan.hide]
     limits = limited(
@@ -125,7 +125,7 @@ def _mounts(plan: SandboxSpec, argv: list[str], sizes: bool) -> list[Mount]:
 
 
 def _private(plan: SandboxSpec, sizes: bool) -> list[Mount]:
-    """What every cell has for itself."""
+    """What every sandbox has for itself."""
     home = writable(plan.home_dir, plan.home) if plan.home_dir else in_memory(plan.home, sizes=sizes)
     return [
         Mount(Path("/proc"), ("--proc", "/proc")),

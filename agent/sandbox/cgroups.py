@@ -1,4 +1,4 @@
-"""A control group for each run, where the kernel lets us make one: the only bound on a run as a whole."""
+"""Creates one control group per run where the kernel allows it."""
 
 from __future__ import annotations
 

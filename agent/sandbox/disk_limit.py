@@ -57,7 +57,7 @@ class DiskMeter:
         self._at_latest = now + FIRST_SECONDS
 
     def is_due(self, free: FreeSpace, now: float) -> bool:
-        """Whether the run may have come past its bound, by what went from the disk since its files were counted."""
+        """True if the run may be past its limit, by what went from the disk since its files were counted."""
         if now < self._not_before:
             return False
         fallen = self._free.fallen_to(free)

@@ -1,4 +1,4 @@
-"""How much of the disk a run takes: what lies in its directories, and files without a name that it holds open."""
+"""Disk space used by a run, including unlinked files that it holds open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words in which bubblewrap is told what lies where in a cell."""
+"""Mount options for bubblewrap, and the system paths that every sandbox can read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MEMORY_BYTES = 256 * 1024 * 1024
 
 
 class Mount(NamedTuple):
-    """One thing at one place of the cell."""
+    """One thing at one place of the sandbox."""
 
     at: Path
     words: tuple[str, ...]
@@ -46,7 +46,7 @@ def cover(path: Path) -> Mount:
 
 
 def is_there(path: Path) -> bool:
-    """Whether this process can reach `path`; where it cannot, bubblewrap could not either."""
+    """True if this process can reach `path`; where it cannot, bubblewrap could not either."""
     return os.access(path, os.F_OK)
 
 
@@ -74,7 +74,7 @@ def system_mounts() -> tuple[Mount, ...]:
 
 
 def every_mount() -> tuple[Mount, ...]:
-    """The whole machine, for reading, but for what each cell has of its own; new places can still be made in /."""
+    """The whole machine, for reading, but for what each sandbox has of its own; new places can still be made in /."""
     places = [place for place in Path("/").iterdir() if place.name not in ("proc", "dev", "tmp")]
     return tuple(_as_it_is(place) for place in places)
 

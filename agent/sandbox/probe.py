@@ -1,4 +1,4 @@
-"""Whether agents can live in cells on this machine, tried out for real, and the cure where they cannot."""
+"""Checks if bubblewrap works on this machine, and says how to fix it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from agent.sandbox.bubblewrap import Bubblewrap, SandboxSpec, bubblewrap_argv
 
 Setting = Literal["auto", "bwrap", "off"]
 
-PROOF = "in a cell"
+PROOF = "in a sandbox"
 # What a hostile agent would try first must fail in the trial already.
 TRIAL = f'test "$$" -lt 10 && ! test -w /proc/sys/kernel/core_pattern && echo {PROOF}'
 DEBUG_HINT = "run `bwrap --ro-bind / / --unshare-all true` by hand to see more"
 
 
 class ProbeResult(Frozen):
-    """How agents are held here: in cells, or not, and why."""
+    """How agents are isolated here: in a sandbox, or not, and why."""
 
     kind: Literal["bwrap", "none"]
     reason: str
@@ -33,17 +33,17 @@ class ProbeResult(Frozen):
 
 
 def probe_sandbox(setting: Setting, *, timeout_seconds: float = 10.0) -> ProbeResult:
-    """Build one small cell and look; raises NotConfigured if `bwrap` was asked for and does not work."""
+    """Build one small sandbox and look; raises NotConfigured if `bwrap` was asked for and does not work."""
     if setting == "off":
         return ProbeResult(kind="none", reason="AGENT_SANDBOX=off")
     sandbox = _probe(timeout_seconds)
     if setting == "bwrap" and sandbox.kind == "none":
-        raise NotConfigured(f"AGENT_SANDBOX=bwrap, and no cell can be built here: {sandbox.reason}", sandbox.remedy)
+        raise NotConfigured(f"AGENT_SANDBOX=bwrap, and no sandbox can be built here: {sandbox.reason}", sandbox.remedy)
     return sandbox
 
 
 def _probe(timeout_seconds: float) -> ProbeResult:
-    """Try the strongest cell first; root needs no user namespace of its own, an ordinary user does."""
+    """Try the strongest sandbox first; root needs no user namespace of its own, an ordinary user does."""
     path = shutil.which("bwrap")
     if path is None:
         return ProbeResult(kind="none", reason="bubblewrap is not installed", remedy="apt install bubblewrap")
@@ -59,7 +59,7 @@ def _probe(timeout_seconds: float) -> ProbeResult:
         )
         refusal = _try_out(bubblewrap, timeout_seconds)
         if refusal is None:
-            reason = "a cell was built and held" if seal else "a cell was built; agents can make namespaces in it"
+            reason = "a sandbox was built and held" if seal else "a sandbox was built; agents can make namespaces in it"
             return ProbeResult(
                 kind="bwrap", reason=reason, path=bubblewrap.path, version=version, bubblewrap=bubblewrap
             )
@@ -69,7 +69,7 @@ def _probe(timeout_seconds: float) -> ProbeResult:
 
 
 def _try_out(bubblewrap: Bubblewrap, timeout_seconds: float) -> str | None:
-    """None if a cell works, else what bubblewrap said."""
+    """Return None if a sandbox works, else what bubblewrap said."""
     with tempfile.TemporaryDirectory() as name:
         plan = SandboxSpec(
             checkout=_made(name, "checkout"), config_dir=_made(name, "config"), tmp_dir=_made(name, "tmp")
@@ -78,12 +78,12 @@ def _try_out(bubblewrap: Bubblewrap, timeout_seconds: float) -> str | None:
         try:
             done = _run(argv, timeout_seconds)
         except subprocess.TimeoutExpired:
-            return f"a small cell did not end within {timeout_seconds:g} s"
+            return f"a small sandbox did not end within {timeout_seconds:g} s"
         except OSError as error:
             return f"{bubblewrap.path}: {error.strerror}"
     if done.returncode == 0 and done.stdout.strip() == PROOF:
         return None
-    return done.stderr.strip() or f"the trial in the cell failed (exit {done.returncode})"
+    return done.stderr.strip() or f"the trial in the sandbox failed (exit {done.returncode})"
 
 
 def _made(*parts: str) -> Path:

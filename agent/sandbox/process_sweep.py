@@ -1,7 +1,7 @@
-"""Finds and ends every process of a run where no cell holds them: by cookie, by mark and by descent.
+"""Finds and kills every process of a run without a sandbox, by cookie, marker and ancestry.
 
 Best effort: the cookie is a variable, which a process can clear; the mark is a resource limit that nobody uses and
-that only root can raise again; descent is lost when a parent dies. In a cell the kernel does all of this.
+that only root can raise again; descent is lost when a parent dies. In a sandbox the kernel does all of this.
 """
 
 from __future__ import annotations

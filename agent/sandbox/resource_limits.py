@@ -1,4 +1,4 @@
-"""How much of the machine one run may take, and which of these bounds really hold here."""
+"""Limits of one run: memory, processes, open files, file size; and which of them are enforced here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def limited(limits: ResourceLimits, argv: list[str], *, memory_by_cgroup: bool, 
 
     RLIMIT_AS is out of the question: the CLI reserves gigabytes of addresses that it never touches. RLIMIT_DATA
     counts what is private and writable, and the pinned CLI lives well with 1 GB of it. RLIMIT_NPROC counts all
-    processes of the user, except in a user namespace of its own, where it counts the cell's (Linux 5.14).
+    processes of the user, except in a user namespace of its own, where it counts the sandbox's (Linux 5.14).
     """
     if PRLIMIT is None:
         return argv

@@ -1,4 +1,4 @@
-"""A run's own directory: an empty home, a CLI config directory, and a place for temporary files."""
+"""The private directory of a run: empty home, CLI config directory, temporary files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RunDirectory(Frozen):
         return max(found, key=lambda path: path.lstat().st_mtime).stem if found else None
 
     def variables(self) -> dict[str, str]:
-        """What an agent outside a cell has to be told of it."""
+        """Return the variables that name it to an agent without a sandbox."""
         return {
             "HOME": str(self.home),
             "CLAUDE_CONFIG_DIR": str(self.config),
@@ -92,7 +92,7 @@ async def private_directory(
 
 
 def _take_away(directory: Path) -> None:
-    """As well as can be: where there is no cell, something may still be writing there."""
+    """As well as can be: where there is no sandbox, something may still be writing there."""
     with contextlib.suppress(OSError):
         remove(directory)
 

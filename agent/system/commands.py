@@ -1,4 +1,4 @@
-"""Runs a short program to its end, in bounded time, and leaves nothing of its process group."""
+"""Runs a short command to its end within a time limit and kills its process group."""
 
 from __future__ import annotations
 

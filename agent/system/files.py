@@ -1,4 +1,4 @@
-"""Writes and removes files whole, whatever lies in the way."""
+"""Atomic writes and recursive removal of files."""
 
 from __future__ import annotations
 

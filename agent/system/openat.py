@@ -1,3 +1,5 @@
+"""Symlink-safe file access below a directory (openat, O_NOFOLLOW) in trees that an agent can write."""
+
 from __future__ import annotations
 
 import os
@@ -25,7 +27,7 @@ def write_below(root: Path, path: str, content: str, mode: int = 0o600) -> None:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is a directory, and not a link to one."""
+    """True if it is a directory, and not a link to one."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:

@@ -1,4 +1,4 @@
-"""What /proc says of the processes here, as far as it is ours to read."""
+"""Reads processes from /proc."""
 
 from __future__ import annotations
 

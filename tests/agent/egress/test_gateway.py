@@ -1,4 +1,4 @@
-"""A cell whose only way out is our proxy, with the programs that agents use; what they reach is on loopback."""
+"""A sandbox whose only network is our proxy, with the programs that agents use; what they reach is on loopback."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ async def test_a_cell_that_cannot_be_built_says_why_itself(cell: Cell) -> None:
 
 async def test_a_helper_that_fails_fails_the_start(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(SpawnFailed, match="its way out"):
+    with pytest.raises(SpawnFailed, match="connected to the egress proxy"):
         await cell.run("echo started")
 
 

@@ -140,6 +140,6 @@ async def test_the_end_of_the_proxy_waits_for_nobody(provider: Provider) -> None
         asking = asyncio.create_task(ask(proxy, proxy.lease("run").token))
         await until(lambda: provider.exchanges, "the call is under way")
         before = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - before < 3
+    assert asyncio.get_running_loop().time() - before < 8  # the call would last for ever
     with pytest.raises(AssertionError):
         assert (await asking).status_code == 200

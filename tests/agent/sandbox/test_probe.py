@@ -26,7 +26,7 @@ def pretend(programs: Path, script: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
-def test_a_cell_is_really_built() -> None:
+def test_a_sandbox_is_really_built() -> None:
     found = probe_sandbox("auto")
     if found.kind == "none":
         pytest.skip(f"needs a bubblewrap that works: {found.reason}")
@@ -44,10 +44,10 @@ def test_off_is_off_and_says_so() -> None:
 def test_a_missing_program_is_named_with_its_package(programs: Path) -> None:
     found = probe_sandbox("auto")
     assert found.kind == "none"
-    assert "apt install bubblewrap" in found.reason
+    assert "apt install bubblewrap" in found.remedy
 
 
-def test_who_asks_for_a_cell_and_cannot_have_one_is_refused(programs: Path) -> None:
+def test_who_asks_for_a_sandbox_and_cannot_have_one_is_refused(programs: Path) -> None:
     with pytest.raises(NotConfigured, match=r"AGENT_SANDBOX=bwrap.*apt install bubblewrap"):
         probe_sandbox("bwrap")
 
@@ -75,12 +75,12 @@ def test_the_reason_names_the_cure(
     found = probe_sandbox("auto")
     assert found.kind == "none"
     assert said in found.reason
-    assert cure in found.reason
+    assert cure in found.remedy
     assert found.version == "0.8.0"
 
 
-def test_the_strongest_cell_that_works_is_taken(programs: Path) -> None:
-    pretend(programs, 'case "$*" in *--disable-userns*) echo no such option >&2; exit 1;; esac; echo in a cell')
+def test_the_strongest_sandbox_that_works_is_taken(programs: Path) -> None:
+    pretend(programs, 'case "$*" in *--disable-userns*) echo no such option >&2; exit 1;; esac; echo in a sandbox')
     found = probe_sandbox("auto")
     assert found.bubblewrap is not None
     assert found.bubblewrap.user_namespace
@@ -88,12 +88,12 @@ def test_the_strongest_cell_that_works_is_taken(programs: Path) -> None:
     assert "namespaces" in found.reason
 
 
-def test_a_cell_that_does_not_hold_is_none(programs: Path) -> None:
+def test_a_sandbox_that_does_not_hold_is_none(programs: Path) -> None:
     pretend(programs, "echo out in the open")
     assert probe_sandbox("auto").kind == "none"
 
 
-def test_a_cell_that_hangs_costs_a_bounded_time(programs: Path) -> None:
+def test_a_sandbox_that_hangs_costs_a_bounded_time(programs: Path) -> None:
     pretend(programs, "exec /bin/sleep 60")
     start = time.monotonic()
     assert "did not end within" in probe_sandbox("auto", timeout_seconds=0.2).reason
