@@ -18,13 +18,14 @@ from agent.claude.process_spec import ProcessSpec
 from agent.claude.turn import Turn
 from agent.domain.checkout import Checkout, Identity
 from agent.domain.errors import RequestRefused
-from agent.domain.events import Sink
+from agent.domain.events import Sink, Warned
 from agent.domain.request import AgentRequest
 from agent.domain.result import WorkspaceReport
 from agent.json_schema.errors import SchemaRefused
 from agent.json_schema.translation import translate_schema
 from agent.pool.slots import Slot, Slots, default_capacity
 from agent.pool.warm_pool import WarmPool
+from agent.provider.lease import Lease
 from agent.redaction.known_values import known_secrets
 from agent.redaction.redactor import Redactor
 from agent.redaction.run_output import redact_report
@@ -48,6 +49,7 @@ class StartedProcess:
     private: RunDirectory
     agent: str
     initialized: bool
+    lease: Lease | None = None
 
 
 class Runtime:
@@ -151,7 +153,9 @@ class Runtime:
             warm = await self.warm.take_process(slot, request, checkout, agent, run_id)
             if warm is not None:
                 try:
-                    yield StartedProcess(warm.launched.process, warm.launched.private, agent, initialized=True)
+                    yield StartedProcess(
+                        warm.launched.process, warm.launched.private, agent, initialized=True, lease=warm.launched.lease
+                    )
                 finally:
                     await warm.close()
                 return
@@ -161,10 +165,11 @@ class Runtime:
             checkout,
             self.run_directory(run_id).directory,
             max_budget_usd=request.max_budget_usd,
+            model=request.model,
             is_kept=is_kept or never,
             offline=request.network == "none",
         ) as launched:
-            yield StartedProcess(launched.process, launched.private, agent, initialized=False)
+            yield StartedProcess(launched.process, launched.private, agent, initialized=False, lease=launched.lease)
 
     @asynccontextmanager
     async def start_turn(
@@ -180,9 +185,16 @@ class Runtime:
             self._redactor,
             initialized=started.initialized,
             background_seconds=self.settings.agent_background_seconds,
+            lease=started.lease,
         )
+        if started.lease is not None:
+            started.lease.on_refusal = partial(_warn_of_refusal, sink, self._redactor)
         files = RunFiles(run_id, checkout, started.private)
         disk = self._disk.watch(files, started.process.pid, turn.end_for_disk)
         with self.warm.demand.record(ProcessSpec.of(request)):
             async with disk:
                 yield turn
+
+
+def _warn_of_refusal(sink: Sink, redactor: Redactor, reason: str) -> None:
+    sink(Warned(text=redactor.redact(f"a call to the provider was refused: {reason}")))

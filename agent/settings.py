@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from agent.domain.model_price import ModelPrice
 from agent.domain.values import Frozen, Name
 
 DEFAULT_WORKSPACE = "default"
@@ -263,6 +264,16 @@ class AgentSettings(Frozen):
     )
     diff_max_bytes: int = Field(
         default=65_536, ge=0, description="The most bytes of a run's diff that are shown; the rest is in git."
+    )
+    agent_models: Names = Field(
+        default=[],
+        description="Models that agents may call besides those of the price list, MODEL_PRICES and the one that their "
+        "run asks for; `*` in a name stands for anything.",
+    )
+    model_prices: Annotated[dict[str, ModelPrice], BeforeValidator(read_json)] = Field(
+        default={},
+        description="Prices of models in US dollars per million tokens, as JSON, over the list that the service "
+        'carries: `{"my-model": {"input": 3, "output": 15}}`; `*`: of every model that is not listed.',
     )
     anthropic_api_key: Key | None = Field(default=None, description="For the agents' model calls, and nothing else.")
     claude_code_oauth_token: Key | None = Field(

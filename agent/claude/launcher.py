@@ -37,7 +37,9 @@ def never() -> bool:
 class Provider(Protocol):
     """Gives a run the right to call the model; implemented by the provider proxy."""
 
-    def lease(self, run_id: str, max_budget_usd: float | None = None) -> Lease:
+    def lease(
+        self, run_id: str, max_budget_usd: float | None = None, model: str | None = None, *, offline: bool = False
+    ) -> Lease:
         """Return a token for one run, and where to use it."""
 
 
@@ -70,6 +72,7 @@ class Launcher:
         directory: Path,
         *,
         max_budget_usd: float | None,
+        model: str | None = None,
         is_kept: Callable[[], bool] = never,
         is_spare: bool = False,
         offline: bool = False,
@@ -83,7 +86,7 @@ class Launcher:
         async with private_directory(directory, self._settings.agent_config_template, is_kept) as private:
             if not (private.home / GIT_CONFIG).exists():
                 write(private.home / GIT_CONFIG, self._git_config)
-            with self._access(name, max_budget_usd, offline) as (access, lease):
+            with self._access(name, max_budget_usd, model, offline) as (access, lease):
                 if not self.trusts(checkout):
                     argv += without_repository_code(access.get("ANTHROPIC_BASE_URL"))
                 settings = self._settings
@@ -114,7 +117,7 @@ class Launcher:
 
     @contextmanager
     def _access(
-        self, name: str, max_budget_usd: float | None, offline: bool
+        self, name: str, max_budget_usd: float | None, model: str | None, offline: bool
     ) -> Iterator[tuple[dict[str, str], Lease | None]]:
         """Give the variables by which the CLI reaches the model; a lease in them ends with this."""
         if self._provider is None:
@@ -126,7 +129,7 @@ class Launcher:
             base_url = self._settings.anthropic_base_url
             yield {variable: value, **({"ANTHROPIC_BASE_URL": base_url} if base_url else {})}, None
             return
-        lease = self._provider.lease(name, max_budget_usd)
+        lease = self._provider.lease(name, max_budget_usd, model, offline=offline)
         try:
             yield lease.variables(), lease
         finally:

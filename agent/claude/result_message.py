@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from agent.claude.run_cost import cost_of, usage_of
 from agent.claude.stream_json import parse_line
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
-from agent.domain.result import AgentResult, Invocation, Usage
+from agent.domain.result import AgentResult, Invocation
 from agent.json_schema.tuples import restore_tuples
-from agent.system.numbers import read_amount, read_count
 from agent.system.text import shorten_cause
 
 STOPPED = {
@@ -34,7 +34,7 @@ def read_result(request: AgentRequest, invocation: Invocation) -> AgentResult:
     message = (parse_line(invocation.result_line) if invocation.result_line is not None else None) or {}
     if request.json_schema is not None and "structured_output" in message:
         message, invocation = _with_tuples(message, invocation)
-    result = _read(message, invocation)
+    result = _read(request, message, invocation)
     error = _what_is_wrong(request, message, invocation)
     if error is None:
         return result
@@ -131,7 +131,7 @@ def _reported(message: Message) -> str:
     return str(message.get("result") or message.get("subtype") or "the agent reported an error")
 
 
-def _read(message: Message, invocation: Invocation) -> AgentResult:
+def _read(request: AgentRequest, message: Message, invocation: Invocation) -> AgentResult:
     printed = [invocation.printed] if invocation.printed else []
     return AgentResult(
         started_at=invocation.started_at,
@@ -141,8 +141,8 @@ def _read(message: Message, invocation: Invocation) -> AgentResult:
         stderr=invocation.stderr,
         text=_text(message, invocation),
         structured=message.get("structured_output"),
-        cost_usd=read_amount(message.get("total_cost_usd")),
-        usage=_usage(message),
+        cost_usd=cost_of(message, invocation, request.max_budget_usd),
+        usage=usage_of(message, invocation),
         turns=turns if isinstance(turns := message.get("num_turns"), int) else None,
         session_id=named if isinstance(named := message.get("session_id"), str) else invocation.session_id,
         model=invocation.model,
@@ -155,20 +155,3 @@ def _text(message: Message, invocation: Invocation) -> str | None:
         text = message.get("result")
         return text if isinstance(text, str) else None
     return invocation.printed.strip() or None
-
-
-def _usage(message: Message) -> Usage:
-    # `usage` omits subagents and the last call of a run that is out of budget; `modelUsage` has them
-    models = message.get("modelUsage")
-    if not isinstance(models, dict):
-        return Usage()
-    counted = [one for one in models.values() if isinstance(one, dict)]
-    return Usage(**{name: sum(read_count(one.get(key)) for one in counted) for name, key in _USAGE_KEYS.items()})
-
-
-_USAGE_KEYS = {
-    "input_tokens": "inputTokens",
-    "output_tokens": "outputTokens",
-    "cache_read_input_tokens": "cacheReadInputTokens",
-    "cache_creation_input_tokens": "cacheCreationInputTokens",
-}

@@ -18,6 +18,7 @@ from agent.domain.errors import AgentUnknown
 from agent.domain.events import Event, Sink, Warned
 from agent.domain.request import AgentRequest
 from agent.domain.result import Ending, Invocation
+from agent.provider.lease import Lease
 from agent.redaction.redactor import Redactor
 from agent.redaction.run_output import OutputRedactor, redact_invocation
 from agent.system.concurrency import run_to_completion
@@ -49,8 +50,10 @@ class Turn:
         *,
         initialized: bool = False,
         background_seconds: float = 20.0,
+        lease: Lease | None = None,
     ) -> None:
         self._initialized = initialized
+        self._lease = lease
         self._redactor = redactor or Redactor()
         self._process = process
         self._request = request
@@ -89,6 +92,8 @@ class Turn:
             raise
         finally:
             await self._process.end()
+            if self._lease is not None:
+                await run_to_completion(self._lease.finish())
             self._final = await run_to_completion(asyncio.to_thread(self._redacted))
         return self._final
 
@@ -98,7 +103,15 @@ class Turn:
         return self._final or self._redacted()
 
     def _redacted(self) -> Invocation:
-        return redact_invocation(self._redactor, self._output.invocation())
+        return redact_invocation(self._redactor, self._with_count(self._output.invocation()))
+
+    def _with_count(self, invocation: Invocation) -> Invocation:
+        """Add what the provider proxy counted; a run that was billed is not begun again."""
+        lease = self._lease
+        if lease is None:
+            return invocation
+        counted = {"counted_usd": lease.cost_usd, "counted_usage": lease.total_usage if lease.calls else None}
+        return invocation.model_copy(update={**counted, "acted": invocation.acted or lease.was_billed})
 
     def end_for_disk(self) -> None:
         """End the run at once, without asking the CLI, which would go on to fill the disk."""

@@ -69,6 +69,10 @@ class Invocation(Frozen):
     hook_reason: str | None = Field(default=None, description="Why a hook stopped the agent, in the hook's words.")
     printed: str = Field(default="", description="Text on stdout that was no message: its last 64 KiB.")
     stderr: str = Field(default="", description="The last 64 KiB of stderr.")
+    counted_usd: float | None = Field(
+        default=None, ge=0, description="US dollars of its model calls as the provider proxy counted them."
+    )
+    counted_usage: Usage | None = Field(default=None, description="Tokens of its model calls, counted there too.")
 
 
 class AgentResult(Frozen):

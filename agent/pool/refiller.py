@@ -212,6 +212,7 @@ class Refiller:
             checkout,
             self._directory / name,
             max_budget_usd=0,  # no model call may be made before a run claims it
+            model=target.spec.model,
             is_spare=not target.hot,
             offline=target.spec.network == "none",
         )

@@ -90,7 +90,7 @@ class WarmProcess:
         if not self.is_usable:
             raise ClaimFailed("it ended, or its checkout or the date changed")
         if self.launched.lease is not None:
-            self.launched.lease.assign(run_id, request.max_budget_usd)
+            self.launched.lease.assign(run_id, request.max_budget_usd, request.model)
         messages = [] if self.hot else [control.claim_session(cwd), control.use_agent(agent)]
         if request.model is not None and (not self.hot or request.model != self.spec.model):
             messages.append(control.use_model(request.model))

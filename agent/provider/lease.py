@@ -7,11 +7,16 @@ import secrets
 from collections.abc import Callable
 
 from agent.domain.result import Usage
+from agent.provider.budget import CallBudget
 from agent.provider.failures import ProviderFailure
+from agent.provider.traffic import RunTraffic
 from agent.provider.usage_meter import ModelCall
 
-Price = Callable[[str, Usage], float | None]
-"""What a call cost in US dollars; None: the model is not known."""
+BOOKING_SECONDS = 2.0
+"""The time that calls have to end once they are cut; none needs more than a few steps of the event loop."""
+
+TOLD = 20
+"""How many refusals of one run are told in its events: an agent may ask a thousand times."""
 
 
 class Lease:
@@ -25,20 +30,26 @@ class Lease:
         *,
         first_party: bool,
         max_budget_usd: float | None = None,
+        model: str | None = None,
+        offline: bool = False,
     ) -> None:
         self.run_id = run_id
         self.base_url = base_url
         # In the shape of a key, so that whatever redacts keys redacts it.
         self.token = f"sk-ant-run-{secrets.token_urlsafe(32)}"
-        self.max_budget_usd = max_budget_usd
+        self.model = model
+        self.offline = offline
+        self.budget = CallBudget(max_budget_usd)
+        self.traffic = RunTraffic()
         self.calls: list[ModelCall] = []
         self.usage: dict[str, Usage] = {}
-        self.cost_usd = 0.0
         self.trouble: ProviderFailure | None = None
+        self.on_refusal: Callable[[str], None] | None = None
         self._variable = variable
         self._first_party = first_party
         self._closed = False
         self._open: set[asyncio.Task[None]] = set()
+        self._refusals: set[str] = set()
 
     def variables(self) -> dict[str, str]:
         """The environment that makes the CLI use this lease.
@@ -56,19 +67,33 @@ class Lease:
         return not self._closed
 
     @property
-    def is_used_up(self) -> bool:
-        """True if the calls so far have cost the whole budget."""
-        return self.max_budget_usd is not None and self.cost_usd >= self.max_budget_usd
+    def cost_usd(self) -> float:
+        """US dollars of the calls that are over, counted here."""
+        return self.budget.spent_usd
+
+    @property
+    def was_billed(self) -> bool:
+        """True if the provider has answered a call and is paid for it."""
+        return any(call.complete and call.cost_usd > 0 for call in self.calls)
 
     @property
     def open_calls(self) -> int:
         """How many calls are under way."""
         return len(self._open)
 
-    def assign(self, run_id: str, max_budget_usd: float | None) -> None:
+    @property
+    def total_usage(self) -> Usage:
+        """Tokens of the calls that are over, of all models together."""
+        total = Usage()
+        for usage in self.usage.values():
+            total = add(total, usage)
+        return total
+
+    def assign(self, run_id: str, max_budget_usd: float | None, model: str | None = None) -> None:
         """Give it to a run, with what that may spend; until then it was made for nobody."""
         self.run_id = run_id
-        self.max_budget_usd = max_budget_usd
+        self.model = model or self.model
+        self.budget.limit_usd = max_budget_usd
 
     def close(self) -> None:
         """Make the token worthless from now on; calls under way may end."""
@@ -77,21 +102,35 @@ class Lease:
     def cut(self) -> None:
         """Close, and break off the calls under way, so that the provider bills no more of them."""
         self.close()
+        self.budget.close()
         for call in self._open:
             call.cancel()
+
+    async def finish(self) -> None:
+        """Cut, and return once the calls that were under way are booked."""
+        self.cut()
+        if self._open:
+            await asyncio.wait(self._open, timeout=BOOKING_SECONDS)
 
     def track(self, call: asyncio.Task[None]) -> None:
         """Keep a call that is under way, so that it can be cut."""
         self._open.add(call)
         call.add_done_callback(self._open.discard)
 
-    def book(self, call: ModelCall, price: Price | None) -> None:
-        """Enter a call that is over."""
+    def book(self, call: ModelCall) -> None:
+        """Enter a call that is over; the budget is settled apart."""
         self.calls.append(call)
         model = call.model or "unknown"
         self.usage[model] = add(self.usage.get(model, Usage()), call.usage)
-        if price is not None:
-            self.cost_usd += price(model, call.usage) or 0.0
+
+    def refuse(self, reason: str) -> bool:
+        """Tell the run's observers that a call of its agent was refused; False if they know of it already."""
+        if reason in self._refusals or len(self._refusals) >= TOLD:
+            return False
+        self._refusals.add(reason)
+        if self.on_refusal is not None:
+            self.on_refusal(reason)
+        return True
 
 
 def add(one: Usage, other: Usage) -> Usage:

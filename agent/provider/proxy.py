@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
-import re
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from functools import partial
@@ -18,10 +18,16 @@ import httpx
 import uvicorn
 
 from agent.domain.errors import NotConfigured
+from agent.provider.budget import BudgetSpent
 from agent.provider.credential import Credential, find_credential
 from agent.provider.failures import ProviderFailure
-from agent.provider.lease import Lease, Price
-from agent.provider.relay import Relay, Send, passed_on
+from agent.provider.lease import Lease
+from agent.provider.model_request import ExpectedUse, Unreadable, read_model_request
+from agent.provider.pricing import PriceTable
+from agent.provider.refused_call import RefusedCall
+from agent.provider.relay import Price, Relay, Send, passed_on
+from agent.provider.request_policy import MESSAGES, RequestPolicy
+from agent.provider.traffic import LONGEST_REQUEST_BYTES, CallTraffic
 from agent.settings import AgentSettings
 from agent.system.certificates import trusted_authorities
 from agent.system.proxies import BadProxy, proxy_for
@@ -30,14 +36,15 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 PROVIDER_URL = "https://api.anthropic.com"
-FORWARDED = re.compile(rb"/v1/messages(/count_tokens)?|/v1/models(/\w[\w.@:-]*)?|/api/hello")
-"""Nothing else of the account is an agent's business: not its files, not its batches, which nobody meters."""
-
-LONGEST_REQUEST_BYTES = 64 * 1024 * 1024
+READ_ASIDE_BYTES = 1024 * 1024  # a longer request is parsed in a thread, so that other runs go on meanwhile
 # The CLI waits 600 s for a byte; it should be the one to give up.
 TIMEOUT = httpx.Timeout(connect=10, read=610, write=60, pool=None)
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30)
+SPENT = "this run's budget is spent"
 NOT_NOW = "this token is for one run, and that run is not now"
+
+
+_log = logging.getLogger(__name__)
 
 
 class ProviderProxy:
@@ -55,7 +62,9 @@ class ProviderProxy:
         self._upstream = (settings.anthropic_base_url or PROVIDER_URL).rstrip("/")
         self.credential = Credential(variable=variable, value=value, base_url=self._upstream)
         self._on_trouble = on_trouble
-        self._price = price
+        prices = PriceTable(settings.model_prices)
+        self._price: Price = price or prices.cost
+        self._policy = RequestPolicy(settings, prices)
         self._socket_path = socket_path or settings.provider_socket
         self._leases: dict[str, Lease] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -65,14 +74,21 @@ class ProviderProxy:
         self._server = _Server(self)
         self._serving: asyncio.Task[None] | None = None
 
-    def lease(self, run_id: str, max_budget_usd: float | None = None) -> Lease:
-        """A token for one run, and where to use it."""
+    def lease(
+        self, run_id: str, max_budget_usd: float | None = None, model: str | None = None, *, offline: bool = False
+    ) -> Lease:
+        """Return a token for one run, and where to use it.
+
+        `model` is the one that the run's caller asked for; an `offline` run has no network, whatever AGENT_NETWORK.
+        """
         lease = Lease(
             run_id,
             self.url,
             self.credential.variable,
             first_party=urlsplit(self._upstream).hostname == urlsplit(PROVIDER_URL).hostname,
             max_budget_usd=max_budget_usd,
+            model=model,
+            offline=offline,
         )
         self._leases = {token: other for token, other in self._leases.items() if other.is_good}
         self._leases[lease.token] = lease
@@ -95,18 +111,55 @@ class ProviderProxy:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of an agent."""
         lease = self._leases.get(_token(scope["headers"]))
-        allowed = lease is not None and lease.is_good
-        body = await _read_body(receive, LONGEST_REQUEST_BYTES if allowed else 0)
         if lease is None or not lease.is_good:
+            await _read_body(receive, None)
             await _refuse(send, 401, "authentication_error", NOT_NOW)
-        elif body is None:
-            await _refuse(send, 413, "request_too_large", f"a request has at most {LONGEST_REQUEST_BYTES} bytes")
-        elif not FORWARDED.fullmatch(scope["raw_path"]):
-            await _refuse(send, 404, "not_found_error", "this path is not for agents")
-        elif lease.is_used_up:
-            await _refuse(send, 403, "permission_error", "this run's budget is spent")
+            return
+        with lease.traffic.call() as traffic:
+            body = await _read_body(receive, traffic)
+            try:
+                request, expected = await self._judge(lease, scope, body, traffic)
+            except RefusedCall as refusal:
+                self._tell(lease, refusal)
+                await _refuse(send, refusal.status, refusal.kind, str(refusal), retry=refusal.status == 429)
+                return
+            del body
+            await self._pass_on(lease, request, expected, scope, receive, send)
+
+    async def _judge(
+        self, lease: Lease, scope: Scope, body: bytes | None, traffic: CallTraffic
+    ) -> tuple[httpx.Request, ExpectedUse | None]:
+        """Return the request to pass on and what it will use, None where that costs nothing. Raises RefusedCall."""
+        path = scope["raw_path"]
+        if not traffic.is_admitted:
+            raise RefusedCall(traffic.refusal, status=429, kind="rate_limit_error")
+        if body is None:
+            raise RefusedCall(f"a request has at most {LONGEST_REQUEST_BYTES} bytes", status=413)
+        self._policy.check_target(scope["method"], path)
+        self._policy.check_headers(scope["headers"])
+        if not MESSAGES.fullmatch(path):
+            if body:
+                raise RefusedCall("a request of this path has no body")
+            return self._request(scope, body), None
+        if lease.budget.is_spent:
+            raise RefusedCall(SPENT)
+        if len(body) > READ_ASIDE_BYTES:
+            expected = await asyncio.to_thread(self._read, body, lease)
         else:
-            await self._pass_on(lease, self._request(scope, body), scope, receive, send)
+            expected = self._read(body, lease)
+        return self._request(scope, body), None if path.endswith(b"/count_tokens") else expected
+
+    def _read(self, body: bytes, lease: Lease) -> ExpectedUse:
+        try:
+            request = read_model_request(body)
+        except Unreadable as error:
+            raise RefusedCall(str(error), status=400, kind="invalid_request_error") from None
+        self._policy.check(request, lease.model, offline=lease.offline)
+        return request.expected()
+
+    def _tell(self, lease: Lease, refusal: RefusedCall) -> None:
+        if str(refusal) != SPENT and lease.refuse(str(refusal)):
+            _log.warning("run %s: a call to the provider was refused: %s", lease.run_id, refusal)
 
     def _request(self, scope: Scope, body: bytes) -> httpx.Request:
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
@@ -118,9 +171,17 @@ class ProviderProxy:
             extensions={"timeout": TIMEOUT.as_dict()},
         )
 
-    async def _pass_on(self, lease: Lease, request: httpx.Request, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_on(
+        self,
+        lease: Lease,
+        request: httpx.Request,
+        expected: ExpectedUse | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         """Relay until the answer is over, the agent hangs up, or the lease is cut."""
-        relay = Relay(lease, send, self._price, partial(self._note, lease))
+        relay = Relay(lease, expected, send, self._price, partial(self._note, lease))
         call = asyncio.create_task(relay.run(self._transport, request))
         lease.track(call)
         gone = asyncio.create_task(_hung_up(receive))
@@ -132,6 +193,9 @@ class ProviderProxy:
                 task.cancel()
             await asyncio.wait({call, gone})
         failure = None if call.cancelled() else call.exception()
+        if isinstance(failure, BudgetSpent):
+            await _refuse(send, 403, "permission_error", SPENT)
+            return
         if failure is not None and not isinstance(failure, httpx.TransportError):
             raise failure
         trouble = _unreachable(failure) if failure is not None else None
@@ -218,20 +282,25 @@ def _token(headers: list[tuple[bytes, bytes]]) -> str:
     return key.decode("latin-1").strip()
 
 
-async def _read_body(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None if it is longer than `most`, or if nobody is there any more.
+async def _read_body(receive: Receive, traffic: CallTraffic | None) -> bytes | None:
+    """Return the whole body; None if there is no room for it, or if nobody is there any more.
 
-    It is read to its end even so: who still sends does not hear an answer.
+    It is read to its end even so: a client that still sends does not read an answer.
     """
-    body, more = bytearray(), True
+    chunks: list[bytes] = []
+    fits, more = traffic is not None, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        if len(body) <= most:
-            body += message.get("body", b"")
+        chunk = message.get("body", b"")
+        fits = fits and traffic is not None and traffic.take(len(chunk))
+        if fits:
+            chunks.append(chunk)
+        elif chunks:
+            chunks.clear()
         more = message.get("more_body", False)
-    return bytes(body) if len(body) <= most else None
+    return b"".join(chunks) if fits else None
 
 
 async def _hung_up(receive: Receive) -> None:

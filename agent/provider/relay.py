@@ -8,14 +8,19 @@ from typing import Any
 
 import httpx
 
+from agent.domain.result import Usage
 from agent.provider.credential import Credential
 from agent.provider.failures import ProviderFailure, read_trouble
-from agent.provider.lease import Lease, Price
+from agent.provider.lease import Lease
+from agent.provider.model_request import ExpectedUse
+from agent.provider.pricing import CallUsage
 from agent.provider.usage_meter import ModelCall, UsageMeter
 from agent.system.http import HOP_BY_HOP
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Price = Callable[[str, Usage], float | None]
+"""The US dollars of a call; None: the model is not known, and the call not counted."""
 
 OAUTH_BETA = b"oauth-2025-04-20"
 """What the CLI adds to `anthropic-beta` when it has an OAuth token (2.1.330)."""
@@ -25,14 +30,27 @@ NOT_PASSED_ON = HOP_BY_HOP | frozenset(
 )
 NOT_PASSED_BACK = HOP_BY_HOP | {b"transfer-encoding", b"set-cookie"}
 ERROR_BYTES = 65_536
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+"""Errors of a call that never reached the provider."""
 
 
 class Relay:
-    """Made once for each call; `started` tells whether the answer has begun."""
+    """One call to the provider, made once for each; `expected` is None for one that costs nothing.
 
-    def __init__(self, lease: Lease, send: Send, price: Price | None, note: Callable[[ProviderFailure], None]) -> None:
+    `started` is True once the answer has begun.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        expected: ExpectedUse | None,
+        send: Send,
+        price: Price,
+        note: Callable[[ProviderFailure], None],
+    ) -> None:
         self.started = False
         self._lease = lease
+        self._expected = expected
         self._send = send
         self._price = price
         self._note = note
@@ -40,14 +58,32 @@ class Relay:
         self._booked = False
 
     async def run(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> None:
-        """Ask, and pass the answer on chunk by chunk; raises httpx.TransportError as the transport does."""
-        response = await transport.handle_async_request(request)
-        meter = UsageMeter(response.headers.get("content-type", ""), response.headers.get("content-encoding", ""))
+        """Ask once the budget has room, and pass the answer on chunk by chunk.
+
+        Raises BudgetSpent, and httpx.TransportError as the transport does.
+        """
+        expected = self._expected
+        await self._lease.budget.reserve(
+            self, self._dollars(expected.model, expected.reserved()) if expected is not None else 0.0
+        )
+        self._began = time.monotonic()
+        meter = UsageMeter("", "")
+        status = 0
         try:
-            await (self._fail if response.status_code >= 400 else self._stream)(response, meter)
+            response = await transport.handle_async_request(request)
+            status = response.status_code
+            meter = UsageMeter(response.headers.get("content-type", ""), response.headers.get("content-encoding", ""))
+            try:
+                await (self._fail if status >= 400 else self._stream)(response, meter)
+            finally:
+                self._book(status, meter, complete=False)
+                await response.aclose()
+        except NOT_SENT:
+            self._booked = True
+            raise
         finally:
-            self._book(response.status_code, meter, complete=False)
-            await response.aclose()
+            self._book(status, meter, complete=False)
+            self._lease.budget.settle(self, 0.0)
 
     async def _stream(self, response: httpx.Response, meter: UsageMeter) -> None:
         await self._start(response, [])
@@ -59,7 +95,7 @@ class Relay:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _fail(self, response: httpx.Response, meter: UsageMeter) -> None:
-        """An error is read whole before it is passed on: what it says decides if the CLI should try again."""
+        """Read an error whole before it is passed on: what it says decides if the CLI should try again."""
         body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
         meter.trouble = read_trouble(response.status_code, response.headers, body[:ERROR_BYTES])
         self._book(response.status_code, meter, complete=True)
@@ -77,15 +113,40 @@ class Relay:
         await self._send({"type": "http.response.start", "status": response.status_code, "headers": kept + more})
 
     def _book(self, status: int, meter: UsageMeter, *, complete: bool) -> None:
-        """Once, and before the agent can know that the call is over."""
+        """Enter the call once, and before the agent can know that it is over."""
         if self._booked:
             return
         self._booked = True
         seconds = time.monotonic() - self._began
-        call = ModelCall(model=meter.model, status=status, usage=meter.usage, seconds=seconds, complete=complete)
-        self._lease.book(call, self._price)
+        usage, dollars = self._account(status, meter, seconds, complete=complete)
+        model = meter.model or (self._expected.model if self._expected else None) or None
+        call = ModelCall(model=model, status=status, usage=usage, seconds=seconds, complete=complete, cost_usd=dollars)
+        self._lease.book(call)
+        self._lease.budget.settle(self, dollars)
         if meter.trouble is not None:
             self._note(meter.trouble)
+
+    def _account(self, status: int, meter: UsageMeter, seconds: float, *, complete: bool) -> tuple[Usage, float]:
+        """Return the tokens and the US dollars of the call; one that has not told its own costs an estimate."""
+        expected = self._expected
+        if expected is None or status >= 400:
+            return meter.usage, 0.0
+        if complete and meter.is_known:
+            parts = meter.parts
+        else:
+            parts = [(meter.model, self._estimate(expected, meter, seconds))]
+        usage = Usage(**{name: getattr(parts[0][1], name) for name in Usage.model_fields})
+        return usage, sum(self._dollars(model or expected.model, part) for model, part in parts)
+
+    def _estimate(self, expected: ExpectedUse, meter: UsageMeter, seconds: float) -> CallUsage:
+        """Return what a call has used that broke off, or whose answer could not be read."""
+        _, so_far = meter.parts[0]
+        written = max(so_far.output_tokens, expected.output_tokens_after(meter.answered_bytes, seconds))
+        read = {} if meter.is_known else {"input_tokens": expected.input_tokens}
+        return so_far.model_copy(update={"output_tokens": written, **read})
+
+    def _dollars(self, model: str, usage: Usage) -> float:
+        return self._price(model, usage) or 0.0
 
 
 def passed_on(headers: Headers, credential: Credential, body: bytes) -> Headers:

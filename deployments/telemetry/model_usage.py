@@ -7,6 +7,7 @@ from typing import Any
 
 from agent.domain.result import AgentResult
 from agent.domain.values import Frozen
+from agent.system.numbers import read_amount, read_count
 
 
 class ModelUse(Frozen):
@@ -20,17 +21,25 @@ class ModelUse(Frozen):
 
 def usage_by_model(result: AgentResult) -> dict[str, ModelUse]:
     """Return the usage by model name; all of it under the run's model where the CLI does not tell models apart."""
-    said = _model_usage(result)
-    if said:
-        return {name: _read(use) for name, use in said.items() if isinstance(use, dict)}
     usage = result.usage
-    use = ModelUse(
+    total = ModelUse(
         prompt=usage.prompt_tokens - usage.cache_read_input_tokens,
         cached=usage.cache_read_input_tokens,
         completion=usage.output_tokens,
         dollars=result.cost_usd or 0.0,
     )
-    return {result.model: use} if result.model and use != ModelUse() else {}
+    said = {name: _read(use) for name, use in _model_usage(result).items() if isinstance(use, dict)}
+    if said and _is_within(said, total):
+        return said
+    return {result.model: total} if result.model and total != ModelUse() else {}
+
+
+def _is_within(said: dict[str, ModelUse], total: ModelUse) -> bool:
+    """True if the split adds up to no more than the run's own totals: an agent can forge the CLI's message."""
+    return all(
+        sum(getattr(use, kind) for use in said.values()) <= getattr(total, kind) * 1.001 + 1e-6
+        for kind in ModelUse.model_fields
+    )
 
 
 def _model_usage(result: AgentResult) -> dict[str, Any]:
@@ -44,13 +53,8 @@ def _model_usage(result: AgentResult) -> dict[str, Any]:
 
 def _read(use: dict[str, Any]) -> ModelUse:
     return ModelUse(
-        prompt=_number(use, "inputTokens") + _number(use, "cacheCreationInputTokens"),
-        cached=_number(use, "cacheReadInputTokens"),
-        completion=_number(use, "outputTokens"),
-        dollars=_number(use, "costUSD"),
+        prompt=read_count(use.get("inputTokens")) + read_count(use.get("cacheCreationInputTokens")),
+        cached=read_count(use.get("cacheReadInputTokens")),
+        completion=read_count(use.get("outputTokens")),
+        dollars=read_amount(use.get("costUSD")) or 0.0,
     )
-
-
-def _number(use: dict[str, Any], name: str) -> Any:
-    value = use.get(name)
-    return max(0, value) if isinstance(value, int | float) else 0

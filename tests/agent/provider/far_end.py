@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -106,9 +107,12 @@ async def provider() -> AsyncIterator[Provider]:
 async def opened(url: str, **options: Any) -> AsyncIterator[ProviderProxy]:
     credential = {"anthropic_api_key": KEY} if "oauth" not in options else {"claude_code_oauth_token": KEY}
     options.pop("oauth", None)
-    settings = AgentSettings.model_validate({"anthropic_base_url": url, **credential})
-    async with ProviderProxy(settings, **options) as proxy:
-        yield proxy
+    options.setdefault("settings", {})
+    with tempfile.TemporaryDirectory() as state_dir:
+        given = {"anthropic_base_url": url, "agent_models": ["claude-m"], "state_dir": state_dir, **credential}
+        settings = AgentSettings.model_validate(given | options.pop("settings"))
+        async with ProviderProxy(settings, **options) as proxy:
+            yield proxy
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ from demo.offline_model.model import OfflineModel
 
 async def test_the_key_takes_the_place_of_the_token(provider: Provider, proxy: ProviderProxy) -> None:
     lease = proxy.lease("run")
-    answer = await ask(proxy, lease.token, headers={"anthropic-beta": "a,b", "cookie": "c=1", "x-app": "cli"})
+    betas = "effort-2025-11-24,oauth-2025-04-20"
+    answer = await ask(proxy, lease.token, headers={"anthropic-beta": betas, "cookie": "c=1", "x-app": "cli"})
     assert answer.status_code == 200
     (exchange,) = provider.exchanges
     assert exchange.line == "POST /v1/messages?beta=true HTTP/1.1"
     assert exchange.headers["x-api-key"] == KEY
-    assert exchange.headers["anthropic-beta"] == "a,b"
+    assert exchange.headers["anthropic-beta"] == "effort-2025-11-24,oauth-2025-04-20"
     assert exchange.headers["x-app"] == "cli"
     assert exchange.headers["accept-encoding"] == "identity"
     assert json.loads(exchange.body) == {"model": "claude-m"}
@@ -33,11 +34,11 @@ async def test_an_oauth_token_goes_as_the_cli_sends_it(provider: Provider) -> No
     async with opened(provider.url, oauth=True) as proxy:
         lease = proxy.lease("run")
         assert lease.variables()["CLAUDE_CODE_OAUTH_TOKEN"] == lease.token
-        shown = {"authorization": f"Bearer {lease.token}", "x-api-key": "", "anthropic-beta": "a"}
+        shown = {"authorization": f"Bearer {lease.token}", "x-api-key": "", "anthropic-beta": "effort-2025-11-24"}
         assert (await ask(proxy, "", headers=shown)).status_code == 200
     (exchange,) = provider.exchanges
     assert exchange.headers["authorization"] == f"Bearer {KEY}"
-    assert exchange.headers["anthropic-beta"] == "a,oauth-2025-04-20"
+    assert exchange.headers["anthropic-beta"] == "effort-2025-11-24,oauth-2025-04-20"
     assert "x-api-key" not in exchange.headers
 
 
@@ -182,5 +183,6 @@ async def test_the_real_cli_works_through_the_proxy_and_never_has_the_key(tmp_pa
         assert oauth or lease.token in result["result"]
         assert KEY not in result["result"]
         assert len(lease.calls) == 2
+        assert lease.cost_usd == pytest.approx(result["total_cost_usd"])
         assert sum(usage.output_tokens for usage in lease.usage.values()) == result["usage"]["output_tokens"]
         assert KEY in str(model.message_requests[0])
