@@ -109,7 +109,7 @@ def test_the_runtime_imports_without_prefect_in_a_fraction_of_its_time() -> None
     """Measured against Prefect's own import, in time of the processor: what else the machine does is not in it."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "agent").rglob("[!_]*.py")]
     ours = min(import_seconds(";".join(f"import {name}" for name in modules)) for _ in range(2))
-    assert ours < 0.5 * import_seconds("import prefect, prefect.flow_engine")
+    assert ours < 0.6 * import_seconds("import prefect, prefect.flow_engine")
 
 
 def import_seconds(statement: str) -> float:
