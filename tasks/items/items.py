@@ -14,9 +14,9 @@ from agent.domain.values import Frozen
 from agent.system.text import shorten
 from tasks.items.dates import read_date
 from tasks.items.fingerprints import canonical, fingerprint
+from tasks.sources.base import Reading
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate, is_true, member_paths, missing_members
-from tasks.sources.models import Reading
 
 KEYS = (
     *("html_url", "id", "url", "key", "number", "path", "name"),
@@ -44,6 +44,13 @@ class Item(Frozen):
     value: JsonValue
     shown: JsonValue = Field(default=None, description="What the agent is shown in place of the whole value.")
     came_at: datetime | None = None
+
+    def with_details(self, details: dict[str, JsonValue]) -> Item:
+        """Return the item with what was read beside it, for templates and for what the agent is shown."""
+        if not details or not isinstance(self.value, dict):
+            return self
+        shown = {**self.shown, **details} if isinstance(self.shown, dict) else self.shown
+        return self.model_copy(update={"value": {**self.value, **details}, "shown": shown})
 
 
 class Listing(Frozen):

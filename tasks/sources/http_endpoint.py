@@ -16,11 +16,12 @@ from agent.redaction.redactor import mask_url_credentials
 from agent.system.addresses import NotFound, NotPublic, pin_public
 from agent.system.http import retry_after_seconds
 from agent.system.text import shorten
+from tasks.sources.base import HttpSource
 from tasks.sources.errors import SourceFailed
+from tasks.sources.feeds import read_feed
 from tasks.sources.http_body import ACCEPTED, CorruptBody, TooLarge, UnknownEncoding, read_body
 from tasks.sources.http_cache import CachedPage, HttpCache
 from tasks.sources.json_documents import find_list, read_json
-from tasks.sources.models import HttpSource
 from tasks.sources.paging import PageContent, PageRequest, Paging
 from tasks.sources.secret_files import NamedSecrets
 
@@ -91,7 +92,8 @@ class HttpEndpoint:
                 break
             if page is None:
                 break
-            document = await asyncio.to_thread(read_json, page.body, self._whose())
+            read = read_json if self._source.format == "json" else read_feed
+            document = await asyncio.to_thread(read, page.body, self._whose())
             found = find_list(document, self._source.items, self._whose())
             values += found
             request = self._checked(
@@ -166,7 +168,9 @@ class HttpEndpoint:
 
     async def _take(self, response: httpx.Response) -> CachedPage | NotModified | float:
         headers = response.headers
-        link = response.links.get("next", {}).get("url")
+        following = response.links.get("next", {})
+        # Sentry names a next page after the last one, too, and says that there is nothing on it
+        link = following.get("url") if following.get("results") != "false" else None
         if response.status_code == 304:
             return NotModified(link)
         if response.is_success:

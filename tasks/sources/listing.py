@@ -14,23 +14,16 @@ from agent.domain.checkout import Checkout, Identity
 from agent.runtime import Runtime
 from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
+from tasks.sources.base import HttpSource, Preset
 from tasks.sources.command import list_command
+from tasks.sources.details import read_details
 from tasks.sources.folder import MAIL, list_folder, read_regular
 from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.mail.imap import list_imap
 from tasks.sources.mail.mailboxes import Message, list_mailbox
 from tasks.sources.mail.reader import read_messages
-from tasks.sources.models import (
-    CommandSource,
-    FolderSource,
-    HttpSource,
-    ImapSource,
-    IssuesSource,
-    ListSource,
-    MailSource,
-    Source,
-)
+from tasks.sources.models import CommandSource, FolderSource, ImapSource, ListSource, MailSource, Source
 from tasks.sources.secret_files import NamedSecrets
 
 
@@ -57,7 +50,7 @@ async def list_source(
             return list(items), []
         case HttpSource():
             return await _list_endpoint(source, run.runtime, secrets)
-        case IssuesSource():
+        case Preset():
             return await _list_endpoint(source.endpoint(), run.runtime, secrets)
         case FolderSource():
             async with _checkout(workspace, ref, run.runtime) as (checkout, notes):
@@ -75,6 +68,14 @@ async def list_source(
                 return await list_command(source, run.runtime, checkout, secrets, checkout.path.parent.name), notes
 
 
+async def read_item_details(source: Source, value: Any, run: ListingRun) -> dict[str, Any]:
+    """Return what the source has beside a planned item, by name. Raises SourceFailed where a retry may help."""
+    endpoint = source.endpoint() if isinstance(source, Preset) else source
+    if not isinstance(endpoint, HttpSource) or not endpoint.details:
+        return {}
+    return await read_details(endpoint, value, NamedSecrets(run.secrets_dir), _cache(run.runtime))
+
+
 async def _with_mail(source: FolderSource, files: list[Any], workspace: Path, attachments: Path | None) -> list[Any]:
     """Return the values of the files; messages among them are shown as text and not as MIME."""
     mails = [file for file in files if file["name"].lower().endswith(MAIL)]
@@ -89,8 +90,12 @@ async def _read_mail(found: list[Message], characters: int, attachments: Path | 
 
 
 async def _list_endpoint(source: HttpSource, runtime: Runtime, secrets: NamedSecrets) -> tuple[list[Any], list[str]]:
-    endpoint = HttpEndpoint(source, secrets, HttpCache(runtime.settings.state_dir / "triage" / "pages"))
+    endpoint = HttpEndpoint(source, secrets, _cache(runtime))
     return await endpoint.read(), endpoint.notes
+
+
+def _cache(runtime: Runtime) -> HttpCache:
+    return HttpCache(runtime.settings.state_dir / "triage" / "pages")
 
 
 @asynccontextmanager

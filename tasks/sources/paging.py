@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 from pydantic import JsonValue
 
+from tasks.sources.base import HttpSource
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate, is_true
-from tasks.sources.models import HttpSource
 
 _NUMBERS = ("page", "page_number", "pageNumber", "pageNo", "page_no", "pageIndex", "p")
 """Query parameters that count pages, where an address has one of them and nothing else leads on."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.sources.base import Secret
 from tasks.sources.errors import SourceFailed
-from tasks.sources.models import Secret
 
 
 class NamedSecrets:
@@ -29,4 +30,6 @@ class NamedSecrets:
             raise SourceFailed(f"secret {secret.secret!r}: {path}: {reason}; put its value in that file") from None
         if not value or "\n" in value:
             raise SourceFailed(f"secret {secret.secret!r}: {path} must hold exactly one line")
+        if secret.user is not None:
+            return "Basic " + b64encode(f"{secret.user}:{value}".encode()).decode()
         return secret.prefix + value

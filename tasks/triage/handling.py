@@ -18,6 +18,7 @@ from tasks.items.files import has_files, store_files
 from tasks.items.items import Item
 from tasks.items.prompt import PromptFailed
 from tasks.progress_artifact import Progress
+from tasks.sources.listing import read_item_details
 from tasks.stored_outcome import load_outcome
 from tasks.triage.budget import Budget
 from tasks.triage.context import TriageContext
@@ -161,6 +162,8 @@ class ItemHandling:
     async def _start(self, item: Item, attempt: ItemAttempt) -> UUID:
         """Queue a run for the item. The claim is its key: a repeated call after a lost answer gives the same run."""
         run = self._run
+        details = await read_item_details(self._request.source, item.value, run)
+        item = item.with_details(details)
         request = agent_request(self._request, item, self._mark, has_sandbox=run.has_sandbox)
 
         if has_files(item):

@@ -14,8 +14,9 @@ from agent.domain.sealing import unseal
 from agent.domain.values import Frozen, Name, Text
 from tasks.items.items import Item
 from tasks.items.prompt import PromptSource, explain_mark, render_prompt
+from tasks.sources.base import Reading
 from tasks.sources.expressions import Expression
-from tasks.sources.models import Reading, Source
+from tasks.sources.models import Source
 from tasks.sources.strict import Strict
 
 READING: list[ToolName] = ["Read", "Glob", "Grep"]

@@ -9,10 +9,11 @@ import ssl
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tasks.sources.base import Secret
 from tasks.sources.errors import SourceFailed
 from tasks.sources.mail.mailboxes import Message
 from tasks.sources.mail.reader import MOST_BYTES
-from tasks.sources.models import ImapSource, Secret
+from tasks.sources.models import ImapSource
 from tasks.sources.secret_files import NamedSecrets
 
 _ALL_BYTES = 134_217_728
