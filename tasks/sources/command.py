@@ -15,8 +15,8 @@ from agent.sandbox.run_directory import RunFiles, private_directory
 from agent.system.commands import Command, CommandFailed, TimeLimit
 from agent.system.text import shorten
 from tasks.sources.errors import SourceFailed
-from tasks.sources.json_documents import find_list, read_json
 from tasks.sources.models import CommandSource
+from tasks.sources.pages.json_documents import find_list, read_json
 from tasks.sources.secret_files import NamedSecrets
 
 _EXCERPT_CHARACTERS = 300
