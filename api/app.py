@@ -8,9 +8,11 @@ from fastapi import FastAPI
 
 from api.http.authentication import OPEN_PATHS, Authentication
 from api.http.body_limit import BodyLimit
+from api.http.cors import Cors
 from api.http.error_boundary import ErrorBoundary
 from api.http.errors import ErrorBodies
 from api.http.openapi import document
+from api.http.paths import CanonicalPath
 from api.http.request_id import RequestId
 from api.jobs import actions as job_actions
 from api.jobs import events as job_events
@@ -31,7 +33,13 @@ from deployments.host.host import Host
 def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     """Return the application of an open `host`."""
     # today's callers may send JSON without a content type
-    app = FastAPI(title="Claude Agent Service", version=_version(), redoc_url=None, strict_content_type=False)
+    app = FastAPI(
+        title="Claude Agent Service",
+        version=_version(),
+        redoc_url=None,
+        strict_content_type=False,
+        redirect_slashes=False,  # CanonicalPath: a redirect would name http:// behind TLS, and lose the body
+    )
     bodies = ErrorBodies(legacy=settings.legacy_error_bodies)
     app.state.host = host
     app.state.settings = settings
@@ -71,6 +79,8 @@ def _add_middleware(app: FastAPI, settings: ApiSettings, bodies: ErrorBodies) ->
     app.add_middleware(BodyLimit, max_bytes=settings.max_request_bytes, bodies=bodies)
     app.add_middleware(Authentication, token=settings.api_bearer_token, bodies=bodies, open_paths=open_paths)
     app.add_middleware(ErrorBoundary, bodies=bodies)
+    app.add_middleware(Cors, origins=settings.api_cors_origins, bodies=bodies)
+    app.add_middleware(CanonicalPath)
     app.add_middleware(RequestId)
 
 

@@ -23,6 +23,7 @@ from agent.domain.errors import NotConfigured
 from agent.redaction.known_values import known_secrets
 from agent.settings import AgentSettings
 from api.app import create_app
+from api.http.connections import server_config
 from api.openai.model_catalog import JOB_PROCESS_SPEC, chat_process_spec
 from api.settings import ApiSettings
 from deployments.host.host import Host, open_host
@@ -169,10 +170,8 @@ class HostProcess:
     @asynccontextmanager
     async def _api(self, host: Host) -> AsyncIterator[None]:
         """The API, until the end of this context; requests at work have the time of the worker's runs."""
-        config = uvicorn.Config(
+        config = server_config(
             create_app(host, self._api_settings),
-            log_config=None,
-            access_log=False,
             timeout_keep_alive=60,
             timeout_graceful_shutdown=int(self._settings.drain_seconds),
         )

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from agent.domain.values import Frozen, Name
 from agent.settings import Names, read_list, strip
+
+
+def check_origin(origin: str) -> str:
+    """Return an origin without a slash at its end. Raises ValueError for what a browser would never send."""
+    origin = origin.removesuffix("/")
+    if origin not in ("*", "null") and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", origin):
+        raise ValueError(f"{origin!r} is not an origin: SCHEME://HOST or SCHEME://HOST:PORT, in small letters, or *")
+    return origin
+
+
+Origin = Annotated[str, AfterValidator(check_origin)]
 
 
 class ApiSettings(Frozen):
@@ -17,6 +29,11 @@ class ApiSettings(Frozen):
     api_port: int = Field(default=8080, ge=0, le=65_535, description="The port to listen on.")
     api_bearer_token: Annotated[SecretStr, BeforeValidator(strip)] | None = Field(
         default=None, description="What callers send as `Authorization: Bearer TOKEN`; unset: nobody gets in."
+    )
+    api_cors_origins: Annotated[list[Origin], BeforeValidator(read_list)] = Field(
+        default=[],
+        description="Origins whose pages may call the API from a browser: `https://chat.example.org`, "
+        "`app://obsidian.md`, or `*` for all; they send the token like any caller.",
     )
     metrics_open: bool = Field(default=False, description="Whether /metrics is answered without the token.")
     legacy_error_bodies: bool = Field(

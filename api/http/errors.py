@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 from agent.domain.errors import AgentBusy, AgentError, DiskFull, RequestRefused
 from agent.system.text import shorten_cause
+from api.http.paths import allowed_methods, describe_missing, describe_wrong_method
 from deployments.prefect_client.calls import PrefectUnavailable
 from store.errors import StoreError
 
@@ -78,6 +79,9 @@ class ErrorBodies:
             app.add_exception_handler(kind, self._handle)
 
     async def _handle(self, request: Request, error: Exception) -> JSONResponse:
+        # from the router itself, in two words: it knows no route
+        if isinstance(error, HTTPException) and not isinstance(error, ApiError):
+            error = _unrouted(request) if error.status_code in (404, 405) else error
         return self.response(request.scope, error)
 
     def response(self, scope: Scope, error: Exception) -> JSONResponse:
@@ -135,6 +139,14 @@ def is_openai(scope: Scope) -> bool:
     """True if the path is one that OpenAI's clients call."""
     path: str = scope.get("path", "")
     return path == "/v1" or path.startswith("/v1/")
+
+
+def _unrouted(request: Request) -> ApiError:
+    """Return the error for a request that the router has no route for, with what there is."""
+    if methods := allowed_methods(request):
+        allowed = ", ".join(methods)
+        return ApiError(405, describe_wrong_method(request, allowed), headers={"allow": allowed})
+    return ApiError(404, describe_missing(request))
 
 
 def _busy(*, openai: bool) -> ApiError:

@@ -12,6 +12,7 @@ import httpx
 import uvicorn
 from fake_host import TOKEN, FakeHost, app_of
 
+from api.http.connections import server_config
 from api.settings import ApiSettings
 
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}]}
@@ -22,7 +23,7 @@ DEADLINE_SECONDS = 10
 async def served(host: FakeHost, api_settings: ApiSettings | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A caller of the application behind a real uvicorn."""
     app = app_of(host, api_settings)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    server = uvicorn.Server(server_config(app, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
