@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from store.database.database import Database
@@ -25,6 +25,11 @@ class KeyClaim:
     fresh: bool
     body_hash: str
     run_id: UUID | None
+    generation: UUID | None = field(default=None, compare=False)
+    """The same for every claim of this key and body until the key expires, whoever makes them: names the one run."""
+
+    claimed_at: datetime | None = field(default=None, compare=False)
+    """Tells this claim from any other on the key."""
 
 
 class Idempotency:
@@ -39,19 +44,21 @@ class Idempotency:
         now = datetime.now(UTC)
         mine = {"body_hash": body_hash, "run_id": run_id, "claimed_at": now}
         insert = self._database.insert(claims)
-        take = insert.values(id=_digest(scope, key), **mine).on_conflict_do_update(
+        expired = claims.c.claimed_at < now - self._lifetime
+        is_other = expired | (claims.c.body_hash != body_hash) | claims.c.generation.is_(None)
+        generation = case((is_other, insert.excluded.generation), else_=claims.c.generation)
+        take = insert.values(id=_digest(scope, key), generation=uuid4(), **mine).on_conflict_do_update(
             index_elements=[claims.c.id],
-            set_={name: insert.excluded[name] for name in mine},
-            where=(claims.c.claimed_at < now - self._lifetime)
-            | (claims.c.run_id.is_(None) & (claims.c.claimed_at < now - UNSETTLED_LIFETIME)),
+            set_={"generation": generation, **{name: insert.excluded[name] for name in mine}},
+            where=expired | (claims.c.run_id.is_(None) & (claims.c.claimed_at < now - UNSETTLED_LIFETIME)),
         )
-        held = select(claims.c.body_hash, claims.c.run_id).where(claims.c.id == _digest(scope, key))
+        held = select(claims).where(claims.c.id == _digest(scope, key))
 
         async def work(connection: AsyncConnection) -> KeyClaim:
             fresh = (await connection.execute(take)).rowcount == 1
             # the row is locked by now: no other request can release it in between
             row = (await connection.execute(held)).one()
-            return KeyClaim(fresh, row.body_hash, row.run_id)
+            return KeyClaim(fresh, row.body_hash, row.run_id, row.generation, row.claimed_at)
 
         return await self._database.write(work)
 
@@ -61,9 +68,14 @@ class Idempotency:
         statement = update(claims).where(claims.c.id == _digest(scope, key), unsettled).values(run_id=run_id)
         return await self._database.change(statement) == 1
 
-    async def release(self, scope: str, key: str) -> None:
-        """Delete the claim, after a run that was not started."""
-        await self._database.change(delete(claims).where(claims.c.id == _digest(scope, key)))
+    async def release(self, scope: str, key: str, claim: KeyClaim) -> None:
+        """Make the key free for the next request, after a run that was not started. Another's claim stays.
+
+        Its generation stays as well: a run that was started after all, without an answer, is found by it.
+        """
+        own = (claims.c.id == _digest(scope, key)) & (claims.c.claimed_at == claim.claimed_at)
+        lapsed_at = datetime.now(UTC) - UNSETTLED_LIFETIME - timedelta(seconds=1)
+        await self._database.change(update(claims).where(own).values(run_id=None, claimed_at=lapsed_at))
 
     async def trim(self) -> int:
         """Delete the expired claims and return their number."""

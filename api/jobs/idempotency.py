@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
 from starlette.requests import Request
 
+from agent.system.concurrency import run_to_completion
 from api.http.authentication import bearer_token
 from api.http.errors import RETRY_SOON, ApiError, unavailable
 from api.jobs.request import JobRequest
 from deployments.host.host import Host
+from store.idempotency import KeyClaim
 
 _POLL_SECONDS = 0.1
 _WAIT_SECONDS = 10.0
@@ -41,19 +42,18 @@ async def submit_once(host: Host, request: Request, body: JobRequest, submit: Su
         if claim.run_id is not None:
             return claim.run_id
         if claim.fresh:
-            return await _submit(host, scope, key, body_hash, submit)
+            return await _submit(host, scope, key, claim, submit)
         await asyncio.sleep(_POLL_SECONDS)
     raise unavailable("another request with this Idempotency-Key is still being accepted", headers=RETRY_SOON)
 
 
-async def _submit(host: Host, scope: str, key: str, body_hash: str, submit: Submit) -> UUID:
+async def _submit(host: Host, scope: str, key: str, claim: KeyClaim, submit: Submit) -> UUID:
     idempotency = host.store.idempotency
-    # Prefect may have queued a run without answering in time: with this key it returns that run to the next try
-    prefect_key = sha256(f"{scope} {key} {body_hash} {datetime.now(UTC):%Y-%m-%d}".encode()).hexdigest()
     try:
-        run_id = await submit(f"execute {prefect_key}")
+        # Prefect may queue a run without an answer in time: by this key the next attempt gets that run
+        run_id = await submit(f"execute {claim.generation}")
     except BaseException:
-        await idempotency.release(scope, key)
+        await run_to_completion(idempotency.release(scope, key, claim))
         raise
     await idempotency.settle(scope, key, run_id)
     return run_id

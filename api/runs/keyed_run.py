@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -18,13 +17,11 @@ from api.runs.request_identity import RequestIdentity
 from api.runs.shared_run import RunSource, key_reused
 from api.runs.transcript import RunTranscript
 from store.errors import StoreError
-from store.idempotency import UNSETTLED_LIFETIME, KeyClaim
+from store.idempotency import KeyClaim
 
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.25
-_CERTAIN_SECONDS = UNSETTLED_LIFETIME.total_seconds() - 10
-"""A claim without a run lapses after UNSETTLED_LIFETIME; the clocks of two hosts may differ by the ten seconds."""
 
 
 class ClaimLost(Exception):
@@ -51,7 +48,7 @@ class KeyedRun(RunSource):
             claim = await self._claim()
             if claim.fresh:
                 with suppress(ClaimLost):
-                    return await self._run_here(transcript)
+                    return await self._run_here(claim, transcript)
             elif claim.run_id is None:
                 await asyncio.sleep(_POLL_SECONDS)
             elif claim.run_id in failed:
@@ -74,35 +71,26 @@ class KeyedRun(RunSource):
             raise key_reused()
         return claim
 
-    async def _run_here(self, transcript: RunTranscript) -> Outcome:
-        claimed_at = time.monotonic()
-        settled = False
-
-        async def started(run_id: UUID) -> None:
-            nonlocal settled
-            settled = await self._settle(run_id)
-
+    async def _run_here(self, claim: KeyClaim, transcript: RunTranscript) -> Outcome:
         try:
-            outcome = await self.here.run(transcript, started)
+            outcome = await self.here.run(transcript, self._settle)
         except ClaimLost:
             raise
         except BaseException:
-            if settled or time.monotonic() - claimed_at < _CERTAIN_SECONDS:
-                await run_to_completion(self._release())
+            await run_to_completion(self._release(claim))
             raise
         if outcome.result is None:
-            await self._release()
+            await self._release(claim)
         return outcome
 
-    async def _settle(self, run_id: UUID) -> bool:
+    async def _settle(self, run_id: UUID) -> None:
         store = self.here.host.store
         if not await store.idempotency.settle(self.identity.scope, self.key, run_id):
             raise ClaimLost
         self._presence = Presence(store.journal, run_id)
-        return True
 
-    async def _release(self) -> None:
+    async def _release(self, claim: KeyClaim) -> None:
         try:
-            await self.here.host.store.idempotency.release(self.identity.scope, self.key)
+            await self.here.host.store.idempotency.release(self.identity.scope, self.key, claim)
         except StoreError as error:
             _log.warning("an Idempotency-Key could not be released; it keeps the answer of its run: %s", error)

@@ -24,7 +24,7 @@ from sqlalchemy import (
     Uuid,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The last migration: the one that gives these tables."""
 
 VERSION_TABLE = "store_version"
@@ -102,6 +102,7 @@ claims = Table(
     Column("body_hash", Text, nullable=False),
     Column("run_id", Uuid),
     Column("claimed_at", Instant, nullable=False),
+    Column("generation", Uuid),
 )
 
 handled = Table(

@@ -25,9 +25,37 @@ async def test_the_first_caller_has_the_key_and_the_others_learn_whose_it_is(sto
 
 
 async def test_a_key_given_back_is_free_again(store: Store, scope: str) -> None:
-    await store.idempotency.claim(scope, "key", "hash")
-    await store.idempotency.release(scope, "key")
+    claim = await store.idempotency.claim(scope, "key", "hash")
+    await store.idempotency.release(scope, "key", claim)
     assert (await store.idempotency.claim(scope, "key", "new hash")).fresh
+
+
+async def test_a_release_takes_nobody_elses_claim(store: Store, scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = await store.idempotency.claim(scope, "key", "hash")
+    monkeypatch.setattr(idempotency, "UNSETTLED_LIFETIME", timedelta())
+    assert (await store.idempotency.claim(scope, "key", "hash")).fresh
+    monkeypatch.undo()
+    await store.idempotency.release(scope, "key", slow)
+    assert not (await store.idempotency.claim(scope, "key", "hash")).fresh
+
+
+async def test_every_claim_of_a_key_names_the_same_run_until_the_key_expires(
+    database_url: str, store: Store, scope: str
+) -> None:
+    first = await store.idempotency.claim(scope, "key", "hash")
+    await store.idempotency.release(scope, "key", first)
+    second = await store.idempotency.claim(scope, "key", "hash")
+    assert second.fresh
+    assert second.generation == first.generation is not None
+    await store.idempotency.release(scope, "key", second)
+    other = await store.idempotency.claim(scope, "key", "other hash")
+    assert other.fresh
+    assert other.generation != first.generation
+    database = Database(database_url)
+    expired = await Idempotency(database, hours=0).claim(scope, "key", "other hash")
+    await database.close()
+    assert expired.fresh
+    assert expired.generation not in (first.generation, other.generation)
 
 
 async def test_the_same_key_in_another_scope_is_another_key(store: Store, scope: str) -> None:
