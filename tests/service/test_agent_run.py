@@ -36,7 +36,7 @@ async def finished(service: Service, job_id: str) -> dict[str, Any]:
 
 
 async def run_job(service: Service, prompt: str, **fields: object) -> dict[str, Any]:
-    body = {"agent": "recruiter-triage", "prompt": prompt, **fields}
+    body = {"agent": "recruiter-triage", "prompt": prompt} | fields
     answer = await service.client.post("/execute", json=body)
     assert answer.status_code == 202, answer.text
     return await finished(service, answer.json()["job_id"]) | {"id": answer.json()["job_id"]}
@@ -178,15 +178,23 @@ async def test_a_nested_model_as_response_format_is_answered(service: Service) -
 
 
 @pytest.mark.long
-async def test_a_helper_and_a_server_in_the_background_give_the_last_answer_in_chat_and_as_a_job(
-    service: Service,
-) -> None:
+async def test_work_in_the_background_gives_the_last_answer_in_chat_and_as_a_job(service: Service) -> None:
     helper = {"description": "h", "prompt": directive({"delay_ms": 15_000, "text": "42"}), "subagent_type": "Explore"}
     server = {"command": "while true; do echo tick; sleep 1; done", "run_in_background": True}
-    calls = [{"tool": "Agent", "input": helper}, {"tool": "Bash", "input": server}]
-    script = directive({"tools": calls}, {"text": "I will report"}, {"text": "FINAL-REPORT"})
-    body = {"messages": [{"role": "user", "content": script}]}
-    answer, job = await asyncio.gather(service.client.post("/v1/chat/completions", json=body), run_job(service, script))
+    build = {"command": "sleep 6; echo built > built.txt", "run_in_background": True}
+    later: list[dict[str, object]] = [{"text": "I will report"}, {"text": "FINAL-REPORT"}]
+
+    def script(tool: str, given: dict[str, Any]) -> str:
+        return directive({"tools": [{"tool": tool, "input": given}, {"tool": "Bash", "input": server}]}, *later)
+
+    body = {"messages": [{"role": "user", "content": script("Bash", build)}]}
+    answer, job = await asyncio.gather(
+        service.client.post("/v1/chat/completions", json=body),
+        run_job(service, script("Agent", helper), agent="general-purpose"),
+    )
     assert answer.json()["choices"][0]["message"]["content"] == "FINAL-REPORT", answer.text
     assert (job["status"], job["result"], job["exit_code"]) == ("completed", "FINAL-REPORT", 0), job
-    assert len(service.model.message_requests) == 8, "each run: two calls of its own, one of its helper, one more"
+    assert len(service.model.message_requests) == 3 + 4, "the helper's call is one of the job's"
+    assert job["cost_usd"] > 0
+    chatted = await finished(service, answer.headers["x-flow-run-id"])
+    assert chatted["workspace"]["files_changed"] == ["built.txt"]
