@@ -40,5 +40,8 @@ async def agent_run(request: AgentRequest) -> AgentResult | State[AgentResult]:
             return later
         await publish(request, conclude_failure(request, cancelled))
         return Cancelling(message=CANCELLED)
+    except Exception as failure:  # a mistake of ours: whoever waits gets an outcome all the same
+        await publish(request, conclude_failure(request, failure))
+        raise
     await publish(request, conclude(result))
     return Cancelling(message=CANCELLED) if run.is_cancelled else result

@@ -14,6 +14,7 @@ from agent.domain.errors import AgentError, EndedBadly
 from agent.domain.events import Ended
 from agent.domain.request import AgentRequest
 from agent.domain.result import AgentResult, Invocation, Outcome
+from agent.system.text import shorten_cause
 from tasks.agent_run.context import RunContext, current_run
 
 CANCELLED = "cancelled"
@@ -38,7 +39,7 @@ def conclude_early(run: RunContext, request: AgentRequest, invocation: Invocatio
             run.outcome.set_result(Outcome(result=read_result(request, invocation)))
 
 
-def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.CancelledError) -> Outcome:
+def conclude_failure(request: AgentRequest, failure: Exception | asyncio.CancelledError) -> Outcome:
     """Return the outcome of a run that failed or was cancelled, with the result that the agent gave before.
 
     A cancellation is taken back from the asyncio task, so that `publish` can be awaited.
@@ -48,6 +49,8 @@ def conclude_failure(request: AgentRequest, failure: AgentError | asyncio.Cancel
             return _tell(Outcome(result=failure.result, error=str(failure)))
         case AgentError():
             return _tell(Outcome(error=str(failure)))
+        case Exception():
+            return _tell(Outcome(error=shorten_cause(f"internal error: {type(failure).__name__}: {failure}")))
         case _:
             task = asyncio.current_task()
             if task is not None:

@@ -221,11 +221,6 @@ class TestEndOfARun:
         with pytest.raises(AgentFailed, match="FROZEN-BY-POLICY"):
             read_result(REQUEST, await bench.converse(script))
 
-    async def test_thinking_counts_as_begun(self, bench: Bench) -> None:
-        thinking = {"thinking": "for long", "tool": "Bash", "input": {"command": "true"}}
-        invocation = await bench.converse(steps(thinking | {"hang": True}), timeout_seconds=10)
-        assert invocation.acted
-
 
 class TestStandIns:
     """What the real CLI cannot be made to do."""
@@ -262,6 +257,17 @@ class TestStandIns:
         invocation = await bench.converse("hi", timeout_seconds=1)
         assert (invocation.ending, invocation.exit_code) == ("timeout", -9)
 
+    async def test_thinking_before_an_overload_is_not_begun_again(self, bench: Bench) -> None:
+        thinking = {"type": "content_block_delta", "delta": {"type": "thinking_delta", "thinking": "hm"}}
+        overload = {"subtype": "success", "is_error": True, "terminal_reason": "api_error", "api_error_status": 529}
+        lines = [
+            {"type": "stream_event", "parent_tool_use_id": None, "event": thinking},
+            {"type": "result", "result": "Overloaded", **overload},
+        ]
+        bench.stand_in("\n".join(f"echo '{json.dumps(line)}'" for line in lines) + "; exit 1")
+        with pytest.raises(AgentFailed, match="Overloaded"):
+            read_result(REQUEST, await bench.converse("hi"))
+
     async def test_a_cli_that_is_slow_to_exit_has_not_failed(self, bench: Bench) -> None:
         bench.stand_in("""echo '{"type":"result","subtype":"success","is_error":false,"result":"done"}'; sleep 30""")
         result = read_result(REQUEST, await bench.converse("hi", timeout_seconds=3))
@@ -289,9 +295,9 @@ class TestStandIns:
 
     async def test_an_answer_is_checked_within_bounded_time_and_off_the_event_loop(self, bench: Bench) -> None:
         line = {"type": "result", "subtype": "success", "is_error": False, "result": "{}"}
-        answer = json.dumps(line | {"structured_output": "abcdefghijklmnopqrstuvwxyzabcd1"})
+        answer = json.dumps(line | {"structured_output": {"name": "abcdefghijklmnopqrstuvwxyzabcd1"}})
         bench.stand_in(f"echo '{answer}'")
-        schema = {"type": "string", "pattern": "^([a-z]+-?)+$"}
+        schema = {"type": "object", "properties": {"name": {"type": "string", "pattern": "^([a-z]+-?)+$"}}}
         invocation = await bench.converse("hi", json_schema=schema)
         with pytest.raises(AgentFailed, match="schema"):
             read_result(REQUEST.model_copy(update={"json_schema": schema}), invocation)
