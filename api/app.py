@@ -25,6 +25,7 @@ from api.openai import list_models as models
 from api.openai.model_catalog import ModelCatalog
 from api.operations import agents, health, job_logs, kept_work, metrics, register, schedules, triage, usage
 from api.operations import pause as switch
+from api.page import routes as page
 from api.runs.shared_run import SharedRuns
 from api.settings import ApiSettings
 from deployments.host.host import Host
@@ -36,9 +37,11 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     app = FastAPI(
         title="Claude Agent Service",
         version=_version(),
+        docs_url=None,
         redoc_url=None,
         strict_content_type=False,
         redirect_slashes=False,  # CanonicalPath: a redirect would name http:// behind TLS, and lose the body
+        generate_unique_id_function=lambda route: route.name,
     )
     bodies = ErrorBodies(legacy=settings.legacy_error_bodies)
     app.state.host = host
@@ -65,6 +68,7 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
         usage,
         kept_work,
         job_logs,
+        page,
     ):
         app.include_router(module.router)
     document(app, host.runtime.settings)
@@ -75,7 +79,7 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
 
 def _add_middleware(app: FastAPI, settings: ApiSettings, bodies: ErrorBodies) -> None:
     """Add the middleware; what is added last is passed first."""
-    open_paths = OPEN_PATHS | {"/metrics"} if settings.metrics_open else OPEN_PATHS
+    open_paths = OPEN_PATHS | page.FILES.keys() | ({"/metrics"} if settings.metrics_open else set())
     app.add_middleware(BodyLimit, max_bytes=settings.max_request_bytes, bodies=bodies)
     app.add_middleware(Authentication, token=settings.api_bearer_token, bodies=bodies, open_paths=open_paths)
     app.add_middleware(ErrorBoundary, bodies=bodies)

@@ -25,6 +25,21 @@ _MEANINGS = {
 }
 
 
+_DESCRIPTION = "Run headless Claude Code agents: as queued jobs, on a schedule, or behind OpenAI's API."
+
+_TAGS = {
+    "jobs": "Queue runs of agents, follow them, read their results, and cancel them.",
+    "openai": "OpenAI's API: any client of it can ask an agent.",
+    "agents": "The agents that a workspace defines.",
+    "triage": "Triages of prefect.yaml: each new item of a source is given to an agent of its own.",
+    "schedules": "The schedules of prefect.yaml, with their next and last runs.",
+    "usage": "The cost of runs, by day and agent.",
+    "kept work": "Work that agents left unpushed.",
+    "switch": "Pause and resume all agents.",
+    "register": "Apply prefect.yaml again.",
+    "health": "The state of this host, for dispatchers, probes and monitoring.",
+}
+
 STREAM: Document = {
     "description": "A chat completion; with `stream`, its chunks as server-sent events.",
     "content": {"text/event-stream": {}},
@@ -64,7 +79,14 @@ def document(app: FastAPI, settings: AgentSettings) -> None:
 
     def openapi() -> Document:
         if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+            schema = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=_DESCRIPTION,
+                routes=app.routes,
+                tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+                servers=[{"url": "/", "description": "This service."}],
+            )
             app.openapi_schema = _complete(schema, settings)
         return app.openapi_schema
 

@@ -110,8 +110,12 @@ async def test_the_answer_alone_is_on_stdout_and_steps_are_lines_on_stderr(
     assert "all of it" in shown
     assert await command("diff", job_id[:18]) == 0
     assert capsys.readouterr() == ("", f"job {job_id} (completed) changed nothing in git\n")
-    assert await command("logs", job_id[:18], "--json") == 0
-    assert {"at", "level", "message"} == set(json.loads(capsys.readouterr().out)[0])
+    lines = []
+    async with asyncio.timeout(60):  # Prefect's client sends the lines of a log a little later
+        while not lines:
+            assert await command("logs", job_id[:18], "--json") == 0
+            lines = json.loads(capsys.readouterr().out)
+    assert {"at", "level", "message"} == set(lines[0])
 
     assert await command("watch", job_id[:18], "--quiet") == 0
     assert capsys.readouterr() == ("# Done\n\nall of it\n", "")

@@ -104,11 +104,11 @@ class Browser:
                 "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r"
             )
 
-    def screenshot(self, path: Path) -> None:
-        """Keep what is on the screen as a PNG, once it has stood still for three seconds."""
+    def screenshot(self, path: Path, *, still: bool = True) -> None:
+        """Keep what is on the screen as a PNG; `still`: once it has stood still for three seconds."""
         path.parent.mkdir(parents=True, exist_ok=True)
         shots = [""]
-        while len(shots) < 4 or len(set(shots[-4:])) > 1:
+        while len(shots) < 4 or (still and len(set(shots[-4:])) > 1):
             time.sleep(1)
             shots.append(str(self.call("Page.captureScreenshot", format="png")["data"]))
         path.write_bytes(base64.b64decode(shots[-1]))
