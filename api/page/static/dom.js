@@ -43,6 +43,9 @@ export function ago(iso) {
 
 export const clock = (iso) => (iso ? new Date(iso).toLocaleString([], { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }) : "");
 
+// The run of a triage, and not that of an agent that a triage has started.
+export const isTriage = (job) => job.trigger !== "triage" && job.tags.some((tag) => tag.startsWith("triage:"));
+
 const STYLES = { completed: "good", failed: "bad", crashed: "bad", timed_out: "bad", timeout: "bad", error: "bad", held: "warn", waiting: "warn", cancelled: "dim" };
 const WORDS = { timed_out: "out of time" };
 export const phase = (job) => h("span", { class: STYLES[job.phase] || "busy" }, WORDS[job.phase] || job.phase || job.status);

@@ -1,6 +1,6 @@
 // The view "Now": slots, what waits, and what keeps agents from starting.
 import { get, post } from "./api.js";
-import { ago, dollars, duration, h, phase, table, tokens } from "./dom.js";
+import { ago, dollars, duration, h, isTriage, phase, table, tokens } from "./dom.js";
 import { line } from "./events.js";
 
 
@@ -13,7 +13,7 @@ export async function now(draw, signal) {
       get("/jobs?status=running&limit=200"),
       get("/jobs?limit=8"),
     ]);
-    const agents = page.jobs.filter((job) => job.agent), working = agents.filter((job) => job.phase === "working");
+    const working = page.jobs.filter((job) => job.phase === "working" && !isTriage(job));
     await Promise.all(working.slice(0, 30).map((job) => follow(job, seen)));
     draw(...problems(health, ready), h("h1", {}, "Now"), slots(health, working, seen), ...waiting(page.jobs), ...ended(recent.jobs));
     await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -66,7 +66,7 @@ function problems(health, ready) {
 }
 
 function waiting(jobs) {
-  const rest = jobs.filter((job) => !(job.phase === "working" && job.agent));
+  const rest = jobs.filter((job) => job.phase !== "working" || isTriage(job));
   if (!rest.length) return [];
   const rows = rest.map((job) => [h("a", { href: `#/run/${job.job_id}` }, job.name), phase(job), job.waiting ? [job.waiting.reason, " ", ago(job.waiting.until)] : "", ago(job.created_at)]);
   return [h("h2", {}, "Not in a slot"), table([["Job", "what"], ["State", "nowrap"], ["Waits for", ""], ["Since", "nowrap wide"]], rows, "")];

@@ -37,7 +37,7 @@ function heading(job) {
     ["More", [webLink(job.flow_run_url, "this run in Prefect"), " · ", h("code", {}, job.job_id)]],
   ];
   const shown = facts.filter(([, value]) => value && value !== "");
-  return [h("h1", {}, job.agent || `Triage ${job.structured?.name || ""}`), h("dl", { class: "facts" }, shown.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])), actions(job)];
+  return [h("h1", {}, job.structured?.items ? `Triage ${job.structured.name}` : job.agent), h("dl", { class: "facts" }, shown.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])), actions(job)];
 }
 
 function actions(job) {

@@ -1,6 +1,6 @@
 // Lists: runs, triages, kept work.
 import { download, get, post } from "./api.js";
-import { ago, dollars, duration, h, phase, table } from "./dom.js";
+import { ago, dollars, duration, h, isTriage, phase, table } from "./dom.js";
 
 const COLUMNS = [["Run", "what"], ["State", "nowrap"], ["By", "nowrap wide"], ["Took", "number wide"], ["Cost", "number"], ["", "nowrap"]];
 
@@ -35,7 +35,7 @@ async function list(draw, title, query, wanted, empty) {
 
 export const runs = (draw, signal, agent) => list(draw, "Runs", agent ? `&agent=${encodeURIComponent(agent)}` : "", () => true, "No runs.");
 
-export const triages = (draw) => list(draw, "Triages", "", (job) => !job.agent, "No triage has run. docs/triage.md shows how to make one.");
+export const triages = (draw) => list(draw, "Triages", "", isTriage, "No triage has run. docs/triage.md shows how to make one.");
 
 export async function kept(draw) {
   const { kept: found } = await get("/kept");
