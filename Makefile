@@ -6,7 +6,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 NODE_CLIENTS := tests/service/clients/node
 
-.PHONY: install demo test pytest test-long chaos lint constraints clean bench clients attack scale-test docs newcomer
+.PHONY: install demo test pytest test-long git-walk chaos lint constraints clean bench clients attack scale-test docs newcomer
 
 install: .venv/.installed
 
@@ -55,6 +55,11 @@ pytest: install
 test-long: install .venv/.instructor
 	.ci/tools scale browser
 	$(BIN)/pytest -m long $(ARGS)
+
+# Random sequences of what agents do with git, against the truth: make git-walk SEQUENCES=500 SEED=7
+git-walk: install
+	TMPDIR="$$(.ci/tmp)" GIT_WALK_SEQUENCES=$(or $(SEQUENCES),2000) GIT_WALK_SEED=$(or $(SEED),0) \
+		$(BIN)/pytest --numprocesses=0 --capture=no tests/agent/workspaces/test_git_walk.py $(ARGS)
 
 # Jobs, while parts of the service are killed: make chaos RUNS=200 KILLS=60 SEED=7
 chaos: install

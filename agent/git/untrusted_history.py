@@ -26,12 +26,14 @@ WRITING = ("pick", "reword", "edit", "squash", "fixup", "continue", "merge")
 class UntrustedHistory:
     """The commits that reflogs name: `made` here, and by what they `replaced`; `left` by a reset before the next one.
 
-    `fetched` are those that the last fetch brought; `foundations` what commits made here and replaced stood on.
+    `pushed` is what pushes made of the remote's refs, `fetched` what the last fetch brought, `foundations` what
+    commits stood on that were made here and replaced.
     """
 
     made: set[str] = field(default_factory=set)
     replaced: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
+    pushed: set[str] = field(default_factory=set)
     fetched: set[str] = field(default_factory=set)
     foundations: dict[str, list[str]] = field(default_factory=dict)
 
@@ -78,6 +80,10 @@ def read_untrusted_history(git_dir: Path) -> UntrustedHistory:
     try:
         for name in _log_names(root):
             _read_log(history, read_inside(root, name))
+        for name in _logs_below(root, "logs/refs/remotes"):
+            for line in read_inside(root, name).split(b"\n")[-MAX_ENTRIES:]:
+                if line.endswith(b"\tupdate by push"):
+                    history.pushed.add(line[41:81].decode(errors="replace"))
         for line in read_inside(root, "FETCH_HEAD").split(b"\n")[:MAX_ENTRIES]:
             # what it fetched from a repository of its own, in the checkout, may be its own work
             if len(line) > 40 and b" of ." not in line:
@@ -94,8 +100,12 @@ def _log_names(root: int) -> Iterator[str]:
     except OSError:
         worktrees = []
     yield from (f"worktrees/{name}/logs/HEAD" for name in worktrees)
+    yield from _logs_below(root, "logs/refs/heads")
+
+
+def _logs_below(root: int, directory: str) -> Iterator[str]:
     try:
-        walk = os.fwalk("logs/refs/heads", dir_fd=root)
+        walk = os.fwalk(directory, dir_fd=root)
         paths = (f"{parent}/{name}" for parent, _, names, _ in walk for name in names)
         yield from islice(paths, MAX_LOGS)
     except OSError:

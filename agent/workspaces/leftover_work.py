@@ -69,19 +69,22 @@ async def find_leftover_work(git: Git, slot: SlotDirectory, mirror: Mirror, base
     refs = await asyncio.to_thread(read_untrusted_refs, slot.checkout / ".git", given)
     new = await asyncio.to_thread(_new_names, refs, base, slot)
     looking = git.at(slot.git_dir, slot.checkout, slot.index)
+    history = await asyncio.to_thread(read_untrusted_history, slot.checkout / ".git")
+    nested: list[NestedRepository] | None = None
+    changed: list[str] = []
     moved = refs.head is not None and refs.head != base
-    if not moved and not new:
+    if not moved and not new and not history.made and not history.pushed:
         nested = await find_nested_repositories(looking, slot, repositories, mirror.objects)
         changed = await find_changed_files(looking, slot, base, keep, nested)
         if not changed and not any(one.has_work for one in nested):
             return LeftoverWork(looking, base, base, refs.branch)
     work = await run_to_completion(asyncio.to_thread(_make_work, git, slot, mirror))
     found = await _read_commits(work, base, refs, new)
-    found.history = await asyncio.to_thread(read_untrusted_history, slot.checkout / ".git")
+    found.history = history
     if found.head != base:
         await _check_size(work, slot, found.head)
         await work.run("read-tree", "--reset", found.head)
-    if moved or new:
+    if nested is None:
         nested = await find_nested_repositories(work, slot, repositories, mirror.objects)
         changed = await find_changed_files(work, slot, base, keep, nested)
     await _write_trees(found, slot, changed, nested, mirror.limits.kept_work_max_bytes)

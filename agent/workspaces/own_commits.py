@@ -46,7 +46,8 @@ class CommitFinder:
 
     async def find(self, leftover: LeftoverWork) -> OwnCommits:
         """Return the run's commits; notes say what could not be verified. Raises GitError."""
-        if leftover.commits == [leftover.base]:
+        history = leftover.history
+        if leftover.commits == [leftover.base] and not history.made and not history.pushed:
             return OwnCommits([])
         try:
             await self.mirror.fetch(time.time())
@@ -54,7 +55,8 @@ class CommitFinder:
             leftover.notes.append(f"what the agent pushed could not be verified: {error}")
         unpushed = await self._unpushed(leftover)
         own: dict[str, bool] = {}
-        facts = await self._facts(leftover)
+        published = await self._published(leftover)
+        facts = await self._facts(leftover, published)
         for sha, email, committed_at, runs in facts:
             own[sha] = self._is_marked(leftover, sha, email, committed_at, runs)
         doubtful = {sha for sha in unpushed if not own.get(sha)}
@@ -79,19 +81,30 @@ class CommitFinder:
         # an agent can falsify its own objects, and with them what is an ancestor of what, but not the mirror's
         there = await self._in_mirror(leftover.commits)
         missing = set(leftover.commits) - there - {leftover.base}
-        more = await self.mirror.git.run(
-            *("rev-list", f"--max-count={MAX_COMMITS}", "--stdin", "--not", "--all"),
-            stdin=_lines([*sorted(there), f"^{leftover.base}"]),
-        )
-        return {*listing.decode().split(), *missing, *more.decode().split()}
+        more = await self._not_on_remote(there) - {leftover.base}
+        return {*listing.decode().split(), *missing, *more}
 
-    async def _facts(self, leftover: LeftoverWork) -> list[tuple[str, str, int, list[str]]]:
+    async def _published(self, leftover: LeftoverWork) -> list[str]:
+        """Return the commits that the run made or pushed, and the remote has, whatever the checkout still names."""
+        there = await self._in_mirror(sorted(leftover.history.made | leftover.history.pushed))
+        return sorted(there - await self._not_on_remote(there))
+
+    async def _not_on_remote(self, commits: set[str]) -> set[str]:
+        """Return the commits, and those below them, that no ref of the mirror has; all of them are in the mirror."""
+        if not commits:
+            return set()
+        listing = await self.mirror.git.run(
+            *("rev-list", f"--max-count={MAX_COMMITS}", "--stdin", "--not", "--all"), stdin=_lines(sorted(commits))
+        )
+        return set(listing.decode().split())
+
+    async def _facts(self, leftover: LeftoverWork, published: list[str]) -> list[tuple[str, str, int, list[str]]]:
         """Return commit, committer, time and runs of each commit that is new since the run began, newest first."""
         await self._compare_with(self.slot.read_refs())
         listing = await leftover.git.run(
             *("log", "-z", "--ignore-missing", "--topo-order", f"--max-count={MAX_COMMITS}", FORMAT, "--stdin"),
             *("--not", "--all"),
-            stdin=_lines([*leftover.commits, f"^{leftover.base}"]),
+            stdin=_lines([*leftover.commits, *published, f"^{leftover.base}"]),
         )
         fields = listing.decode(errors="replace").split("\0")
         entries = zip(*(fields[start::4] for start in range(4)), strict=False)
