@@ -10,20 +10,36 @@ NODE_CLIENTS := tests/service/clients/node
 
 install: .venv/.installed
 
-$(BIN)/python:
-	$(PYTHON) -m venv .venv
+IS_NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+# One that another Python has left, or whose making was interrupted, would be in the way of the right one.
+ifneq ($(wildcard .venv),)
+ifneq ($(shell $(BIN)/python $(IS_NEW_ENOUGH) 2> /dev/null && $(BIN)/python -m pip --version > /dev/null 2>&1 && echo good),good)
+$(shell rm -rf .venv)
+endif
+endif
 
-# What the service needs; the rest is for working on it.
-.venv/.runs: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python $(PIP_INSTALL) -c constraints.txt -e .
-	touch $@
+$(BIN)/python:
+	@$(PYTHON) $(IS_NEW_ENOUGH) 2> /dev/null || { \
+		echo "Python 3.11 or later is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1)." >&2; \
+		echo "Install one and name it: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
 # All of it is pinned, so there is nothing to work out, and two processes can install a half each; a newer pip than
 # Python's own needs half of its time. Much of it is only imported in part, so nothing is compiled ahead.
-.venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
+define install_pins
 	$(BIN)/python $(PIP_INSTALL) 'pip>=25'
-	tr '\n' '\0' < constraints.txt | xargs -0 -P 2 -n $$(($$(wc -l < constraints.txt) / 2 + 1)) $(BIN)/python $(PIP_INSTALL) --no-compile --no-deps
+	tr '\n' '\0' < $(1) | xargs -0 -P 2 -n $$(($$(wc -l < $(1)) / 2 + 1)) $(BIN)/python $(PIP_INSTALL) --no-compile --no-deps
 	$(BIN)/python $(PIP_INSTALL) --no-compile --no-deps -e .
+endef
+
+# What the service needs; the rest is for working on it.
+.venv/.runs: pyproject.toml requirements.txt | $(BIN)/python
+	$(call install_pins,requirements.txt)
+	touch $@
+
+.venv/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(call install_pins,constraints.txt)
 	touch .venv/.runs $@
 
 # It wants older versions than the rest.
@@ -42,7 +58,7 @@ lint: install
 	$(BIN)/lint-imports
 
 # Types are checked while the first tests run: that is one process alone.
-test:
+test: install
 	$(MAKE) --jobs=2 lint pytest
 
 # What all processes of the tests import is compiled by one, and not by each of those that begin at once.
@@ -91,11 +107,13 @@ attack: install
 	.ci/tools
 	$(BIN)/pytest tests/attacks --worlds=both --table=docs/attacks.md --numprocesses=0 --tb=short --quiet $(ARGS)
 
-# The pinned sets, without the name of any index host.
+# The pinned sets, without the name of any index host: constraints.txt has all, requirements.txt what the service runs on.
 constraints:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --output-file constraints.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --constraint constraints.txt --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate --output-file requirements.txt pyproject.toml
 	echo instructor | $(BIN)/uv pip compile --quiet --upgrade --python-version 3.11 --no-emit-index-url --no-header \
 		--no-annotate --output-file tests/service/clients/programs/requirements.txt -
 
