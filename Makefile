@@ -102,7 +102,7 @@ docs: .venv/.runs
 newcomer: .venv/.runs
 	$(BIN)/python -m benchmarks.cases.newcomer
 
-# A hostile agent tries what it can, in cells and without: exit 1 if something goes through that should be held.
+# A hostile agent tries what it can, in sandboxes and without: exit 1 if something goes through that should be held.
 attack: install
 	.ci/tools
 	$(BIN)/pytest tests/attacks --worlds=both --table=docs/attacks.md --numprocesses=0 --tb=short --quiet $(ARGS)

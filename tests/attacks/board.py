@@ -1,4 +1,4 @@
-"""The table of outcomes: each attack, in a cell and without."""
+"""The table of outcomes: each attack, in a sandbox and without."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from siege import Attack, World
 
 from agent.sandbox.probe import ProbeResult
 
-HEAD = ("class", "attack", "in a cell", "without", "held by, or why not")
+HEAD = ("class", "attack", "in a sandbox", "without", "held by, or why not")
 PREFACE = """\
-Written by `make attack`: the real CLI really does each of these, in a bubblewrap cell and with `AGENT_SANDBOX=off`.
-What is not held in a cell is not promised either, and the last column says why. What is promised, and by which
-mechanism, is in [security.md](security.md). Without a cell some outcomes depend on the machine."""
+Written by `make attack`: the real CLI really does each of these, in a bubblewrap sandbox and with `AGENT_SANDBOX=off`.
+What is not held in a sandbox is not promised either, and the last column says why. What is promised, and by which
+mechanism, is in [security.md](security.md). Without a sandbox some outcomes depend on the machine."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Board:
         """A line for each attack."""
         rows = self._rows()
         widths = [max(len(row[at]) for row in [HEAD, *rows]) for at in range(len(HEAD))]
-        return [" ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in [HEAD, *rows]]
+        return [" ".join(f"{word:<{width}}" for word, width in zip(row, widths, strict=True)) for row in [HEAD, *rows]]
 
     def page(self, sandbox: ProbeResult) -> str:
         """The same in Markdown."""
-        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in [HEAD, *self._rows()]]
+        lines = [f"| {' | '.join(word.replace('|', chr(92) + '|') for word in row)} |" for row in [HEAD, *self._rows()]]
         lines.insert(1, "|" + "-|" * len(HEAD))
         return "\n".join(["# What a hostile agent tried", "", PREFACE, "", *self.sums(sandbox), "", *lines, ""])
 
@@ -53,17 +53,17 @@ class Board:
         outcomes = self._outcomes()
         user = "root" if os.geteuid() == 0 else "an ordinary user"
         lines = [f"{len(outcomes)} attacks, the service being {user}'s."]
-        for world, words in (("cell", f"In a cell (bubblewrap {sandbox.version})"), ("open", "Without one")):
+        for world, words in (("sandbox", f"In a sandbox (bubblewrap {sandbox.version})"), ("open", "Without one")):
             found = [by_world[world] for by_world in outcomes.values() if world in by_world]
             if found:
                 lines.append(f"{words}: {found.count(False)} held, {found.count(True)} not held.")
         if sandbox.bubblewrap is None:
-            lines.append(f"None was tried in a cell: {sandbox.reason}.")
+            lines.append(f"None was tried in a sandbox: {sandbox.reason}.")
         return lines
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (group, attack.name, _word(by_world.get("cell")), _word(by_world.get("open")), _by(attack, by_world))
+            (group, attack.name, _word(by_world.get("sandbox")), _word(by_world.get("open")), _by(attack, by_world))
             for (group, attack), by_world in self._outcomes().items()
         ]
 
@@ -75,7 +75,7 @@ class Board:
 
 
 def _by(attack: Attack, by_world: dict[World, bool]) -> str:
-    return attack.accepted if attack.accepted and by_world.get("cell") is not False else attack.held_by
+    return attack.accepted if attack.accepted and by_world.get("sandbox") is not False else attack.held_by
 
 
 def _word(breached: bool | None) -> str:

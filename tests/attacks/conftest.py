@@ -1,4 +1,4 @@
-"""One siege a class and world; `--worlds=both` adds the one without cells, and a table of what came of it."""
+"""One siege a class and world; `--worlds=both` adds the one without sandboxes, and a table of what came of it."""
 
 import os
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ CLASSES = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--worlds", choices=["cell", "both"], default="cell", help="both: without cells too, and a table")
+    parser.addoption("--worlds", choices=["sandbox", "both"], default="sandbox", help="both: also without, and a table")
     parser.addoption("--table", type=Path, help="write the table to this file too, when every class was tried")
 
 
 def both_worlds(config: pytest.Config) -> bool:
     # defined only where this directory is named on the command line
-    return bool(config.getoption("--worlds", default="cell") == "both")
+    return bool(config.getoption("--worlds", default="sandbox") == "both")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "siege" in metafunc.fixturenames:
-        worlds = ["cell", "open"] if both_worlds(metafunc.config) else ["cell"]
+        worlds = ["sandbox", "open"] if both_worlds(metafunc.config) else ["sandbox"]
         metafunc.parametrize("siege", worlds, indirect=True, scope="module")
     if "attack" in metafunc.fixturenames:
         attacks = metafunc.module.ATTACKS
@@ -72,7 +72,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 def siege(request: pytest.FixtureRequest, arena: Arena) -> Siege:
     """The module's own siege where it has one, else a run that tries each of its attacks."""
     world: World = request.param
-    if world == "cell" and (found := probe_sandbox("auto")).bubblewrap is None:
+    if world == "sandbox" and (found := probe_sandbox("auto")).bubblewrap is None:
         pytest.skip(f"needs bubblewrap: {found.reason}")
     own = getattr(request.module, "lay_siege", None)
     if own is not None:
@@ -92,10 +92,10 @@ def verdict(request: pytest.FixtureRequest, siege: Siege, attack: Any) -> bool:
 
 @pytest.fixture
 def expected(siege: Siege, attack: Any, verdict: bool) -> bool:
-    """What the verdict has to be: without a cell an attack has to work, or it shows nothing within one."""
+    """What the verdict has to be: without a sandbox an attack has to work, or it shows nothing within one."""
     if attack.accepted:
         return verdict
-    if siege.world == "cell":
+    if siege.world == "sandbox":
         return False
     if attack.without == "either" or (attack.without == "not held" and os.geteuid() != 0):
         return verdict

@@ -32,7 +32,7 @@ from agent.system.procfs import list_processes
 from demo.offline_model.model import OfflineModel
 from demo.repository import create_repository
 
-World = Literal["cell", "open"]
+World = Literal["sandbox", "open"]
 """With bubblewrap, and with AGENT_SANDBOX=off."""
 
 Hold = Callable[[Turn, AgentRequest, Checkout], Awaitable[Invocation | None]]
@@ -51,7 +51,7 @@ class Attack:
 
     name: str
     script: str = ""
-    held_by: str = "not mounted in the cell"
+    held_by: str = "not mounted in the sandbox"
     without: Literal["held", "not held", "either"] = "not held"
     breached: Callable[[Siege, Deed], bool] = field(default=lambda siege, deed: deed.exit_code == 0)
     accepted: str = ""
@@ -183,7 +183,7 @@ class Arena:
             "anthropic_api_key": SecretStr(self.provider_key),
             "anthropic_base_url": self.model.url,
             "agent_capacity": 2,
-            "agent_sandbox": "bwrap" if world == "cell" else "off",
+            "agent_sandbox": "bwrap" if world == "sandbox" else "off",
             "agent_model_retries": 0,
         }
         return AgentSettings.model_validate(usual | changes)
@@ -191,7 +191,7 @@ class Arena:
     def words(self, world: World) -> str:
         """What an attacker may be taken to know of the place, as assignments.
 
-        WORLD is for what would do harm where no cell holds it.
+        WORLD is for what would do harm where no sandbox holds it.
         """
         values = {
             "WORLD": world,

@@ -9,7 +9,7 @@ from demo.service import Stage
 CLASS = "control plane"
 NEEDS = ("stage",)
 
-TOKEN = "no credential in the cell, and nothing answers without one"
+TOKEN = "no credential in the sandbox, and nothing answers without one"
 DOOR = "the proxy passes on what a run needs, and nothing else"
 
 # `ask METHOD URL [NAME:VALUE...]` says the status and the body; the path goes out as it is written.

@@ -86,11 +86,11 @@ ATTACKS = [
         "either",
     ),
     Attack(
-        "fill the memory behind the cell's root",
+        "fill the memory behind the sandbox's root",
         "echo x > /filled || echo x > /run/filled || echo x > /dev/filled",
         "remounted read-only",
         "either",
-        lambda siege, deed: deed.exit_code == 0 and siege.world == "cell",
+        lambda siege, deed: deed.exit_code == 0 and siege.world == "sandbox",
     ),
     Attack(
         "fill the disk with many files",
@@ -131,7 +131,7 @@ ALONE = (
 async def lay_siege(arena: Arena, world: World) -> Siege:
     """With limits that are cheap to meet; who takes all that a run has ends the run with it, and is tried alone."""
     limits = {"agent_memory_mb": 1024, "agent_processes": 250, "agent_open_files": 512, "agent_file_mb": 8}
-    limits["agent_disk_mb"] = 128 if world == "cell" else 20_480
+    limits["agent_disk_mb"] = 128 if world == "sandbox" else 20_480
     siege = await besiege(arena, world, [attack for attack in ATTACKS if attack.name not in ALONE], **limits)
     for attack in (attack for attack in ATTACKS if attack.name in ALONE):
         alone = Siege(arena, world)

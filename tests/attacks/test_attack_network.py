@@ -101,7 +101,7 @@ def tunnels_to(*places: str) -> str:
 
 
 def is_let_through(siege: Siege, deed: Deed) -> bool:
-    return siege.world == "cell" and "all refused" not in deed.output
+    return siege.world == "sandbox" and "all refused" not in deed.output
 
 
 BY_LIST = [
@@ -127,8 +127,8 @@ ATTACKS = [*WITHOUT, *BY_LIST]
 
 
 async def lay_siege(arena: Arena, world: World) -> Siege:
-    """In a cell without a network, then in one with a list; without cells there are neither."""
-    in_cell = world == "cell"
+    """In a sandbox without a network, then in one with a list; without sandboxes there are neither."""
+    in_cell = world == "sandbox"
     with socket.socket(socket.AF_UNIX) as neighbour:
         neighbour.bind(f"\0{arena.mark}")
         neighbour.listen()

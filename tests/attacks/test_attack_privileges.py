@@ -40,7 +40,7 @@ ATTACKS = [
     Attack(
         "make the system writable again",
         "unshare -m sh -c 'mount --make-rprivate / && mount -o remount,rw,bind /usr'"
-        " || { test $WORLD = cell && mount -o remount,rw,bind /usr; }",
+        " || { test $WORLD = sandbox && mount -o remount,rw,bind /usr; }",
         NO_CAPABILITY,
         "either",
     ),
@@ -56,13 +56,13 @@ ATTACKS = [
     Attack("make a device", "mknod null c 1 3 && rm null", NO_CAPABILITY),
     Attack("take over the service's process with ptrace", ptrace('int(os.environ["VICTIM"])'), PIDS),
     Attack(
-        "gain something by taking over the cell's first process",
+        "gain something by taking over the sandbox's first process",
         f"{{ {ptrace('1')}\n}} && {{ test $(readlink /proc/1/ns/mnt) != $(readlink /proc/self/ns/mnt)"
         " || test $(readlink /proc/1/ns/user) != $(readlink /proc/self/ns/user)"
         " || grep -qE 'Cap(Prm|Eff|Bnd|Amb):.*[1-9a-f]' /proc/1/status; }",
         "it is as powerless as the agent",
         "either",
-        lambda siege, deed: deed.exit_code == 0 and siege.world == "cell",
+        lambda siege, deed: deed.exit_code == 0 and siege.world == "sandbox",
     ),
     Attack("signal the service", "kill -0 $SERVICE || kill -0 $VICTIM", PIDS),
     Attack("see the processes of others", "test $(ls -d /proc/[0-9]* | wc -l) -gt 25", PIDS),

@@ -17,7 +17,7 @@ from agent.domain.result import Invocation
 CLASS = "survival"
 
 SECONDS = 120
-PIDS = "the cell's PID namespace dies with it; without a cell, a sweep"
+PIDS = "the sandbox's PID namespace dies with it; without a sandbox, a sweep"
 
 CHAIN = """
 import os, signal, time
@@ -69,25 +69,25 @@ ATTACKS = [
     Attack(
         "leave a cron job",
         "test -w /var/spool/cron/crontabs -o -w /etc/cron.d -o -w /var/spool/cron",
-        "not mounted in the cell",
+        "not mounted in the sandbox",
         "either",
     ),
     Attack(
         "leave an at job",
         "test -w /var/spool/at -o -w /var/spool/cron/atjobs -o -w /var/spool/atjobs",
-        "not mounted in the cell",
+        "not mounted in the sandbox",
         "either",
     ),
     Attack(
         "leave a systemd unit",
         "ls /run/systemd/private /run/dbus/system_bus_socket || test -w /etc/systemd/system",
-        "not mounted in the cell",
+        "not mounted in the sandbox",
         "either",
     ),
     Attack(
         "leave a login script",
         "h=$(getent passwd $(id -u) | cut -d: -f6); test -d $h -a -w $h",
-        "not mounted in the cell",
+        "not mounted in the sandbox",
     ),
     Attack(
         "leave files that nobody can list",
@@ -159,7 +159,7 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def end_what_is_left(arena: Arena) -> None:
-    """Without a cell some do survive: they are ours to end."""
+    """Without a sandbox some do survive: they are ours to end."""
     for name in NAMES:
         for pid in arena.alive(name):
             with contextlib.suppress(ProcessLookupError):

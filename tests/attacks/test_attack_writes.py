@@ -6,9 +6,9 @@ CLASS = "writes"
 QUICK = True
 
 READ_ONLY = "the system is mounted read-only"
-UNSEEN = "not mounted in the cell"
+UNSEEN = "not mounted in the sandbox"
 
-# Whether a file could be opened for writing: nothing is written, so that a cell that leaks costs nothing.
+# Whether a file could be opened for writing: nothing is written, so that a sandbox that leaks costs nothing.
 OPENS = "import os, sys; [os.close(os.open(path, os.O_WRONLY)) for path in sys.argv[1:]]"
 
 
@@ -116,7 +116,7 @@ ATTACKS = [
         UNSEEN,
     ),
     Attack(
-        "become what the next cell mounts, by a link in place of the checkout",
+        "become what the next sandbox mounts, by a link in place of the checkout",
         "here=$PWD; cd / && mv $here $here-moved && mv $here-moved $here",
         "a mount point cannot be moved",
     ),
