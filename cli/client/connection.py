@@ -28,6 +28,8 @@ class Connection:
     url: str
     token: str | None
     origin: str
+    is_from_directory: bool = False
+    """True if the address is that of a `.env`, which the operator may not have written."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +54,27 @@ def find_connection() -> Connection:
     """Return the connection that this process is to use. Raises TerminalError."""
     found = resolve(_choice.get() or ConnectionChoice(), os.environ, Path.cwd(), contexts_path(os.environ))
     if found.token is None and urlsplit(found.url).hostname in ("127.0.0.1", "localhost", "::1"):
-        return replace(found, token=_created_token())
+        return replace(found, token=created_token(found, os.environ, Path.cwd()))
     return found
 
 
-def _created_token() -> str | None:
-    """Return the token that `up` creates under STATE_DIR where none is set."""
-    from agent.settings import AgentSettings
-    from deployments.settings import SettingsError, read_environment
-    from deployments.standalone.api_token import read_kept_token
+def created_token(found: Connection, environment: Mapping[str, str], directory: Path) -> str | None:
+    """Return the token that `up` creates under STATE_DIR where none is set, if there is one that may go there.
 
+    An address from `.env` gets the token of a STATE_DIR from the same file, and no other.
+    """
+    # read here and not by AgentSettings, whose import takes as long as all else that a short command does
+    local = _read_dotenv(directory).get("STATE_DIR")
+    state_dir = local if found.is_from_directory else environment.get("STATE_DIR") or local
+    if state_dir is None and found.is_from_directory:
+        return None
+    base = environment.get("XDG_STATE_HOME") or ""
+    default = (Path(base) if base.startswith("/") else Path("~/.local/state")) / "claude-agent-service"
     try:
-        return read_kept_token(read_environment(AgentSettings).state_dir)
-    except SettingsError as error:
-        raise TerminalError(str(error)) from None
+        path = directory / (Path(state_dir) if state_dir else default).expanduser() / "api-token"
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def resolve(choice: ConnectionChoice, environment: Mapping[str, str], directory: Path, contexts: Path) -> Connection:
@@ -90,7 +99,8 @@ def resolve(choice: ConnectionChoice, environment: Mapping[str, str], directory:
     if choice.token is not None and _has_address(local):
         raise TerminalError(_refusal("--token", local, directory))
     token = choice.token or local.get("API_BEARER_TOKEN")
-    return Connection(_url(local), token, f"{directory / '.env'}" if local else "the default address")
+    origin = f"{directory / '.env'}" if local else "the default address"
+    return Connection(_url(local), token, origin, is_from_directory=_has_address(local))
 
 
 def contexts_path(environment: Mapping[str, str]) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from terminal import run_command
 
-from cli.client.connection import Connection, ConnectionChoice, contexts_path, resolve
+from cli.client.connection import Connection, ConnectionChoice, contexts_path, created_token, resolve
 from cli.errors import TerminalError
 
 LOCAL = "http://127.0.0.1:8080"
@@ -54,6 +54,21 @@ def test_an_address_of_the_environment_is_not_changed_by_a_directory(contexts: P
     own = found(contexts, "API_HOST=evil.example\nAPI_PORT=1", API_PORT="8081", **TOKEN)
     assert (own.url, own.token) == ("http://127.0.0.1:8081", "operators-own")
     assert found(contexts, "API_BEARER_TOKEN=another", API_HOST="0.0.0.0").url == LOCAL
+
+
+def test_the_token_that_up_has_created_goes_to_no_address_of_a_directory(tmp_path: Path) -> None:
+    own, theirs = tmp_path / "own", tmp_path / "theirs"
+    for state, token in ((own / "claude-agent-service", "operators-own"), (theirs / "state", "of-the-directory")):
+        state.mkdir(parents=True)
+        (state / "api-token").write_text(f"{token}\n")
+    environment = {"XDG_STATE_HOME": str(own)}
+    here, typed = Connection(LOCAL, None, ".env", is_from_directory=True), Connection(LOCAL, None, "--url")
+    (theirs / ".env").write_text("API_PORT=9999\n")
+    assert created_token(here, environment, theirs) is None
+    assert created_token(here, environment | {"STATE_DIR": str(own / "claude-agent-service")}, theirs) is None
+    assert created_token(typed, environment, theirs) == "operators-own"
+    (theirs / ".env").write_text("API_PORT=9999\nSTATE_DIR=state\n")
+    assert created_token(here, environment, theirs) == "of-the-directory"
 
 
 def test_a_context_holds_in_every_directory(contexts: Path) -> None:
