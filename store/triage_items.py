@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select, update
@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from store.database.database import Database
 from store.database.schema import handled, items
 from store.handled_items import IDS_PER_QUERY, item_id
+
+ItemState = Literal["waiting", "at work", "done", "failed", "set aside"]
 
 _SEEN_AGAIN = timedelta(hours=1)
 """How old a `last_seen_at` may become: writing each at each poll would write the whole backlog every few minutes."""
@@ -39,14 +41,14 @@ class ItemVerdict:
 
 @dataclass(frozen=True, slots=True)
 class KnownItem:
-    """What is known of an item. `status` is None for an item that no agent has been given."""
+    """What is known of an item; `run_id` is its last run, `judged_by` the run that gave the verdict."""
 
     key: str
     title: str
     url: str | None
     first_seen_at: datetime
     last_seen_at: datetime
-    status: str | None
+    status: ItemState
     attempts: int
     run_id: UUID | None
     error: str | None
@@ -94,24 +96,48 @@ class TriageItems:
         values = {"judged_by": verdict.run_id, "verdict": verdict.body, "cost_usd": verdict.cost_usd}
         await self._database.change(statement.values(judged_at=datetime.now(UTC), **values))
 
-    async def find(self, source: str, *, key: str | None = None, limit: int = 100, offset: int = 0) -> list[KnownItem]:
-        """Return the items of a triage, the latest first seen first; `key`: that item alone."""
+    async def find(
+        self,
+        source: str,
+        *,
+        key: str | None = None,
+        status: ItemState | None = None,
+        max_attempts: int = 3,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> list[KnownItem]:
+        """Return the items of a triage, the latest first seen first; `key`: that item alone.
+
+        An item that failed `max_attempts` times is set aside.
+        """
         query = _joined().where(items.c.source == source)
         if key is not None:
             query = query.where(items.c.id == item_id(source, key))
+        match status:
+            case "waiting":
+                query = query.where(handled.c.id.is_(None))
+            case "at work":
+                query = query.where(handled.c.status == "claimed")
+            case "done":
+                query = query.where(handled.c.status == "done")
+            case "failed":
+                query = query.where(handled.c.status == "failed", handled.c.attempts < max_attempts)
+            case "set aside":
+                query = query.where(handled.c.status == "failed", handled.c.attempts >= max_attempts)
         query = query.order_by(items.c.first_seen_at.desc(), items.c.id).limit(limit).offset(offset)
-        return [_known_item(row) for row in await self._database.rows(query)]
+        return [_known_item(row, max_attempts) for row in await self._database.rows(query)]
 
-    async def counts(self) -> dict[str, dict[str | None, int]]:
-        """Return the number of items by triage and status."""
+    async def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of items by triage and status; those that are set aside count as failed."""
         query = (
             select(items.c.source, handled.c.status, func.count())
             .select_from(items.outerjoin(handled, handled.c.id == items.c.id))
             .group_by(items.c.source, handled.c.status)
         )
-        found: dict[str, dict[str | None, int]] = {}
+        found: dict[str, dict[str, int]] = {}
         for source, status, number in await self._database.rows(query):
-            found.setdefault(source, {})[status] = number
+            state = {None: "waiting", "claimed": "at work"}.get(status, status)
+            found.setdefault(source, {})[str(state)] = number
         return found
 
     async def _known(self, ids: list[str]) -> dict[str, Row[Any]]:
@@ -148,5 +174,16 @@ def _joined() -> Select[Any]:
     ).select_from(items.outerjoin(handled, handled.c.id == items.c.id))
 
 
-def _known_item(row: Row[Any]) -> KnownItem:
-    return KnownItem(**{**row._mapping, "attempts": row.attempts or 0})
+def _known_item(row: Row[Any], max_attempts: int) -> KnownItem:
+    return KnownItem(**{**row._mapping, "attempts": row.attempts or 0, "status": _state(row, max_attempts)})
+
+
+def _state(row: Row[Any], max_attempts: int) -> ItemState:
+    match row.status:
+        case "claimed":
+            return "at work"
+        case "done":
+            return "done"
+        case "failed":
+            return "set aside" if row.attempts >= max_attempts else "failed"
+    return "waiting"

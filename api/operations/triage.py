@@ -1,12 +1,14 @@
-"""Routes to start or plan a triage."""
+"""Routes of triages: their state, the state of their items, a run now, a plan."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
+from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field, StrictBool
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from agent.system.text import shorten_cause
 from api.http.dependencies import HostDep
@@ -16,7 +18,9 @@ from api.http.openapi import error_responses
 from api.jobs.models import flow_run_url
 from api.jobs.routes import Accepted
 from deployments.host.run_metadata import TRIGGER
+from deployments.triage.item_states import TriageItemState, TriageState, list_items, list_triages
 from deployments.triage.on_demand import NoSuchTriage, plan_triage, start_triage
+from store.triage_items import ItemState
 from tasks.sources.errors import SourceFailed
 from tasks.triage.models import TriageReport
 
@@ -24,11 +28,64 @@ router = APIRouter(tags=["triage"], route_class=JsonRoute)
 
 
 class TriageStart(BaseModel):
-    """The body of POST /triage."""
+    """The body of POST /triage; unknown members are refused: they would run, and cost, more than was meant."""
+
+    model_config = ConfigDict(extra="forbid")
 
     again: StrictBool = Field(
         default=False, description="Include items that were handled before, and those that were given up on."
     )
+
+
+class Triages(BaseModel):
+    """The triages of the register."""
+
+    triages: list[TriageState]
+
+
+class TriageItemPage(BaseModel):
+    """A page of a triage's items; `next` is the address of the next page."""
+
+    items: list[TriageItemState]
+    next: str | None
+
+
+class ItemFilter(BaseModel):
+    """The query of GET /triage/{name}/items; an item is listed if it matches all filters."""
+
+    status: ItemState | None = Field(default=None, description="Filter by status.")
+    key: str | None = Field(default=None, description="The item of this key alone.")
+    q: str | None = Field(default=None, min_length=1, max_length=200, description="Text of title, key or verdict.")
+    limit: int = Field(default=100, ge=1, le=1000, description="The page size.")
+    offset: int = Field(default=0, ge=0, le=2**31 - 1, description="Skip this many of the latest items.")
+
+
+@router.get("/triage", responses=error_responses(401, 503))
+async def read_triages(host: HostDep) -> Triages:
+    """The triages of prefect.yaml, with the number of their items by status."""
+    return Triages(triages=await list_triages(host))
+
+
+@router.get("/triage/{name}/items", responses=error_responses(401, 404, 503))
+async def read_items(name: str, host: HostDep, item_filter: Annotated[ItemFilter, Query()]) -> TriageItemPage:
+    """What is known of a triage's items, the latest first: status, last verdict and its run, attempts."""
+    async with _translated_errors():
+        found = await list_items(
+            host,
+            name,
+            status=item_filter.status,
+            key=item_filter.key,
+            text=item_filter.q,
+            limit=item_filter.limit,
+            offset=item_filter.offset,
+        )
+    return TriageItemPage(items=found, next=_next(name, item_filter) if len(found) == item_filter.limit else None)
+
+
+def _next(name: str, item_filter: ItemFilter) -> str:
+    members = item_filter.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    offset = item_filter.offset + item_filter.limit
+    return f"/triage/{quote(name, safe='')}/items?{urlencode({**members, 'offset': offset})}"
 
 
 @router.post("/triage/{name}", status_code=202, responses=error_responses(401, 404, 413, 503))

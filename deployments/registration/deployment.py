@@ -19,11 +19,9 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.utilities.callables import parameter_schema
 
+from deployments.pools import RETIRED
 from deployments.registration.parameters import sealed_parameters
 from deployments.registration.register import DeploymentEntry
-
-RETIRED = "retired"
-"""The version of a deployment that is no longer in the register."""
 
 _RESTORED = (
     *("version", "paused", "description", "tags", "parameters", "concurrency_options", "work_pool_name"),

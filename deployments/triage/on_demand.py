@@ -38,8 +38,8 @@ async def start_triage(host: Host, name: str, *, again: bool, tags: list[str]) -
 
     Raises NoSuchTriage, RequestRefused or PrefectUnavailable.
     """
-    deployment = await _find(host, name)
-    request = _request(deployment, again=again)
+    deployment = await find_triage(host, name)
+    request = triage_request(deployment, again=again)
     parameters = {"request": seal_meaningful(request.model_dump(mode="json", exclude_unset=True))}
     async with calling_prefect():
         flow_run = await host.prefect.create_flow_run_from_deployment(
@@ -58,7 +58,7 @@ async def plan_triage(host: Host, name: str, *, again: bool = False) -> TriageRe
     Raises NoSuchTriage, RequestRefused, SourceFailed, WorkspaceError, StoreUnavailable or PrefectUnavailable.
     """
     started_at = datetime.now(UTC)
-    request = _request(await _find(host, name), again=again)
+    request = triage_request(await find_triage(host, name), again=again)
     values, notes = await list_source(request.source, request.workspace, request.ref, host)
     listing = await asyncio.to_thread(make_listing, values, request, notes)
     known = await host.store.handled.find(request.name, [item.key for item in listing.items])
@@ -105,7 +105,7 @@ def _planned(request: TriageRequest, item: Item) -> ItemReport:
     return describe_item(item, "planned")
 
 
-async def _find(host: Host, name: str) -> DeploymentResponse:
+async def find_triage(host: Host, name: str) -> DeploymentResponse:
     if not _NAME.fullmatch(name):
         raise NoSuchTriage(name)
     async with calling_prefect():
@@ -115,7 +115,7 @@ async def _find(host: Host, name: str) -> DeploymentResponse:
             raise NoSuchTriage(name) from None
 
 
-def _request(deployment: DeploymentResponse, *, again: bool) -> TriageRequest:
+def triage_request(deployment: DeploymentResponse, *, again: bool = False) -> TriageRequest:
     """Return the request of the deployment. Raises RequestRefused if it is not whole."""
     try:
         request = TriageRequest.model_validate(deployment.parameters.get("request", {}))

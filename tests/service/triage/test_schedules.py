@@ -18,8 +18,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 from triage_service import ask, runs, until
 
+from deployments.pools import RETIRED
 from deployments.registration.bootstrap import apply_register
-from deployments.registration.deployment import RETIRED, apply_deployment, retire_deployment
+from deployments.registration.deployment import apply_deployment, retire_deployment
 from deployments.registration.register import DeploymentEntry, LimitEntry, Register, RegisterError
 from deployments.settings import HostSettings
 from deployments.worker import failing_schedules as streak

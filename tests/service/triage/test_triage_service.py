@@ -187,3 +187,17 @@ async def test_the_triage_of_the_register_runs_out_of_turn(service: Service) -> 
     assert hostile["verdict"]["action"] == "quarantine"
     (run,) = await runs(service, flow_runs={"id": {"any_": [started.json()["job_id"]]}})
     assert run["name"] == "triage of inbox"
+
+    # what is known of it afterwards, by triage and by item
+    triages = (await service.client.get("/triage")).json()["triages"]
+    (inbox,) = [triage for triage in triages if triage["name"] == "inbox"]
+    assert inbox["items"] == {"done": 2}
+    found = (await service.client.get("/triage/inbox/items", params={"q": "helpful-assistant"})).json()["items"]
+    assert [(item["status"], item["verdict"]["action"]) for item in found] == [("done", "quarantine")]
+    assert found[0]["judged_by"] == str(hostile["run_id"])
+    page = (await service.client.get("/triage/inbox/items", params={"limit": 1, "status": "done"})).json()
+    assert page["next"] == "/triage/inbox/items?status=done&limit=1&offset=1"
+    one = (await service.client.get("/triage/inbox/items", params={"key": found[0]["key"]})).json()["items"]
+    assert one == found
+    assert (await service.client.get("/triage/nothing/items")).status_code == 404
+    assert (await service.client.post("/triage/inbox", json={"items": ["i1"]})).status_code == 422

@@ -177,8 +177,8 @@ async def test_the_verdict_of_an_item_is_kept(store: Store, agents: PretendAgent
     known = {item.key: item for item in await store.items.find("x")}
     assert json.loads(known["a"].verdict or "") == {"priority": "high"}
     assert (known["a"].status, known["a"].cost_usd, known["a"].judged_by) == ("done", 0.25, agents.run_of("a"))
-    assert (known["b"].status, known["b"].verdict) == (None, None)
-    assert await store.items.counts() == {"x": {"done": 1, None: 1}}
+    assert (known["b"].status, known["b"].verdict) == ("waiting", None)
+    assert await store.items.counts() == {"x": {"done": 1, "waiting": 1}}
 
 
 async def test_a_rerun_of_a_failed_item_s_job_mends_what_the_triage_knows(store: Store, agents: PretendAgents) -> None:
