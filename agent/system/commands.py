@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 STDERR_BYTES = 65_536
 TERM_GRACE_SECONDS = 2.0
+KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         pass
     finally:
         _signal(process.pid, signal.SIGKILL)
+        if process.returncode is None:
+            # it may be in the middle of a write: whoever comes next must not find it there
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KILL_SECONDS):
+                    await process.wait()
         # unread output would keep the pipe open for good; there is no public way to give it up
         process._transport.close()  # type: ignore[attr-defined]
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from agent.domain.checkout import RUN_TRAILER, Identity
+from agent.domain.errors import WorkspaceError
 from agent.git.git import Git, GitError
 from agent.mirrors.mirror import Mirror
 from agent.system.files import write
@@ -20,6 +22,8 @@ from agent.workspaces.slot_directory import SlotDirectory
 MAX_COMMITS = 5_000
 MAX_FETCHED_REFS = 20
 MAX_REPLACED = 1_000
+# a slot is not held for as long as a repack may take: what cannot be verified is kept
+LOCK_SECONDS = 60.0
 FORMAT = f"--format=%H%x00%ce%x00%ct%x00%(trailers:key={RUN_TRAILER},valueonly,separator=%x2C)"
 
 
@@ -50,8 +54,8 @@ class CommitFinder:
         if leftover.commits == [leftover.base] and not history.made and not history.pushed:
             return OwnCommits([])
         try:
-            await self.mirror.fetch(time.time())
-        except GitError as error:
+            await self.mirror.fetch(time.time(), LOCK_SECONDS)
+        except WorkspaceError as error:
             leftover.notes.append(f"what the agent pushed could not be verified: {error}")
         unpushed = await self._unpushed(leftover)
         own: dict[str, bool] = {}
@@ -135,7 +139,9 @@ class CommitFinder:
         tips = [sha for sha in advertised if sha in known]
         for sha in tips[:MAX_FETCHED_REFS]:
             if not await self._in_mirror([sha]):
-                await self.mirror.fetch_ref(advertised[sha])
+                # without it less of the run's work can be compared, and more is told
+                with suppress(WorkspaceError):
+                    await self.mirror.fetch_ref(advertised[sha], LOCK_SECONDS)
         return await self._reachable(leftover.git, {sha for sha in tips if sha in unpushed}, leftover)
 
     async def _reachable(self, git: Git, tips: set[str], leftover: LeftoverWork) -> set[str]:

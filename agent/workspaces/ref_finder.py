@@ -29,6 +29,11 @@ class RefFinder:
     asked_at: float
     stale_allowed: bool
 
+    @property
+    def _wait_seconds(self) -> float | None:
+        """How long to wait for the mirror: who takes a stale state does not wait for a repack of it."""
+        return self.mirror.limits.silence_seconds if self.stale_allowed else None
+
     async def find(self, wanted: str | None, configured: str | None, stale_reason: str | None) -> FoundRef:
         """Return the ref that was asked for, or the workspace's own; `stale_reason` of a fetch that failed.
 
@@ -65,7 +70,7 @@ class RefFinder:
             stale_reason = await self._fetch_ref(ref)
         found = await find_target(self.mirror, ref)
         if found is None and stale_reason is None:
-            await self.mirror.fetch(self.asked_at)
+            await self.mirror.fetch(self.asked_at, self._wait_seconds)
             found = await find_target(self.mirror, ref)
         if found is None and stale_reason is None:
             found = await self._fetch_unnamed(ref)
@@ -79,7 +84,7 @@ class RefFinder:
     async def _fetch_ref(self, ref: str) -> str | None:
         """Fetch a ref that is not mirrored; return why its last known state must do if that failed."""
         try:
-            await self.mirror.fetch_ref(ref)
+            await self.mirror.fetch_ref(ref, self._wait_seconds)
         except WorkspaceError as error:
             known = (await self.mirror.load()).object_of(f"{REQUESTED}{ref}")
             if not self.stale_allowed or known is None:
@@ -92,5 +97,5 @@ class RefFinder:
         name = ref.lower() if COMMIT.fullmatch(ref) else f"refs/{ref}"
         if name.startswith("refs/") and "/" not in ref:
             return None
-        await self.mirror.fetch_ref(name)
+        await self.mirror.fetch_ref(name, self._wait_seconds)
         return await find_target(self.mirror, name)
