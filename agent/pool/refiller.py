@@ -193,6 +193,7 @@ class Refiller:
                 return
             if state.prepared is None or not is_same(state.prepared, snapshot):
                 state.prepared = None
+                await state.wait_closed()
                 await self._workspaces.checkout(slot.directory, snapshot, Identity())
                 state.prepared = snapshot
             # a run that acquired it waits for this lock: a process would keep it waiting longer

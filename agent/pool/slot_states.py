@@ -26,6 +26,14 @@ class SlotState:
     prepared: Snapshot | None = None
     """The snapshot of the checkout, while no run has used it."""
     process: WarmProcess | None = None
+    closing: asyncio.Task[None] | None = None
+    """The end of the process that was discarded last."""
+
+    async def wait_closed(self) -> None:
+        """Wait until no discarded process can write into the checkout any more, e.g. by a hook of its repository."""
+        if self.closing is not None:
+            await asyncio.wait([self.closing])
+            self.closing = None
 
 
 class SlotStates:
@@ -81,14 +89,15 @@ class SlotStates:
         """Close the process of the slot in the background, if there is one."""
         if state.process is not None:
             self.counters.replacements += 1
-            self.close_in_background(state.process)
+            state.closing = self.close_in_background(state.process)
             state.process = None
 
-    def close_in_background(self, process: WarmProcess) -> None:
+    def close_in_background(self, process: WarmProcess) -> asyncio.Task[None]:
         """Close the process without making the caller wait."""
         task = asyncio.create_task(process.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        return task
 
     async def close_all(self) -> None:
         """Close all processes, and return when none is left."""

@@ -85,6 +85,7 @@ class WarmPool:
             # a hot process has read the files of the checkout that goes now
             if state.process is not None and state.process.hot:
                 self._states.discard(state)
+            await state.wait_closed()
             return await self._workspaces.checkout(slot.directory, snapshot, identity)
 
     async def take_process(
