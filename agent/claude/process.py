@@ -25,6 +25,7 @@ its memory is ours."""
 _TEXT_BYTES = 1024 * 1024  # to replace each wrong byte of more than this takes seconds
 
 _CHUNK_BYTES = 262_144
+_LINES_AT_ONCE = 500
 _TERM_SECONDS = 2.0  # the CLI ends its tools and exits within 0.2 to 1.6 s of a SIGTERM
 _KILL_SECONDS = 5.0  # SIGKILL acts at once, unless the process is in uninterruptible I/O
 _DRAIN_SECONDS = 0.5  # the pipe holds at most 64 KiB more
@@ -101,13 +102,16 @@ class AgentProcess:
         """Yield each line of stdout until it is closed; a line longer than LINE_BYTES ends the process."""
         assert self._process.stdout is not None
         pending = self._pending  # kept between calls: a later reader goes on where an earlier one stopped
-        searched = 0
+        searched = lines = 0
         while True:
             while (end := pending.find(b"\n", searched)) >= 0:
                 line = _decode(pending[:end])
                 del pending[: end + 1]
                 searched = 0
                 yield line
+                lines += 1
+                if lines % _LINES_AT_ONCE == 0:  # a flood of short lines leaves the event loop to others too
+                    await asyncio.sleep(0)
             searched = len(pending)
             chunk = await self._process.stdout.read(_CHUNK_BYTES)
             if not chunk:

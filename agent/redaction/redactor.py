@@ -21,6 +21,8 @@ SHAPES_AT = {
 UNFINISHED = frozenset(begin[:length] for begin in BEGINS for length in range(1, len(begin)))
 LONGEST_BEGIN = max(map(len, BEGINS))
 END_MARK_LENGTH = 128
+PIECE_CHARACTERS = 65_536
+"""A regular expression keeps every other thread waiting, the event loop's too, until it is through its text."""
 
 
 def mask_url_credentials(text: str) -> str:
@@ -37,7 +39,8 @@ class Redactor:
     def redact(self, text: str) -> str:
         """The text with `[redacted]` for known secrets, and with their kind for others."""
         stream = self.stream()
-        return stream.feed(text) + stream.flush()
+        pieces = (text[at : at + PIECE_CHARACTERS] for at in range(0, len(text), PIECE_CHARACTERS))
+        return "".join([*map(stream.feed, pieces), stream.flush()])
 
     def redact_json(self, value: Any) -> Any:
         """The same in every string of a JSON value, its keys too."""
