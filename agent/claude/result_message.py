@@ -21,7 +21,7 @@ STOPPED = {
 }
 """Values of `terminal_reason` that are no end of the agent's own, though the CLI does not call them an error."""
 
-OVERLOADED = frozenset({500, 502, 503, 504, 529})
+OVERLOADED = frozenset({429, 500, 502, 503, 504, 529})
 """Statuses of the provider that may be gone at the next attempt, whatever the request."""
 
 Message = dict[str, Any]
@@ -63,7 +63,8 @@ def _with_tuples(message: Message, invocation: Invocation) -> tuple[Message, Inv
 def _kind(message: Message, invocation: Invocation) -> type[EndedBadly]:
     if invocation.ending in ("timeout", "stalled"):
         return AgentTimedOut
-    overloaded = message.get("terminal_reason") == "api_error" and _is_overload(message)
+    is_lasting = invocation.refusal is not None and invocation.refusal.is_lasting
+    overloaded = message.get("terminal_reason") == "api_error" and _is_overload(message) and not is_lasting
     return AgentOverloaded if overloaded and not invocation.acted else AgentFailed
 
 

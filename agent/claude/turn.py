@@ -110,7 +110,12 @@ class Turn:
         lease = self._lease
         if lease is None:
             return invocation
-        counted = {"counted_usd": lease.cost_usd, "counted_usage": lease.total_usage if lease.calls else None}
+        refusal = lease.trouble.as_refusal() if lease.trouble is not None else None
+        counted = {
+            "refusal": refusal,
+            "counted_usd": lease.cost_usd,
+            "counted_usage": lease.total_usage if lease.calls else None,
+        }
         return invocation.model_copy(update={**counted, "acted": invocation.acted or lease.was_billed})
 
     def end_for_disk(self) -> None:

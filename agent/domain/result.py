@@ -52,6 +52,20 @@ class WorkspaceReport(Frozen):
     notes: list[str] = Field(default=[], description="What a reader must know, e.g. what could not be kept.")
 
 
+class Refusal(Frozen):
+    """The provider's last refusal of a model call, and how long it lasts; `scope` says whom it is for."""
+
+    kind: Literal["credential_refused", "usage_limit", "overloaded", "unreachable"]
+    scope: Literal["request", "model", "credential", "everybody"]
+    message: str
+    until: datetime | None = None
+
+    @property
+    def is_lasting(self) -> bool:
+        """To ask again in a moment is of no use."""
+        return self.kind in ("credential_refused", "usage_limit")
+
+
 class Invocation(Frozen):
     """The raw output of one CLI process, before `read_result`."""
 
@@ -69,6 +83,7 @@ class Invocation(Frozen):
     hook_reason: str | None = Field(default=None, description="Why a hook stopped the agent, in the hook's words.")
     printed: str = Field(default="", description="Text on stdout that was no message: its last 64 KiB.")
     stderr: str = Field(default="", description="The last 64 KiB of stderr.")
+    refusal: Refusal | None = Field(default=None, description="Its last model call was refused, for this reason.")
     counted_usd: float | None = Field(
         default=None, ge=0, description="US dollars of its model calls as the provider proxy counted them."
     )

@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from functools import partial
+from collections.abc import Callable, MutableMapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
-import uvicorn
 
 from agent.domain.errors import NotConfigured
 from agent.provider.budget import BudgetSpent
 from agent.provider.credential import Credential, find_credential
 from agent.provider.failures import ProviderFailure
 from agent.provider.lease import Lease
-from agent.provider.model_request import ExpectedUse, Unreadable, read_model_request
 from agent.provider.pricing import PriceTable
-from agent.provider.refused_call import RefusedCall
+from agent.provider.refusal_scope import RefusalScope, Verdict
 from agent.provider.relay import Price, Relay, Send, passed_on
-from agent.provider.request_policy import MESSAGES, RequestPolicy
+from agent.provider.requests.model_request import ExpectedUse, Unreadable, read_model_request
+from agent.provider.requests.refused_call import RefusedCall
+from agent.provider.requests.request_policy import MESSAGES, RequestPolicy
+from agent.provider.server import (
+    LoopbackServer,
+    Receive,
+    read_body,
+    read_token,
+    send_error,
+    unix_listener,
+    wait_for_hang_up,
+)
 from agent.provider.traffic import LONGEST_REQUEST_BYTES, CallTraffic
 from agent.settings import AgentSettings
 from agent.system.certificates import trusted_authorities
 from agent.system.proxies import BadProxy, proxy_for
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 PROVIDER_URL = "https://api.anthropic.com"
 READ_ASIDE_BYTES = 1024 * 1024  # a longer request is parsed in a thread, so that other runs go on meanwhile
 # The CLI waits 600 s for a byte; it should be the one to give up.
 TIMEOUT = httpx.Timeout(connect=10, read=610, write=60, pool=None)
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=30)
+PROBE_SECONDS = 5.0
 SPENT = "this run's budget is spent"
 NOT_NOW = "this token is for one run, and that run is not now"
 
@@ -55,6 +62,7 @@ class ProviderProxy:
         settings: AgentSettings,
         *,
         on_trouble: Callable[[ProviderFailure], None] | None = None,
+        on_answer: Callable[[datetime], None] | None = None,
         price: Price | None = None,
         socket_path: Path | None = None,
     ) -> None:
@@ -62,6 +70,8 @@ class ProviderProxy:
         self._upstream = (settings.anthropic_base_url or PROVIDER_URL).rstrip("/")
         self.credential = Credential(variable=variable, value=value, base_url=self._upstream)
         self._on_trouble = on_trouble
+        self._on_answer = on_answer
+        self._scope = RefusalScope(self.probe)
         prices = PriceTable(settings.model_prices)
         self._price: Price = price or prices.cost
         self._policy = RequestPolicy(settings, prices)
@@ -71,7 +81,7 @@ class ProviderProxy:
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._transport = _transport(self._upstream)
-        self._server = _Server(self)
+        self._server = LoopbackServer(self)
         self._serving: asyncio.Task[None] | None = None
 
     def lease(
@@ -95,7 +105,7 @@ class ProviderProxy:
         return lease
 
     async def __aenter__(self) -> Self:
-        sockets = [self._listener, *([_unix_listener(self._socket_path)] if self._socket_path else [])]
+        sockets = [self._listener, *([unix_listener(self._socket_path)] if self._socket_path else [])]
         self._serving = asyncio.create_task(self._server.serve(sockets=sockets), name="provider-proxy")
         return self
 
@@ -110,18 +120,18 @@ class ProviderProxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of an agent."""
-        lease = self._leases.get(_token(scope["headers"]))
+        lease = self._leases.get(read_token(scope["headers"]))
         if lease is None or not lease.is_good:
-            await _read_body(receive, None)
-            await _refuse(send, 401, "authentication_error", NOT_NOW)
+            await read_body(receive, None)
+            await send_error(send, 401, "authentication_error", NOT_NOW)
             return
         with lease.traffic.call() as traffic:
-            body = await _read_body(receive, traffic)
+            body = await read_body(receive, traffic)
             try:
                 request, expected = await self._judge(lease, scope, body, traffic)
             except RefusedCall as refusal:
                 self._tell(lease, refusal)
-                await _refuse(send, refusal.status, refusal.kind, str(refusal), retry=refusal.status == 429)
+                await send_error(send, refusal.status, refusal.kind, str(refusal), retry=refusal.status == 429)
                 return
             del body
             await self._pass_on(lease, request, expected, scope, receive, send)
@@ -181,10 +191,10 @@ class ProviderProxy:
         send: Send,
     ) -> None:
         """Relay until the answer is over, the agent hangs up, or the lease is cut."""
-        relay = Relay(lease, expected, send, self._price, partial(self._note, lease))
+        relay = Relay(lease, expected, send, self._price, self)
         call = asyncio.create_task(relay.run(self._transport, request))
         lease.track(call)
-        gone = asyncio.create_task(_hung_up(receive))
+        gone = asyncio.create_task(wait_for_hang_up(receive))
         try:
             await asyncio.wait({call, gone}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -194,24 +204,54 @@ class ProviderProxy:
             await asyncio.wait({call, gone})
         failure = None if call.cancelled() else call.exception()
         if isinstance(failure, BudgetSpent):
-            await _refuse(send, 403, "permission_error", SPENT)
+            await send_error(send, 403, "permission_error", SPENT)
             return
         if failure is not None and not isinstance(failure, httpx.TransportError):
             raise failure
         trouble = _unreachable(failure) if failure is not None else None
         if trouble is not None:
-            self._note(lease, trouble)
+            self.on_trouble(lease, trouble)
         if relay.started and (trouble is not None or call.cancelled()):
             await self._break_off(scope)
         elif trouble is not None:
-            await _refuse(send, 502, "api_error", trouble.message, retry=True)
+            await send_error(send, 502, "api_error", trouble.message, retry=True)
         elif call.cancelled() and not left:
-            await _refuse(send, 401, "authentication_error", NOT_NOW)
+            await send_error(send, 401, "authentication_error", NOT_NOW)
 
-    def _note(self, lease: Lease, trouble: ProviderFailure) -> None:
+    async def confirm(self, lease: Lease, trouble: ProviderFailure) -> ProviderFailure:
+        """Return the failure with its true scope: one run's own, or everybody's."""
+        return await self._scope.confirm(lease.run_id, trouble)
+
+    def on_trouble(self, lease: Lease, trouble: ProviderFailure) -> None:
+        """Note a failure of a call of the lease."""
         lease.trouble = trouble
         if self._on_trouble is not None:
             self._on_trouble(trouble)
+
+    def on_answer(self, began_at: datetime) -> None:
+        """Note that the provider answers a call that began at this time."""
+        self._scope.on_answer()
+        if self._on_answer is not None:
+            self._on_answer(began_at)
+
+    async def probe(self) -> Verdict:
+        """Ask the provider for a list of models, which costs nothing, with the credential of the host."""
+        headers = [(b"anthropic-version", b"2023-06-01"), *passed_on([], self.credential, b"")]
+        request = httpx.Request(
+            "GET",
+            f"{self._upstream}/v1/models?limit=1",
+            headers=headers,
+            extensions={"timeout": httpx.Timeout(PROBE_SECONDS).as_dict()},
+        )
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                response = await self._transport.handle_async_request(request)
+                await response.aclose()
+        except (httpx.TransportError, TimeoutError):
+            return "unreachable"
+        if response.status_code in (401, 403):
+            return "refused"
+        return "accepted" if response.is_success else "unknown"
 
     async def _break_off(self, scope: Scope) -> None:
         """Cut the connection: an answer that ends too soon must not look like a whole one."""
@@ -219,34 +259,6 @@ class ProviderProxy:
             if getattr(connection, "scope", None) is scope:
                 connection.transport.abort()
         await asyncio.sleep(0)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn as a guest in a loop that is not its own: signals and the end are the host's affair."""
-
-    def __init__(self, app: ProviderProxy) -> None:
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=600,
-        )
-        super().__init__(config)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
 
 
 def _transport(upstream: str) -> httpx.AsyncHTTPTransport:
@@ -257,65 +269,6 @@ def _transport(upstream: str) -> httpx.AsyncHTTPTransport:
         raise NotConfigured(str(error), "correct it") from None
     verify = trusted_authorities(os.environ) if upstream.startswith("https:") else False
     return httpx.AsyncHTTPTransport(verify=verify, limits=LIMITS, retries=1, proxy=proxy)
-
-
-def _unix_listener(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        # by this way the path of STATE_DIR may be longer than that of a socket may be
-        listener.bind(f"/proc/self/fd/{directory}/{path.name}")
-    finally:
-        os.close(directory)
-    path.chmod(0o600)
-    listener.listen(1024)
-    return listener
-
-
-def _token(headers: list[tuple[bytes, bytes]]) -> str:
-    """What the CLI shows: a key, or a bearer token."""
-    shown = dict(headers)
-    scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
-    key = shown.get(b"x-api-key") or (token if scheme.lower() == b"bearer" else b"")
-    return key.decode("latin-1").strip()
-
-
-async def _read_body(receive: Receive, traffic: CallTraffic | None) -> bytes | None:
-    """Return the whole body; None if there is no room for it, or if nobody is there any more.
-
-    It is read to its end even so: a client that still sends does not read an answer.
-    """
-    chunks: list[bytes] = []
-    fits, more = traffic is not None, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunk = message.get("body", b"")
-        fits = fits and traffic is not None and traffic.take(len(chunk))
-        if fits:
-            chunks.append(chunk)
-        elif chunks:
-            chunks.clear()
-        more = message.get("more_body", False)
-    return b"".join(chunks) if fits else None
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _refuse(send: Send, status: int, kind: str, message: str, *, retry: bool = False) -> None:
-    """An error in the provider's own shape; the CLI repeats even a 401 for minutes unless it is told not to."""
-    body = json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if not retry:
-        headers.append((b"x-should-retry", b"false"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _unreachable(failure: BaseException) -> ProviderFailure:

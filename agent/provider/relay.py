@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
 import httpx
 
@@ -12,8 +13,8 @@ from agent.domain.result import Usage
 from agent.provider.credential import Credential
 from agent.provider.failures import ProviderFailure, read_trouble
 from agent.provider.lease import Lease
-from agent.provider.model_request import ExpectedUse
 from agent.provider.pricing import CallUsage
+from agent.provider.requests.model_request import ExpectedUse
 from agent.provider.usage_meter import ModelCall, UsageMeter
 from agent.system.http import HOP_BY_HOP
 
@@ -34,6 +35,19 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 """Errors of a call that never reached the provider."""
 
 
+class RelayObserver(Protocol):
+    """Is told what the provider says to the calls of all runs; implemented by the proxy."""
+
+    async def confirm(self, lease: Lease, trouble: ProviderFailure) -> ProviderFailure:
+        """Return the failure with its true scope."""
+
+    def on_trouble(self, lease: Lease, trouble: ProviderFailure) -> None:
+        """Note a failure of a call of the lease."""
+
+    def on_answer(self, began_at: datetime) -> None:
+        """Note that the provider answers a call that began at this time."""
+
+
 class Relay:
     """One call to the provider, made once for each; `expected` is None for one that costs nothing.
 
@@ -46,14 +60,15 @@ class Relay:
         expected: ExpectedUse | None,
         send: Send,
         price: Price,
-        note: Callable[[ProviderFailure], None],
+        observer: RelayObserver,
     ) -> None:
         self.started = False
         self._lease = lease
         self._expected = expected
         self._send = send
         self._price = price
-        self._note = note
+        self._observer = observer
+        self._began_at = datetime.now(UTC)
         self._began = time.monotonic()
         self._booked = False
 
@@ -66,7 +81,7 @@ class Relay:
         await self._lease.budget.reserve(
             self, self._dollars(expected.model, expected.reserved()) if expected is not None else 0.0
         )
-        self._began = time.monotonic()
+        self._began, self._began_at = time.monotonic(), datetime.now(UTC)
         meter = UsageMeter("", "")
         status = 0
         try:
@@ -86,6 +101,9 @@ class Relay:
             self._lease.budget.settle(self, 0.0)
 
     async def _stream(self, response: httpx.Response, meter: UsageMeter) -> None:
+        if self._expected is not None:
+            self._lease.trouble = None
+            self._observer.on_answer(self._began_at)
         await self._start(response, [])
         async for chunk in response.stream:  # type: ignore[union-attr]
             meter.feed(chunk)
@@ -97,7 +115,10 @@ class Relay:
     async def _fail(self, response: httpx.Response, meter: UsageMeter) -> None:
         """Read an error whole before it is passed on: what it says decides if the CLI should try again."""
         body = b"".join([chunk async for chunk in response.stream])  # type: ignore[union-attr]
-        meter.trouble = read_trouble(response.status_code, response.headers, body[:ERROR_BYTES])
+        model = self._expected.model if self._expected else None
+        trouble = read_trouble(response.status_code, response.headers, body[:ERROR_BYTES], model=model or None)
+        # the CLI ends upon what follows, and the run is judged by whom the refusal is for
+        meter.trouble = await self._observer.confirm(self._lease, trouble) if trouble is not None else None
         self._book(response.status_code, meter, complete=True)
         advice: Headers = []
         if meter.trouble and meter.trouble.is_lasting and "x-should-retry" not in response.headers:
@@ -124,7 +145,7 @@ class Relay:
         self._lease.book(call)
         self._lease.budget.settle(self, dollars)
         if meter.trouble is not None:
-            self._note(meter.trouble)
+            self._observer.on_trouble(self._lease, meter.trouble)
 
     def _account(self, status: int, meter: UsageMeter, seconds: float, *, complete: bool) -> tuple[Usage, float]:
         """Return the tokens and the US dollars of the call; one that has not told its own costs an estimate."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from api.http.dependencies import HostDep
 from deployments.host.host import Host
 from deployments.prefect_client.calls import calling_prefect
+from deployments.telemetry.capacity import HostCapacity
 
 TIMEOUT_SECONDS = 2.5
 PARTS = ("Prefect's API", "the store")
@@ -53,10 +54,11 @@ class Health(BaseModel):
 
 
 class Held(BaseModel):
-    """The provider refuses all model calls; jobs start again at `until`."""
+    """The provider refuses model calls; jobs start again at `until`, or sooner where a probe says that they can."""
 
     until: datetime
     reason: str
+    scope: str = Field(default="everybody", description="`everybody`, or `model NAME`: the jobs of that model wait.")
 
 
 class Readiness(BaseModel):
@@ -74,11 +76,17 @@ async def health(host: HostDep) -> Health:
         busy=now.is_busy,
         capacity=Capacity(agents=now.slots, free=now.free, waiting=now.waiting, parked=now.warm.processes),
         sandbox="none" if now.isolation.kind == "none" else None,
-        held=Held(until=now.held_until, reason=now.held_reason) if now.held_until else None,
+        held=_held(now),
         paused=sorted(now.paused) or None,
         watches={name: round(age, 1) for name, age in now.watches.items()},
         disk="low" if now.is_disk_low else None,
     )
+
+
+def _held(now: HostCapacity) -> Held | None:
+    if now.provider_hold is not None:
+        return Held(until=now.provider_hold.until, reason=now.provider_hold.reason, scope=now.provider_hold.scope)
+    return Held(until=now.held_until, reason=now.held_reason) if now.held_until else None
 
 
 @router.get("/ready", responses={503: {"model": Readiness, "description": "A part does not answer."}})

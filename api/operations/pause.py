@@ -41,7 +41,11 @@ async def pause(host: HostDep, body: Pausing | None = None) -> Switched:
 
 @router.post("/resume", responses=error_responses(401, 503))
 async def resume(host: HostDep) -> Switched:
-    """Start agents again. Each schedule that has missed runs makes up for one of them."""
+    """Start agents again, also those that wait for the model's provider.
+
+    Each schedule that has missed runs makes up for one of them.
+    """
     switch = host.holds.pause
     await switch.resume()
+    host.holds.provider.lift()
     return Switched(paused=sorted(switch.paused))

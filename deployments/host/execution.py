@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 
@@ -17,11 +17,12 @@ from prefect.states import Cancelled
 
 from agent.domain.checkout import Checkout, Resumption
 from agent.domain.request import AgentRequest
-from agent.domain.result import Outcome
+from agent.domain.result import Outcome, Refusal
 from agent.pool.slots import Slot
 from agent.runtime import Runtime
 from agent.system.concurrency import run_to_completion
 from deployments.holds.provider_hold import ProviderHold
+from deployments.holds.retry_time import retry_time
 from deployments.host.cancellation import CancellationListener
 from deployments.host.run_metadata import is_to_resume, observed_run, read_request
 from deployments.host.run_records import RunRecord, RunRecords
@@ -97,7 +98,7 @@ class Execution:
             resumption=resumption,
             can_suspend=can_suspend,
             on_checkout=partial(self._record, flow_run, slot.slot) if can_suspend else _ignore_checkout,
-            held_until=self._held_until if is_job else _not_held,
+            retry_at=partial(self._retry_at, flow_run.run_count) if is_job else _never,
             step=observation.step,
         )
         return PreparedRun(flow_run, slot, context, observation, observed_run(flow_run, context, asked_at), request)
@@ -160,15 +161,15 @@ class Execution:
         record = RunRecord(slot=slot.index, checkout=checkout, run_count=flow_run.run_count + 1)
         self._records.write(flow_run.id, record)
 
-    def _held_until(self) -> datetime | None:
-        return self._hold.until
+    def _retry_at(self, attempts: int, refusal: Refusal | None) -> datetime | None:
+        return retry_time(refusal, self._hold.until, attempts, datetime.now(UTC))
 
 
 def _because(reason: str) -> str:
     return f": {reason}" if reason else ""
 
 
-def _not_held() -> datetime | None:
+def _never(refusal: Refusal | None) -> datetime | None:
     return None
 
 

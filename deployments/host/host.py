@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 
 from prefect.client.orchestration import PrefectClient
@@ -59,7 +60,7 @@ class Host:
             ProviderHold(),
             DiskSpace(agent_settings.state_dir, settings.min_free_disk_mb),
         )
-        self.provider = _provider(agent_settings, self._on_provider_failure)
+        self.provider = _provider(agent_settings, self._on_provider_failure, self.holds.provider.on_answer)
         self.runtime = Runtime(agent_settings, self.provider, env_file_secrets())
         self.agents_queued = asyncio.Event()
         """Set when this host has queued an agent run: its worker need not poll."""
@@ -99,6 +100,7 @@ class Host:
             is_busy=slots.free == 0 or self.holds.reason() is not None,
             held_until=provider.until,
             held_reason=provider.reason,
+            provider_hold=provider.active,
             paused=pause.paused,
             disk_free_bytes=disk.free,
             disk_min_free_bytes=disk.min_free_bytes,
@@ -140,17 +142,23 @@ async def _open_host(agent_settings: AgentSettings, settings: HostSettings, stor
             async with tracing(settings, host.observers, host.records.host_id), host.provider or nullcontext():
                 await host.runtime.open()
                 host.metrics.set_credential_age(await asyncio.to_thread(credential_since, agent_settings))
-                async with host.metrics.watching():
+                async with host.metrics.watching(), _probing(host):
                     try:
                         yield host
                     finally:
                         await host.inline.close()
 
 
-def _provider(settings: AgentSettings, on_failure: Callable[[ProviderFailure], None]) -> ProviderProxy | None:
+def _probing(host: Host) -> AbstractAsyncContextManager[None]:
+    return host.holds.provider.probing(host.provider.probe) if host.provider is not None else nullcontext()
+
+
+def _provider(
+    settings: AgentSettings, on_failure: Callable[[ProviderFailure], None], on_answer: Callable[[datetime], None]
+) -> ProviderProxy | None:
     """Return the proxy to the provider; None without a credential, and then each run says which one to set."""
     try:
-        return ProviderProxy(settings, on_trouble=on_failure)
+        return ProviderProxy(settings, on_trouble=on_failure, on_answer=on_answer)
     except NotConfigured as error:
         _log.warning("%s", error)
         return None

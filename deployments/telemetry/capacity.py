@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from deployments.holds.provider_hold import ActiveHold
+
 
 @dataclass(frozen=True)
 class WarmCounts:
@@ -44,3 +46,5 @@ class HostCapacity:
     watches: Mapping[str, float]
     """Seconds since the last good look of each watch of Prefect and the store, by its name."""
     isolation: Isolation
+    provider_hold: ActiveHold | None = None
+    """The hold of all jobs or of one model's, for /health."""

@@ -15,7 +15,7 @@ from uuid import UUID
 from agent.domain.checkout import Checkout, Resumption
 from agent.domain.errors import NotConfigured
 from agent.domain.request import AgentRequest
-from agent.domain.result import Invocation, Outcome
+from agent.domain.result import Invocation, Outcome, Refusal
 from agent.pool.slots import Slot
 from agent.runtime import Runtime
 from store.store import Store
@@ -37,8 +37,8 @@ class RunContext:
     """The run can be stopped in the middle, to be resumed."""
     on_checkout: Callable[[Checkout], None] = lambda checkout: None
     """Called once the agent's checkout is ready."""
-    held_until: Callable[[], datetime | None] = lambda: None
-    """Until when the provider rejects all calls, if it does and this run can wait for that."""
+    retry_at: Callable[[Refusal | None], datetime | None] = lambda refusal: None
+    """Return when to try the run again that the provider refused; None if it is to fail now."""
     step: Callable[[str], AbstractContextManager[Any]] = nullcontext
     """Entered around each attempt of each task, with the task's name."""
 

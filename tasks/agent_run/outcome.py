@@ -61,11 +61,14 @@ def conclude_failure(request: AgentRequest, failure: Exception | asyncio.Cancell
 def put_off(failure: AgentError) -> State[Any] | None:
     """Return the state of a run that is to start later: the provider rejected it before the agent did anything."""
     run = current_run()
-    until = run.held_until()
-    acted = run.invocation is None or run.invocation.acted
-    if until is None or acted or run.is_cancelled or not isinstance(failure, EndedBadly):
+    if run.invocation is None or run.invocation.acted or run.is_cancelled or not isinstance(failure, EndedBadly):
         return None
-    return AwaitingRetry(scheduled_time=until, message=f"the provider rejects all calls: {failure}")
+    refusal = run.invocation.refusal
+    until = run.retry_at(refusal)
+    if until is None:
+        return None
+    whose = "this run's calls" if refusal is not None and refusal.scope != "everybody" else "all calls"
+    return AwaitingRetry(scheduled_time=until, message=f"the provider rejects {whose}: {failure}")
 
 
 def end_journal(run: RunContext, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ import pytest
 from agent.claude.result_message import read_result
 from agent.domain.errors import AgentFailed, AgentOverloaded, AgentTimedOut, EndedBadly
 from agent.domain.request import AgentRequest
-from agent.domain.result import Invocation
+from agent.domain.result import Invocation, Refusal
 from agent.system.text import shorten_cause
 
 REQUEST = AgentRequest(prompt="hi", agent="tester")
@@ -64,6 +64,11 @@ def test_an_overload_before_anything_was_done_can_be_tried_again() -> None:
     assert (type(before), before.retryable) == (AgentOverloaded, True)
     assert (type(after), after.retryable) == (AgentFailed, False)
     assert (type(refused), refused.retryable) == (AgentFailed, False)
+    slowed = failure(message | {"api_error_status": 429, "result": "slow down"}, acted=False, exit_code=1)
+    assert (type(slowed), slowed.retryable) == (AgentOverloaded, True)
+    limit = Refusal(kind="usage_limit", scope="everybody", message="used up")
+    lasting = failure(message | {"api_error_status": 429, "result": "used up"}, acted=False, exit_code=1, refusal=limit)
+    assert (type(lasting), lasting.retryable) == (AgentFailed, False)
 
 
 @pytest.mark.parametrize("ending", ["timeout", "stalled"])

@@ -7,11 +7,11 @@ import httpx
 import pytest
 from far_end import Provider, ask, opened
 
-from agent.provider.model_request import ModelRequest
 from agent.provider.pricing import PriceTable
 from agent.provider.proxy import ProviderProxy
-from agent.provider.refused_call import RefusedCall
-from agent.provider.request_policy import RequestPolicy
+from agent.provider.requests.model_request import ModelRequest
+from agent.provider.requests.refused_call import RefusedCall
+from agent.provider.requests.request_policy import RequestPolicy
 from agent.settings import AgentSettings
 
 MODEL = "claude-sonnet-5"

@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
-from agent.provider.content_rules import refuse_content
-from agent.provider.model_request import ModelRequest
 from agent.provider.pricing import PriceTable
-from agent.provider.refused_call import RefusedCall
+from agent.provider.requests.content_rules import refuse_content
+from agent.provider.requests.model_request import ModelRequest
+from agent.provider.requests.refused_call import RefusedCall
 from agent.settings import AgentSettings
 
 MESSAGES = re.compile(rb"/v1/messages(/count_tokens)?")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.provider.refused_call import RefusedCall
+from agent.provider.requests.refused_call import RefusedCall
 
 BLOCKS = frozenset(
     (
