@@ -14,7 +14,7 @@ def watch_parent(on_gone: Callable[[], None]) -> None:
     watched = [os.pidfd_open(os.getppid())]
     if stat.S_ISFIFO(os.fstat(STDIN).st_mode):
         watched.append(STDIN)
-    threading.Thread(target=_wait, args=(watched, on_gone), name="lifeline", daemon=True).start()
+    threading.Thread(target=_wait, args=(watched, on_gone), name="parent watch", daemon=True).start()
 
 
 def _wait(watched: list[int], on_gone: Callable[[], None]) -> None:

@@ -78,7 +78,7 @@ class HandledItems:
             if (await connection.execute(insert.on_conflict_do_nothing())).rowcount == 1:
                 return ItemClaim("mine", fresh)
             known = _handling((await connection.execute(held)).one())
-            answer = judge(known, fingerprint, owner, terms, now)
+            answer = decide_claim(known, fingerprint, owner, terms, now)
             if answer != "mine":
                 return ItemClaim(answer, known)
             taken = _take(known, fresh, terms)
@@ -130,7 +130,7 @@ class HandledItems:
         return await self._database.change(statement.values(**values)) == 1
 
 
-def judge(known: ItemAttempt | None, fingerprint: str, owner: UUID, terms: ClaimTerms, now: datetime) -> Answer:
+def decide_claim(known: ItemAttempt | None, fingerprint: str, owner: UUID, terms: ClaimTerms, now: datetime) -> Answer:
     """Return the answer that `owner` would get if it claimed the item now."""
     if known is None:
         return "mine"

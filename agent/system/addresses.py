@@ -105,14 +105,14 @@ async def pin_public(url: httpx.URL) -> Pinned:
     The address that was checked is the one that is asked: a second look-up could give another one.
     """
     name = url.raw_host.decode()
-    found = await look_up(name, url.port or {"http": 80}.get(url.scheme, 443))
+    found = await resolve_host(name, url.port or {"http": 80}.get(url.scheme, 443))
     addresses = [address for one in found if (address := read_address(one)) is not None]
     if len(addresses) != len(found) or not addresses or not all(is_public(address) for address in addresses):
         raise NotPublic(f"{name} has an address that is not public")
     return Pinned(url.copy_with(host=str(addresses[0])), {"host": url.netloc.decode()}, {"sni_hostname": name})
 
 
-async def look_up(host: str, port: int) -> list[str]:
+async def resolve_host(host: str, port: int) -> list[str]:
     """Return all addresses of a host. Raises NotFound."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)

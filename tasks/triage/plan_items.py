@@ -12,7 +12,7 @@ from pydantic import Field
 
 from agent.domain.result import Outcome
 from agent.domain.values import Frozen
-from store.handled_items import ClaimTerms, ItemAttempt, judge
+from store.handled_items import ClaimTerms, ItemAttempt, decide_claim
 from store.store import Store
 from store.triage_items import SeenItem
 from tasks.items.items import Item, Listing
@@ -88,7 +88,7 @@ async def sort_out(
     items, reports, set_aside, handled_before, claimed_elsewhere = [], [], [], 0, 0
     for item in listing.items:
         attempt = known.get(item.key)
-        answer = judge(attempt, item.fingerprint, owner, terms, datetime.now(UTC))
+        answer = decide_claim(attempt, item.fingerprint, owner, terms, datetime.now(UTC))
         match answer:
             case "mine":
                 items.append(item)

@@ -34,22 +34,22 @@ def test_these_are_public(address: str) -> None:
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 async def test_these_are_not_and_nothing_of_ours_goes_there(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look_up(host: str, port: int) -> list[str]:
+    async def resolve_host(host: str, port: int) -> list[str]:
         return ["8.8.8.8", address]
 
     assert not is_public(ip_address(address))
     assert not read_destinations(["*", "0.0.0.1"]).allows(ip_address(address), 443)
-    monkeypatch.setattr(addresses, "look_up", look_up)
+    monkeypatch.setattr(addresses, "resolve_host", resolve_host)
     with pytest.raises(NotPublic):
         await pin_public(httpx.URL("https://images.example/x"))
 
 
 async def test_a_request_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look_up(host: str, port: int) -> list[str]:
+    async def resolve_host(host: str, port: int) -> list[str]:
         assert (host, port) == ("images.example", 8443)
         return ["2606:2800:220:1::1"]
 
-    monkeypatch.setattr(addresses, "look_up", look_up)
+    monkeypatch.setattr(addresses, "resolve_host", resolve_host)
     pinned = await pin_public(httpx.URL("https://images.example:8443/x?y"))
     assert str(pinned.url) == "https://[2606:2800:220:1::1]:8443/x?y"
     assert pinned.headers == {"host": "images.example:8443"}

@@ -33,7 +33,7 @@ NAMES = {
 def names(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server; numbers are as they are."""
 
-    async def look_up(host: str, port: int) -> list[str]:
+    async def resolve_host(host: str, port: int) -> list[str]:
         if host in NAMES:
             return NAMES[host]
         try:
@@ -42,7 +42,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> None:
             raise NotFound from None
         return [str(entry[4][0]) for entry in found]
 
-    monkeypatch.setattr(addresses, "look_up", look_up)
+    monkeypatch.setattr(addresses, "resolve_host", resolve_host)
 
 
 async def show(host: FakeHost, *urls: str, **members: Any) -> httpx.Response:
