@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,9 +121,7 @@ async def test_a_budget_that_ran_out_is_a_failure_with_its_cost(bench: Bench) ->
 
 async def test_a_run_past_its_time_ends_with_its_tool(bench: Bench) -> None:
     script = steps({"tool": "Bash", "input": {"command": "echo $$ > pid; for i in $(seq 600); do sleep 0.5; done"}})
-    started = time.monotonic()
     invocation = await bench.converse(script, timeout_seconds=8)
-    assert time.monotonic() - started < 40
     with pytest.raises(AgentTimedOut, match="8 s"):
         read_result(REQUEST.model_copy(update={"timeout_seconds": 8}), invocation)
     assert not psutil.pid_exists(int((bench.checkout / "pid").read_text()))
@@ -247,10 +244,8 @@ class TestStandIns:
             read_result(REQUEST, await bench.converse("hi"))
 
     async def test_a_grandchild_that_holds_stdout_does_not_hold_the_answer(self, bench: Bench) -> None:
-        bench.stand_in("setsid sleep 15 & echo text")
-        started = time.monotonic()
-        assert read_result(REQUEST, await bench.converse("hi")).text == "text"
-        assert time.monotonic() - started < 10
+        bench.stand_in("setsid sleep 600 & echo text")
+        assert read_result(REQUEST, await bench.converse("hi", timeout_seconds=300)).text == "text"
 
     async def test_a_cli_that_ignores_every_signal_is_ended_all_the_same(self, bench: Bench) -> None:
         bench.stand_in("trap '' TERM INT; while true; do sleep 0.2; done")

@@ -1,7 +1,6 @@
 """The queue has a bound that a burst does not slip past."""
 
 import asyncio
-import time
 from typing import Any
 
 import httpx
@@ -127,13 +126,16 @@ async def test_a_burst_is_handed_to_prefect_a_few_at_a_time(host: FakeHost) -> N
 
 
 async def test_those_in_line_behind_a_prefect_that_does_not_answer_do_not_wait_for_it_each(host: FakeHost) -> None:
+    asked = 0
+
     async def no_answer(*_: Any, **__: Any) -> Any:
+        nonlocal asked
+        asked += 1
         await asyncio.sleep(0.2)
         raise PrefectUnavailable("no answer")
 
     host.submit = no_answer  # type: ignore[method-assign]
-    start = time.monotonic()
     assert await statuses(host, 80) == [503] * 80
-    assert time.monotonic() - start < 80 / MAX_WRITERS * 0.2 / 2
+    assert asked < 40
     host.submit = FakeHost.submit.__get__(host)  # type: ignore[method-assign]
     assert await statuses(host, 1) == [202]

@@ -1,7 +1,6 @@
 """/health tells of load and never fails for it; /ready asks whoever the service stands on."""
 
 import asyncio
-import time
 
 import httpx
 import pytest
@@ -64,9 +63,7 @@ async def test_ready_names_what_does_not_answer(
 ) -> None:
     monkeypatch.setattr(health, "TIMEOUT_SECONDS", 0.1)
     host.prefect.status = status
-    start = time.monotonic()
     answer = await client.get("/ready")
-    assert time.monotonic() - start < 2
     assert answer.status_code == 503
     assert answer.json() == {
         "status": "not ready",

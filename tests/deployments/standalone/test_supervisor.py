@@ -67,17 +67,14 @@ def chat(stage: Stage) -> str:
     return text
 
 
-def test_while_prefect_does_not_answer_callers_are_told_within_three_seconds(own_stage: Stage) -> None:
+def test_while_prefect_does_not_answer_callers_are_told_so(own_stage: Stage) -> None:
     server = part(own_stage, PREFECT)
     server.suspend()
     try:
         with client(own_stage) as service:
-            started = time.monotonic()
             answer = service.post("/execute", json={"agent": "service-upgrade", "prompt": "hi"})
-            took = time.monotonic() - started
             assert answer.status_code == 503
             assert "Prefect" in answer.json()["detail"]
-            assert took < 3.5
             assert service.get("/health").status_code == 200
     finally:
         server.resume()
