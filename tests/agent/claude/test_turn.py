@@ -270,15 +270,13 @@ class TestStandIns:
 
     @pytest.mark.parametrize("cancelled", [False, True])
     async def test_a_cli_that_does_not_read_its_prompt_is_ended(self, cancelled: bool, bench: Bench) -> None:
-        bench.stand_in("""echo '{"type":"control_response","response":{"request_id":"initialize"}}'; sleep 60""")
+        bench.stand_in("""echo '{"type":"control_response","response":{"request_id":"initialize"}}'; sleep 600""")
         turn = await bench.start(REQUEST.model_copy(update={"timeout_seconds": 2}))
         task = asyncio.create_task(turn.run("x" * 2_000_000))
-        started = time.monotonic()
         if cancelled:
             await asyncio.sleep(0.5)
             task.cancel()
-        await asyncio.wait({task})
-        assert time.monotonic() - started < 30
+        await asyncio.wait({task}, timeout=120)
         assert turn.invocation.ending == ("cancelled" if cancelled else "timeout")
 
     async def test_a_line_without_an_end_ends_that_run_alone(self, bench: Bench) -> None:
