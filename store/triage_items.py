@@ -90,7 +90,7 @@ class TriageItems:
         known = await self._known(list(ids))
         return {key: known[id].first_seen_at if id in known else now for id, key in ids.items()}
 
-    async def judge(self, source: str, key: str, verdict: ItemVerdict) -> None:
+    async def record_verdict(self, source: str, key: str, verdict: ItemVerdict) -> None:
         """Record the answer to an item that `note` has recorded."""
         statement = update(items).where(items.c.id == item_id(source, key))
         values = {"judged_by": verdict.run_id, "verdict": verdict.body, "cost_usd": verdict.cost_usd}

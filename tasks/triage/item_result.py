@@ -62,7 +62,7 @@ async def record_verdict(store: Store, triage: str, key: str, run_id: UUID, outc
     body = json.dumps(answer, ensure_ascii=False)
     if len(body) > VERDICT_CHARACTERS:
         body = json.dumps(body[:VERDICT_CHARACTERS], ensure_ascii=False)
-    await store.items.judge(triage, key, ItemVerdict(run_id, body, result.cost_usd))
+    await store.items.record_verdict(triage, key, ItemVerdict(run_id, body, result.cost_usd))
 
 
 def describe_item(
