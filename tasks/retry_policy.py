@@ -1,4 +1,4 @@
-"""When a task is retried: only if its error says that it is retryable."""
+"""The retry policy of tasks: an error that says it is retryable is retried."""
 
 from __future__ import annotations
 

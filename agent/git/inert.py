@@ -28,7 +28,7 @@ def is_instruction(path: str) -> bool:
     return any(part.lower() in INSTRUCTIONS for part in Path(path).parts)
 
 
-def set_aside(root: Path, path: str) -> None:
+def make_inert(root: Path, path: str) -> None:
     """Rename the file, so that it means nothing where it lies; a link becomes a file that names its target."""
     source = root / path
     target = source.with_name(source.name + SUFFIX)

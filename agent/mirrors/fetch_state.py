@@ -1,4 +1,4 @@
-"""When a mirror was last fetched, and how the last attempt failed."""
+"""The time of a mirror's last fetch, and the failure of its last attempt."""
 
 from __future__ import annotations
 

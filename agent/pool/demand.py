@@ -1,4 +1,4 @@
-"""Which process specs were requested recently, and how many warm processes to aim for."""
+"""Counts which process specs were requested recently, and says how many warm processes to aim for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is prepared in each slot: a clean checkout and a warm process; counters of the pool."""
+"""The state of each slot: its clean checkout and its warm process; counters of the pool."""
 
 from __future__ import annotations
 

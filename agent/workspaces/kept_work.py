@@ -17,7 +17,7 @@ from agent.domain.errors import WorkspaceError
 from agent.domain.values import Frozen
 from agent.git.git import SERVICE_IDENTITY, Git
 from agent.git.git_directory import CORE, GitDir
-from agent.git.inert import acting_paths, set_aside
+from agent.git.inert import acting_paths, make_inert
 from agent.mirrors.mirror import Mirror
 from agent.system.concurrency import run_to_completion
 from agent.system.files import remove
@@ -165,7 +165,7 @@ async def _make_inert(clone: Git, target: Path) -> None:
     told = b"".join(name + b"\0" for name in map(os.fsencode, acting) if name in tracked)
     await clone.run("update-index", "-z", "--skip-worktree", "--stdin", stdin=told)
     for path in acting:
-        set_aside(target, path)
+        make_inert(target, path)
     (target / ".git" / INERT).write_text("".join(f"{path}\n" for path in acting), errors="surrogateescape")
 
 

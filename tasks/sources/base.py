@@ -1,4 +1,4 @@
-"""What sources are described with: expressions, secrets, details of planned items, and the HTTP endpoint."""
+"""The parts that sources are described with: expressions, secrets, details of planned items, and the HTTP endpoint."""
 
 from __future__ import annotations
 

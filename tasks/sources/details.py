@@ -11,8 +11,8 @@ import httpx
 from tasks.sources.base import Detail, HttpSource
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate
-from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint, origin
+from tasks.sources.pages.http_cache import HttpCache
 from tasks.sources.secret_files import NamedSecrets
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")

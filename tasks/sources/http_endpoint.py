@@ -18,9 +18,9 @@ from agent.system.http import retry_after_seconds
 from agent.system.text import shorten
 from tasks.sources.base import HttpSource
 from tasks.sources.errors import SourceFailed
-from tasks.sources.http_cache import CachedPage, HttpCache
 from tasks.sources.pages.bodies import ACCEPTED, CorruptBody, TooLarge, UnknownEncoding, read_body
 from tasks.sources.pages.feeds import read_feed
+from tasks.sources.pages.http_cache import CachedPage, HttpCache
 from tasks.sources.pages.json_documents import find_list, read_json
 from tasks.sources.pages.paging import PageContent, PageRequest, Paging
 from tasks.sources.secret_files import NamedSecrets

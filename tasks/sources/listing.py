@@ -18,12 +18,12 @@ from tasks.sources.base import HttpSource, Preset
 from tasks.sources.command import list_command
 from tasks.sources.details import read_details
 from tasks.sources.folder import MAIL, list_folder, read_regular
-from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.mail.imap import list_imap
 from tasks.sources.mail.mailboxes import Message, list_mailbox
 from tasks.sources.mail.reader import read_messages
 from tasks.sources.models import CommandSource, FolderSource, ImapSource, ListSource, MailSource, Source
+from tasks.sources.pages.http_cache import HttpCache
 from tasks.sources.secret_files import NamedSecrets
 
 

@@ -18,9 +18,9 @@ from agent.system import addresses
 from tasks.items.items import read_items
 from tasks.sources import http_endpoint as source_http
 from tasks.sources.errors import SourceFailed
-from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.models import HttpSource, IssuesSource
+from tasks.sources.pages.http_cache import HttpCache
 from tasks.sources.secret_files import NamedSecrets
 
 URL = "https://api.example/things"

@@ -17,9 +17,9 @@ from http_server import LocalServer
 
 from tasks.sources import http_endpoint
 from tasks.sources.errors import SourceFailed
-from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.models import HttpSource
+from tasks.sources.pages.http_cache import HttpCache
 from tasks.sources.secret_files import NamedSecrets
 
 URL = "https://ci.example/api/pipelines"

@@ -16,10 +16,10 @@ from tasks.items.items import Item, read_items
 from tasks.sources.base import HttpSource, Preset
 from tasks.sources.details import read_details
 from tasks.sources.errors import SourceFailed
-from tasks.sources.http_cache import HttpCache
 from tasks.sources.http_endpoint import HttpEndpoint
 from tasks.sources.models import Source
 from tasks.sources.pages.feeds import read_feed
+from tasks.sources.pages.http_cache import HttpCache
 from tasks.sources.secret_files import NamedSecrets
 
 SOURCES: TypeAdapter[Any] = TypeAdapter(Source)
