@@ -7,9 +7,11 @@ import pytest
 
 pytestmark = [pytest.mark.client("instructor"), pytest.mark.long]
 
+SIZE = {"name": "log", "bytes": 7, "owner": {"name": "ann"}}
+
 
 @pytest.mark.shows("structured")
 def test_an_object(run_program: Any, instructor_python: Path, script: Any) -> None:
-    prompt = script({"structured": {"name": "log", "bytes": 7}})
+    prompt = script({"structured": SIZE})
     program = Path(__file__).parent / "programs" / "use_instructor.py"
-    assert run_program(instructor_python, program, prompt)["object"] == {"name": "log", "bytes": 7}
+    assert run_program(instructor_python, program, prompt)["object"] == SIZE

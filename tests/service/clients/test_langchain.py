@@ -10,11 +10,18 @@ from demo.service import Stage
 pytestmark = [pytest.mark.client("langchain-openai"), pytest.mark.long]
 
 
+class Owner(BaseModel):
+    """A model in a model: its schema is a `$ref`."""
+
+    name: str
+
+
 class Size(BaseModel):
     """What the model is to find out."""
 
     name: str
     bytes: int
+    owner: Owner
 
 
 @pytest.fixture
@@ -42,9 +49,9 @@ def test_stream_with_usage(chat: Any, script: Any) -> None:
 
 @pytest.mark.shows("structured")
 def test_structured_output(chat: Any, script: Any) -> None:
-    prompt = script({"structured": {"name": "log", "bytes": 7}})
+    prompt = script({"structured": {"name": "log", "bytes": 7, "owner": {"name": "ann"}}})
     answer = chat.with_structured_output(Size, method="json_schema").invoke(prompt)
-    assert answer == Size(name="log", bytes=7)
+    assert answer == Size(name="log", bytes=7, owner=Owner(name="ann"))
 
 
 @pytest.mark.shows("errors")

@@ -12,6 +12,8 @@ OPENAI = pytest.mark.client("openai (Node)")
 AI = pytest.mark.client("ai + @ai-sdk/openai-compatible")
 BOTH = [pytest.param("openai", marks=OPENAI), pytest.param("ai", marks=AI)]
 
+SIZE = {"name": "log", "bytes": 7, "owner": {"name": "ann"}}
+
 Run = Callable[..., dict[str, Any]]
 
 
@@ -50,8 +52,8 @@ def test_a_stream_with_its_usage(node: Run, client: str, script: Any) -> None:
 @pytest.mark.shows("structured")
 @pytest.mark.parametrize("client", BOTH)
 def test_an_object(node: Run, client: str, script: Any) -> None:
-    found = node(client, "structured", script({"structured": {"name": "log", "bytes": 7}}))
-    assert found["object"] == {"name": "log", "bytes": 7}
+    found = node(client, "structured", script({"structured": SIZE}))
+    assert found["object"] == SIZE
 
 
 @OPENAI

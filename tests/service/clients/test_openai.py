@@ -12,11 +12,18 @@ pytestmark = pytest.mark.client("openai")
 MODEL = "claude-haiku-4-5"
 
 
+class Owner(BaseModel):
+    """A model in a model: its schema is a `$ref`."""
+
+    name: str
+
+
 class Size(BaseModel):
     """What the model is to find out."""
 
     name: str
     bytes: int
+    owner: Owner
 
 
 @pytest.fixture
@@ -90,9 +97,9 @@ async def test_the_streaming_helper_builds_the_same_completion(
 
 @pytest.mark.shows("structured")
 def test_a_parsed_answer(client: Any, script: Any) -> None:
-    prompt = script({"structured": {"name": "log", "bytes": 7}})
+    prompt = script({"structured": {"name": "log", "bytes": 7, "owner": {"name": "ann"}}})
     completion = client.chat.completions.parse(model=MODEL, messages=user(prompt), response_format=Size)
-    assert completion.choices[0].message.parsed == Size(name="log", bytes=7)
+    assert completion.choices[0].message.parsed == Size(name="log", bytes=7, owner=Owner(name="ann"))
 
 
 @pytest.mark.shows("models")

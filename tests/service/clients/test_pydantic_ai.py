@@ -11,11 +11,18 @@ from demo.service import Stage
 pytestmark = pytest.mark.client("pydantic-ai-slim")
 
 
+class Owner(BaseModel):
+    """A model in a model: its schema is a `$ref`."""
+
+    name: str
+
+
 class Size(BaseModel):
     """What the model is to find out."""
 
     name: str
     bytes: int
+    owner: Owner
 
 
 @pytest.fixture
@@ -43,9 +50,9 @@ async def test_a_stream(imported: Any, model: Any, script: Any) -> None:
 @pytest.mark.shows("structured")
 async def test_a_native_output(imported: Any, model: Any, script: Any) -> None:
     module = imported("pydantic_ai")
-    prompt = script({"structured": {"name": "log", "bytes": 7}})
+    prompt = script({"structured": {"name": "log", "bytes": 7, "owner": {"name": "ann"}}})
     answer = await module.Agent(model, output_type=module.NativeOutput(Size)).run(prompt)
-    assert answer.output == Size(name="log", bytes=7)
+    assert answer.output == Size(name="log", bytes=7, owner=Owner(name="ann"))
 
 
 @pytest.mark.shows("errors")

@@ -22,7 +22,7 @@ async function stream() {
 }
 
 async function structured() {
-  const schema = z.object({ name: z.string(), bytes: z.number().int() });
+  const schema = z.object({ name: z.string(), bytes: z.number().int(), owner: z.object({ name: z.string() }) });
   const { object } = await generateObject({ model, prompt, schema });
   return { object };
 }

@@ -25,8 +25,13 @@ async function stream() {
 async function structured() {
   const schema = {
     type: "object",
-    properties: { name: { type: "string" }, bytes: { type: "integer" } },
-    required: ["name", "bytes"],
+    $defs: {
+      Owner: {
+        type: "object", properties: { name: { type: "string" } }, required: ["name"], additionalProperties: false,
+      },
+    },
+    properties: { name: { type: "string" }, bytes: { type: "integer" }, owner: { $ref: "#/$defs/Owner" } },
+    required: ["name", "bytes", "owner"],
     additionalProperties: false,
   };
   const completion = await client.chat.completions.parse({

@@ -10,11 +10,18 @@ from openai import OpenAI
 from pydantic import BaseModel
 
 
+class Owner(BaseModel):
+    """A model in a model: its schema is a `$ref`."""
+
+    name: str
+
+
 class Size(BaseModel):
     """What the model is to find out."""
 
     name: str
     bytes: int
+    owner: Owner
 
 
 client = instructor.from_openai(
