@@ -14,7 +14,7 @@ from agent.redaction.redactor import mask_url_credentials
 from cli.doctor.context import DoctorContext
 from cli.doctor.finding import Finding, broken, ok, skipped, warning
 from cli.doctor.ports import is_free, listener
-from deployments.standalone.external_prefect import check_external_prefect, credential, read_api_url
+from deployments.standalone.external_prefect import check_external_prefect, credential, is_stock_sqlite, read_api_url
 from deployments.standalone.preflight import check_embedded_prefect, prefect_port
 
 TIMEOUT_SECONDS = 4.0
@@ -44,6 +44,7 @@ async def _external(world: DoctorContext, url: str) -> list[Finding]:
             clock = _clock(health, (began + time.time()) / 2)
             strangers = await client.get(f"{url}{VERSION}")
             ours = await client.get(f"{url}{VERSION}", headers=credential(world.environ))
+            database = await _database(client, url, world)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             text = f"no answer from {shown} ({type(error).__name__})"
             away = broken("prefect", text, "start that server, or correct PREFECT_API_URL")
@@ -51,8 +52,20 @@ async def _external(world: DoctorContext, url: str) -> list[Finding]:
     if strangers.is_success:
         text = f"{shown} asks for no password: whoever reaches it, agents too, can start, change and end runs"
         mend = "set PREFECT_SERVER_API_AUTH_STRING there, and the same as PREFECT_API_AUTH_STRING here"
-        return [warning("prefect", text, mend), clock]
-    return [_judge_version(ours, f"{shown} answers, and asks for its password"), clock]
+        return [warning("prefect", text, mend), *database, clock]
+    return [_judge_version(ours, f"{shown} answers, and asks for its password"), *database, clock]
+
+
+async def _database(client: httpx.AsyncClient, url: str, world: DoctorContext) -> list[Finding]:
+    if not await is_stock_sqlite(client, url, world.environ):
+        return []
+    text = (
+        f"{mask_url_credentials(url)} keeps its runs in SQLite: with some runs at once, e.g. of a triage, it locks up"
+    )
+    mend = (
+        "give it PostgreSQL (PREFECT_API_DATABASE_CONNECTION_URL there), or run `agent-service up --only prefect` there"
+    )
+    return [warning("prefect", text, mend)]
 
 
 async def _embedded(world: DoctorContext, port: int) -> list[Finding]:

@@ -10,6 +10,9 @@ import httpx
 from agent.domain.errors import NotConfigured
 from agent.redaction.redactor import mask_url_credentials
 
+SERVED_BY = "x-served-by"
+"""The header by which this service's own Prefect server is known: on SQLite, too, it takes the load of a triage."""
+
 _TIMEOUT_SECONDS = 5.0
 
 
@@ -42,6 +45,16 @@ def check_external_prefect(url: str, environ: Mapping[str, str]) -> None:
         refused = f"refuses {name}" if environ.get(name) else f"wants a password, and {name} is not set"
         problem = f"the Prefect server at {mask_url_credentials(url)} {refused}"
         raise NotConfigured(problem, f"set {name} to the server's PREFECT_SERVER_API_AUTH_STRING, as USER:PASSWORD")
+
+
+async def is_stock_sqlite(client: httpx.AsyncClient, url: str, environ: Mapping[str, str]) -> bool:
+    """True if the server keeps its runs in SQLite, and is not this service's own. Raises httpx.HTTPError.
+
+    No route tells the database (the settings are masked). SQLite compares with a NUL character; PostgreSQL refuses it.
+    """
+    query = {"flow_runs": {"name": {"any_": ["\0"]}}, "limit": 1}
+    answer = await client.post(f"{url}/flow_runs/filter", json=query, headers=credential(environ))
+    return answer.status_code == 200 and answer.text.strip() == "[]" and SERVED_BY not in answer.headers
 
 
 def credential(environ: Mapping[str, str]) -> dict[str, str]:

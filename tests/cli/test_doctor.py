@@ -11,10 +11,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -308,6 +309,19 @@ def test_a_key_that_the_provider_refuses_is_named(site: Site) -> None:
     assert (wrong.check, "refuses ANTHROPIC_API_KEY (401: invalid x-api-key)" in wrong.text) == ("credential", True)
 
 
+@pytest.mark.parametrize(
+    ("answer", "ours", "is_warned"),
+    [((200, "[]"), False, True), ((200, "[]"), True, False), ((500, "x"), False, False)],
+)
+def test_a_stock_prefect_server_on_sqlite_is_worth_knowing(
+    site: Site, answer: tuple[int, str], ours: bool, is_warned: bool
+) -> None:
+    with answering('"3.8.8"', posted=answer, headers={"x-served-by": "claude-agent-service"} if ours else {}) as port:
+        site.set(PREFECT_API_URL=f"http://127.0.0.1:{port}/api")
+        findings = site.run_checks()
+    assert any("SQLite" in one.text for one in findings if one.level == "warning") == is_warned
+
+
 def test_more_agents_than_the_machine_carries_are_worth_knowing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     small = Machine(memory_bytes=2**30, available_bytes=2**30, processors=1, memory_limited=True)
     monkeypatch.setattr("cli.doctor.sandbox.read_machine", lambda: small)
@@ -397,7 +411,13 @@ def doctor(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 @contextmanager
-def answering(body: str, date: str | None = None, status: int = 200) -> Iterator[int]:
+def answering(
+    body: str,
+    date: str | None = None,
+    status: int = 200,
+    posted: tuple[int, str] = (501, ""),
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[int]:
     """A server that answers everything so, to anybody; gives its port."""
 
     class Anybody(BaseHTTPRequestHandler):
@@ -405,6 +425,13 @@ def answering(body: str, date: str | None = None, status: int = 200) -> Iterator
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body.encode())
+
+        def do_POST(self) -> None:
+            self.send_response(posted[0])
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(posted[1].encode())
 
         def date_time_string(self, timestamp: int | float | None = None) -> str:
             return date or super().date_time_string(timestamp)
