@@ -159,7 +159,8 @@ def _invalid(errors: Sequence[Any]) -> ApiError:
     first = errors[0]
     param = parameter(first["loc"])
     reason = first.get("ctx", {}).get("error") if first["type"] == "json_invalid" else None
-    message = (f"{first['msg']}: {reason}" if reason else first["msg"])[:_SHOWN_CHARACTERS]
+    said = first["msg"].removeprefix("Value error, ")
+    message = (f"{said}: {reason}" if reason else said)[:_SHOWN_CHARACTERS]
     return ApiError(400, f"{param}: {message}" if param else message, param=param)
 
 

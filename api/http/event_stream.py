@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from api.http.disconnect import ClientDisconnected, cancel_on_disconnect
 
 COMMENT = b": the run is in progress\n\n"
-"""The heartbeat: clients skip comments, and proxies see that the connection is in use."""
+"""The heartbeat of a job's events: browsers skip comments, and proxies see that the connection is in use."""
 
 _HEADERS = {
     "cache-control": "no-cache",

@@ -51,13 +51,16 @@ class Prompt(Frozen):
 
 
 def compose_prompt(messages: Sequence[Message]) -> Prompt:
-    """Return the prompt for `messages`. Raises ApiError if no user message has content."""
+    """Return the prompt for `messages`. Raises ApiError if no user message, and no system message, has content."""
     instructions = [_text(message.content) for message in messages if isinstance(message, SystemMessage)]
     turns = [message for message in messages if not isinstance(message, SystemMessage)]
-    if not any(isinstance(turn, UserMessage) and _has_content(turn) for turn in turns):
-        raise ApiError(400, "messages: at least one user message must have content", param="messages")
     users = [turn for turn in turns if isinstance(turn, UserMessage)]
-    if len(users) == len(turns):
+    if not any(_has_content(turn) for turn in users):
+        system = "\n\n".join(filter(str.strip, instructions))
+        if not system or len(users) < len(turns):
+            raise ApiError(400, "messages: at least one user message must have content", param="messages")
+        return Prompt(text=system, content=None, instructions=None)
+    if len(users) == len(turns) and not any(turn.name for turn in users):
         text, content = _verbatim(users)
     else:
         text, content = _record(turns)
@@ -96,7 +99,7 @@ def _line(turn: Turn, files: list[ImagePart | FilePart]) -> str:
         case UserMessage():
             members |= {"name": turn.name}
         case AssistantMessage():
-            members |= {"refusal": turn.refusal, "tool_calls": turn.tool_calls}
+            members |= {"refusal": turn.refusal, "tool_calls": turn.tool_calls, "function_call": turn.function_call}
         case ToolMessage():
             members |= {"tool_call_id": turn.tool_call_id, "name": turn.name}
     members["content"] = _recorded(turn.content, files)

@@ -11,7 +11,7 @@ import httpx
 from agent.claude.turn import Content
 from agent.system.addresses import NotFound, NotPublic, pin_public
 from api.http.errors import ApiError
-from api.openai.data_url import IMAGES
+from api.openai.data_url import IMAGES, media_type_of
 
 SECONDS = 15.0
 """For all images of a request together; the caller waits meanwhile."""
@@ -19,6 +19,8 @@ SECONDS = 15.0
 _HEADERS = {"accept": "image/*", "accept-encoding": "identity"}
 _REDIRECTS = 3
 _MAX_DOWNLOADS = 4
+_HEAD_BYTES = 16
+"""Say what an image is."""
 
 Block = dict[str, Any]
 
@@ -102,15 +104,14 @@ class _Download:
     async def _image(self, response: httpx.Response) -> Block:
         if response.status_code != 200:
             raise NoImage(f"its server answered {response.status_code}")
-        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        media_type = media_type.replace("image/jpg", "image/jpeg")
-        if media_type not in IMAGES:
-            raise NoImage(f"its media type is none of {', '.join(sorted(IMAGES))}")
         body = bytearray()
         async for chunk in response.aiter_bytes(65_536):
             body += chunk
             self._bytes_left -= len(chunk)
             if self._bytes_left < 0:
                 raise NoImage(f"the images have more than {self._max_bytes} bytes")
+        media_type = media_type_of(bytes(body[:_HEAD_BYTES]))
+        if media_type not in IMAGES:
+            raise NoImage(f"its media type is none of {', '.join(sorted(IMAGES))}")
         source = {"type": "base64", "media_type": media_type, "data": base64.b64encode(body).decode()}
         return {"type": "image", "source": source}

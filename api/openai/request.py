@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic import JsonValue
+
 from agent.domain.request import AgentRequest, Effort
 from agent.system.text import shorten
 from api.http.errors import ApiError
@@ -53,13 +55,16 @@ def answer_form(
         structured=agent.json_schema is not None,
         reasoning=reasoning if body.include_reasoning is None else body.include_reasoning,
         usage=options is not None and bool(options.include_usage),
+        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
     )
 
 
 def refuse_unserved(body: ChatCompletionRequest, *, fetches_images: bool) -> None:
     """Raise ApiError for members that cannot be honoured, so that a caller never believes they were."""
     for name, reason in _unserved(body).items():
-        raise ApiError(400, f"{name} is not supported{reason}", param=name, code="unsupported_parameter")
+        # OpenAI's own words: CrewAI and others look for them, and ask again without the parameter
+        message = f"Unsupported parameter: '{name}' is not supported with this model{reason}"
+        raise ApiError(400, message, param=name, code="unsupported_parameter")
     for name in [] if fetches_images else _remote_images(body):
         raise ApiError(400, f"{name}: {NOT_FETCHED}", param=name)
 
@@ -74,18 +79,26 @@ def _remote_images(body: ChatCompletionRequest) -> Iterator[str]:
 
 def _unserved(body: ChatCompletionRequest) -> dict[str, str]:
     """Return the members that cannot be honoured, each with its reason."""
-    free_choice = (None, "auto", "none")
     unserved = {
         "n": (body.n or 1) > 1 and ": there is one choice",
         "logprobs": bool(body.logprobs) and ": the CLI does not give them",
         "top_logprobs": bool(body.top_logprobs) and ": the CLI does not give them",
         "audio": body.audio is not None and ": answers are text",
         "modalities": bool(set(body.modalities or []) - {"text"}) and ": answers are text",
-        "tool_choice": body.tool_choice not in free_choice and ": no call can be forced; leave it out, or send auto",
-        "function_call": body.function_call not in free_choice and ": no call can be forced; leave it out",
-        "stop": bool(body.stop) and ": the CLI cannot stop there",
+        "tool_choice": _is_forced(body.tool_choice) and ": no call can be forced; leave it out, or send auto",
+        "function_call": _is_forced(body.function_call) and ": no call can be forced; leave it out",
     }
     return {name: reason for name, reason in unserved.items() if reason}
+
+
+def _is_forced(choice: JsonValue) -> bool:
+    """True if a `tool_choice` or `function_call` demands a call."""
+    match choice:
+        case None | "" | "auto" | "none" | {"type": "auto" | "none"}:
+            return False
+        case {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}} | {"type": "allowed_tools", "mode": "auto"}:
+            return False
+    return True
 
 
 def _effort(body: ChatCompletionRequest) -> Effort | None:

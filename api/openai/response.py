@@ -18,6 +18,7 @@ from api.openai.schemas import (
     PromptTokensDetails,
     ReasonedMessage,
 )
+from api.openai.stop_sequences import StopSequences
 from api.runs.narration import Piece
 
 TIMED_OUT = "agent timed out"
@@ -30,6 +31,7 @@ class AnswerFormat(Frozen):
     structured: bool = False
     reasoning: bool = False
     usage: bool = False
+    stop: tuple[str, ...] = ()
 
 
 def chat_completion(run_id: UUID, form: AnswerFormat, outcome: Outcome, said: Sequence[Piece]) -> ChatCompletion:
@@ -90,6 +92,8 @@ def completion_usage(result: AgentResult) -> CompletionUsage:
 
 def _message(result: AgentResult, form: AnswerFormat, said: Sequence[Piece]) -> CompletionMessage:
     content = completion_content(result)
+    if not form.structured:
+        content = StopSequences(form.stop).cut(content)
     if not form.reasoning:
         return CompletionMessage(content=content)
     reasoning = "".join(piece.text for piece in said if piece.kind != "text")

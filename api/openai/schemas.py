@@ -8,7 +8,11 @@ from pydantic import BeforeValidator, Field, JsonValue, StrictBool, StrictInt, f
 
 from agent.domain.values import Frozen, Text
 from api.http.field_types import AnswerSchema, JsonObject
+from api.openai.content_parts import as_answer, as_parts, as_said
 from api.openai.data_url import DOCUMENTS, IMAGES, DataUrl, is_remote, read_data_url
+
+MAX_STOPS = 16
+"""OpenAI takes four; agents' libraries send a few more."""
 
 
 class TextPart(Frozen):
@@ -75,22 +79,14 @@ class FilePart(Frozen):
     file: File
 
 
-def as_parts(content: object) -> object:
-    """Return content as a list of parts; a string is one text part."""
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if isinstance(content, list):
-        return content
-    raise ValueError("must be a string or a list of parts")
-
-
 UserPart = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
 AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
-Texts = Annotated[list[TextPart], BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart])]
-UserContent = Annotated[list[UserPart], BeforeValidator(as_parts, json_schema_input_type=str | list[UserPart])]
+Texts = Annotated[list[TextPart], BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart] | None)]
+UserContent = Annotated[list[UserPart], BeforeValidator(as_parts, json_schema_input_type=str | list[UserPart] | None)]
+ToolContent = Annotated[list[UserPart], BeforeValidator(as_answer, json_schema_input_type=str | list[UserPart] | None)]
 AssistantContent = Annotated[
-    list[AssistantPart], BeforeValidator(as_parts, json_schema_input_type=str | list[AssistantPart])
+    list[AssistantPart], BeforeValidator(as_said, json_schema_input_type=str | list[AssistantPart])
 ]
 
 
@@ -116,13 +112,14 @@ class AssistantMessage(Frozen):
     content: AssistantContent | None = None
     refusal: Text | None = None
     tool_calls: list[dict[str, JsonValue]] | None = None
+    function_call: dict[str, JsonValue] | None = None
 
 
 class ToolMessage(Frozen):
     """The result of a tool call."""
 
     role: Literal["tool", "function"]
-    content: Texts
+    content: ToolContent
     tool_call_id: Text | None = None
     name: Text | None = None
 
@@ -179,9 +176,11 @@ class ChatCompletionRequest(Frozen):
     top_logprobs: StrictInt | None = Field(default=None, ge=0, description="Refused.")
     audio: JsonValue = Field(default=None, description="Refused.")
     modalities: list[str] | None = Field(default=None, description="Text; more is refused.")
-    tool_choice: JsonValue = Field(default=None, description="auto, none; a forced call is refused.")
+    tool_choice: JsonValue = Field(default=None, description="What forces no call; a forced call is refused.")
     function_call: JsonValue = Field(default=None, description="auto, none; a forced call is refused.")
-    stop: str | list[str] | None = Field(default=None, description="Refused.")
+    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = Field(
+        default=None, description="The answer's text is cut there; the run goes on to its end, and is paid."
+    )
 
 
 class CompletionMessage(Frozen):

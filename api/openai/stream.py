@@ -9,9 +9,10 @@ from uuid import UUID
 
 from agent.domain.result import AgentResult
 from api.http.errors import ErrorBodies
-from api.http.event_stream import COMMENT, encode_event
+from api.http.event_stream import encode_event
 from api.openai.response import AnswerFormat, completion_content, completion_id, completion_usage, result_or_error
 from api.openai.schemas import ChatCompletionChunk, ChunkChoice, CompletionUsage, Delta
+from api.openai.stop_sequences import StopSequences
 from api.runs.narration import Piece
 from api.runs.transcript import RunTranscript
 
@@ -59,7 +60,7 @@ async def chat_chunks(
         if over:
             break
         if not await transcript.wait_for_change(max(0.0, sent_at + SILENCE_SECONDS - time.monotonic())):
-            yield COMMENT
+            yield chunks.silence()
             sent_at = time.monotonic()
     try:
         result = result_or_error(run_id, await transcript.outcome())
@@ -77,21 +78,29 @@ class _Chunks:
 
     def __init__(self, run_id: UUID, form: AnswerFormat) -> None:
         self._form = form
+        self._stop = StopSequences(form.stop)
         self._head = {"id": completion_id(run_id), "created": int(time.time()), "model": form.model}
 
     def opening(self) -> bytes:
         return self._chunk(Delta(role="assistant", content="", refusal=None))
 
+    def silence(self) -> bytes:
+        """Return a chunk that says nothing: some clients end at a comment, and others lose an error after one."""
+        return self._chunk(Delta())
+
     def piece(self, piece: Piece) -> bytes | None:
         """Return the chunk of a piece, or None; with a schema only the object is the answer, and text is reasoning."""
         if piece.kind == "text" and not self._form.structured:
-            return self._chunk(Delta(content=piece.text))
+            text = self._stop.add(piece.text)
+            return self._chunk(Delta(content=text)) if text else None
         return self._chunk(Delta(reasoning_content=piece.text)) if self._form.reasoning else None
 
     def closing(self, result: AgentResult) -> Iterator[bytes]:
         """Yield the object if the request had a schema, the finish reason and the usage."""
         if self._form.structured:
             yield self._chunk(Delta(content=completion_content(result)))
+        elif rest := self._stop.rest():
+            yield self._chunk(Delta(content=rest))
         yield self._chunk(Delta(), finish_reason="stop")
         if self._form.usage:
             yield self._write([], usage=completion_usage(result))

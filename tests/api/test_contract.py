@@ -373,7 +373,7 @@ async def test_streamed_trouble_is_never_a_normal_end(service: Service) -> None:
     assert error["detail"]
 
 
-@pytest.mark.parametrize("messages", [[], None, "Hello", [{"role": "system", "content": "x"}], [{"role": "user"}]])
+@pytest.mark.parametrize("messages", [[], None, "Hello", [{"role": "system", "content": ""}], [{"role": "user"}]])
 async def test_under_v1_validation_is_a_400(service: Service, messages: Any) -> None:
     body = says_error(await complete(service, messages=messages), 400, "messages")
     assert body["error"]["type"] == "invalid_request_error"
@@ -381,10 +381,10 @@ async def test_under_v1_validation_is_a_400(service: Service, messages: Any) -> 
 
 @pytest.mark.parametrize(
     ("member", "value"),
-    [("n", 2), ("logprobs", True), ("top_logprobs", 1), ("audio", {}), ("tool_choice", "required"), ("stop", "x")],
+    [("n", 2), ("logprobs", True), ("top_logprobs", 1), ("audio", {}), ("tool_choice", "required")],
 )
 async def test_what_would_not_be_honoured_is_refused_by_name(service: Service, member: str, value: Any) -> None:
-    body = says_error(await complete(service, **{member: value}), 400, member)
+    body = says_error(await complete(service, **{member: value}), 400, f"Unsupported parameter: '{member}'")
     assert body["error"]["param"] == member
 
 

@@ -1,6 +1,7 @@
 """What only a real server shows: callers who hang up, and uploads that are refused halfway."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -56,7 +57,7 @@ async def test_a_word_is_on_the_wire_while_the_agent_goes_on(host: FakeHost) -> 
         assert [line async for line in lines][-2:] == ["data: [DONE]", ""]
 
 
-async def test_silence_is_filled_with_comments(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_is_filled_with_chunks_that_say_nothing(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chat_stream, "SILENCE_SECONDS", 0.05)
     host.events = [STARTED, going_on := asyncio.Event()]
     async with asyncio.timeout(DEADLINE_SECONDS), served(host) as client, streamed(client) as answer:
@@ -64,7 +65,11 @@ async def test_silence_is_filled_with_comments(host: FakeHost, monkeypatch: pyte
         first = [line async for line in taking(lines, 6)]
         going_on.set()
         rest = [line async for line in lines]
-    assert first[2:] == [": the run is in progress", ""] * 2
+    assert first[3] == first[5] == ""
+    for line in (first[2], first[4]):
+        chunk = json.loads(line.removeprefix("data: "))
+        assert [(one["delta"], one["finish_reason"]) for one in chunk["choices"]] == [({}, None)]
+    assert not any(line.startswith(":") for line in rest)
     assert rest[-2] == "data: [DONE]"
 
 

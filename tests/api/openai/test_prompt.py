@@ -12,9 +12,11 @@ from api.openai.prompt import RECORD, Prompt, compose_prompt
 from api.openai.schemas import Message
 
 MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(list[Message])
-PIXEL = base64.b64encode(b"\x89PNG pixel").decode()
+PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n pixel").decode()
+PAGES = base64.b64encode(b"%PDF-1.7 pages").decode()
+PHOTO = base64.b64encode(b"\xff\xd8\xff photo").decode()
 IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
-PDF = {"type": "file", "file": {"filename": "cv.pdf", "file_data": f"data:application/pdf;base64,{PIXEL}"}}
+PDF = {"type": "file", "file": {"filename": "cv.pdf", "file_data": f"data:application/pdf;base64,{PAGES}"}}
 SHOWN_IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
 
 
@@ -114,7 +116,7 @@ def test_images_and_files_are_shown_where_they_stand() -> None:
         {
             "type": "document",
             "title": "cv.pdf",
-            "source": {"type": "base64", "media_type": "application/pdf", "data": PIXEL},
+            "source": {"type": "base64", "media_type": "application/pdf", "data": PAGES},
         },
     ]
     assert prompt.text == "Look:\n[image/png]\n \n[cv.pdf]"
@@ -149,7 +151,7 @@ def test_files_in_a_conversation_come_after_the_record_under_their_numbers() -> 
 @pytest.mark.parametrize(
     "messages",
     [
-        [{"role": "system", "content": "Be kind."}],
+        [{"role": "system", "content": " "}],
         [assistant("Hello")],
         [user("")],
         [user(" \n"), user([])],
@@ -175,6 +177,8 @@ def test_somebody_has_to_ask_something(messages: list[dict[str, Any]]) -> None:
         "data:image/png;base64,",
         "data:image/png;base64,not base64!",
         "data:image/png;base64,aéa=",
+        "data:image/png;base64,aGVsbG8=",
+        f"data:image/png;base64,{PAGES}",
         "",
     ],
 )
@@ -184,7 +188,7 @@ def test_only_images_inside_the_request_are_taken(url: str) -> None:
 
 
 def test_media_types_are_read_as_people_write_them() -> None:
-    prompt = compose(user([{"type": "image_url", "image_url": {"url": f"DATA:Image/JPG;x=1;base64,{PIXEL}"}}]))
+    prompt = compose(user([{"type": "image_url", "image_url": {"url": f"DATA:Image/JPG;x=1;base64,{PHOTO}"}}]))
     assert isinstance(prompt.content, list)
     assert prompt.content[0]["source"]["media_type"] == "image/jpeg"
 
@@ -194,7 +198,6 @@ def test_media_types_are_read_as_people_write_them() -> None:
     [
         {"role": "robot", "content": "x"},
         {"role": "user"},
-        {"role": "user", "content": None},
         {"role": "user", "content": 5},
         {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}]},
         {"role": "system", "content": [IMAGE]},
@@ -208,3 +211,67 @@ def test_media_types_are_read_as_people_write_them() -> None:
 def test_what_is_no_message_is_refused(message: Any) -> None:
     with pytest.raises(ValidationError):
         compose(message)
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFF\x10\0\0\0WEBP", "image/webp"),
+    ],
+)
+@pytest.mark.parametrize("label", ["image/png", "image/jpeg", "application/octet-stream", ""])
+def test_the_bytes_of_an_image_say_what_it_is(head: bytes, media_type: str, label: str) -> None:
+    content = head + bytes(range(256))
+    for data in (base64.encodebytes(content), base64.urlsafe_b64encode(content).rstrip(b"=")):
+        url = f"data:{label};base64,{data.decode()}"
+        prompt = compose(user([{"type": "image_url", "image_url": {"url": url}}]))
+        assert isinstance(prompt.content, list)
+        source = prompt.content[0]["source"]
+        assert (source["media_type"], base64.b64decode(source["data"], validate=True)) == (media_type, content)
+
+
+def test_a_system_message_alone_is_the_request() -> None:
+    prompt = compose({"role": "system", "content": "Say hello."}, {"role": "developer", "content": "In French."})
+    assert (prompt.text, prompt.instructions) == ("Say hello.\n\nIn French.", None)
+    assert compose({"role": "system", "content": "Say hello."}, user("")).text == "Say hello."
+
+
+def test_speakers_with_names_are_told_apart() -> None:
+    prompt = compose({**user("I say A."), "name": "ann"}, {**user("I say B."), "name": "bob"})
+    said = [json.loads(line) for line in prompt.text.splitlines()]
+    assert [(one["name"], one["content"]) for one in said] == [("ann", "I say A."), ("bob", "I say B.")]
+    assert prompt.instructions == RECORD
+
+
+THOUGHT = {"type": "reasoning", "text": "hm"}
+
+
+@pytest.mark.parametrize(
+    ("message", "recorded"),
+    [
+        ({"role": "tool", "tool_call_id": "1", "content": None}, {"role": "tool", "tool_call_id": "1", "content": ""}),
+        ({"role": "tool", "content": {"ok": True}}, {"role": "tool", "content": '{"ok": true}'}),
+        ({"role": "tool", "content": [1, 2]}, {"role": "tool", "content": "[1, 2]"}),
+        ({"role": "tool", "content": [{"type": "text", "text": "x"}]}, {"role": "tool", "content": "x"}),
+        (
+            assistant([THOUGHT, {"type": "text", "text": ""}, {"type": "text", "text": "b"}]),
+            {"role": "assistant", "content": "\nb"},
+        ),
+        (
+            assistant([{"type": "thinking", "thinking": "hm", "signature": "s"}, {"type": "output_text", "text": "b"}]),
+            {"role": "assistant", "content": "b"},
+        ),
+        (
+            {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+            {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
+        ),
+        (user(None), {"role": "user", "content": ""}),
+        (user(["a", {"type": "input_text", "text": "b"}]), {"role": "user", "content": "a\nb"}),
+    ],
+)
+def test_a_history_is_read_as_clients_write_it(message: dict[str, Any], recorded: dict[str, Any]) -> None:
+    prompt = compose(user("a"), assistant("b"), message, user("c"))
+    assert json.loads(prompt.text.splitlines()[2]) == recorded

@@ -14,7 +14,7 @@ from agent.system import addresses
 from agent.system.addresses import NotFound
 from api.openai import remote_images
 
-PIXEL = b"\x89PNG pixel"
+PIXEL = b"\x89PNG\r\n\x1a\n pixel"
 PNG = {"content-type": "image/png; charset=binary"}
 PUBLIC, PRIVATE = "93.184.216.34", "10.0.0.7"
 SHOWN = {
@@ -79,13 +79,13 @@ async def test_an_image_is_fetched_at_the_address_that_was_checked(
 
 
 async def test_images_keep_their_places(host: FakeHost, respx_mock: respx.MockRouter) -> None:
-    data = "data:image/gif;base64,aGVsbG8="
+    data = f"data:image/gif;base64,{base64.b64encode(b'GIF89a').decode()}"
     respx_mock.get(f"http://{PUBLIC}:8000/a").respond(content=PIXEL, headers=PNG)
-    respx_mock.get("https://[2606:2800:220:1::1]/b").respond(content=PIXEL, headers={"content-type": "image/JPG"})
+    respx_mock.get("https://[2606:2800:220:1::1]/b").respond(content=PIXEL, headers={"content-type": "image/png"})
     answer = await show(host, "http://images.example:8000/a", data, "https://other.example/b")
     assert answer.status_code == 200, answer.text
     kinds = [block["source"]["media_type"] for block in host.inline_runs[0]["content"][1:]]
-    assert kinds == ["image/png", "image/gif", "image/jpeg"]
+    assert kinds == ["image/png", "image/gif", "image/png"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ async def test_what_is_no_image_for_us_is_a_400(
 
 
 async def test_all_of_them_share_the_bound(host: FakeHost, respx_mock: respx.MockRouter) -> None:
-    respx_mock.get(host=PUBLIC).respond(content=b"x" * 800, headers=PNG)
+    respx_mock.get(host=PUBLIC).respond(content=PIXEL.ljust(800), headers=PNG)
     assert "more than 1500 bytes" in await refused(host, *["https://images.example/x"] * 2, max_request_bytes=1500)
 
 
