@@ -150,7 +150,7 @@ def observed_run(flow_run: FlowRun, context: RunContext, asked_at: datetime | No
     request = flow_run.parameters.get("request")
     return ObservedRun(
         run_id=flow_run.id,
-        trigger=run_trigger(flow_run),
+        trigger=_counted_trigger(flow_run),
         asked_agent=str(request.get("agent")) if isinstance(request, dict) else "",
         waited_seconds=None if context.resumption is not None else _waited_seconds(flow_run, asked_at),
         context=context,
@@ -158,10 +158,13 @@ def observed_run(flow_run: FlowRun, context: RunContext, asked_at: datetime | No
 
 
 def run_trigger(flow_run: FlowRun) -> str:
-    """Return how the run was triggered: one of TRIGGERS, or `other`."""
-    trigger = _value(flow_run.tags, TRIGGER)
-    if trigger is None:
-        return "schedule" if flow_run.auto_scheduled else "prefect"
+    """Return how the run was triggered, as its tag says: `execute`, `chat`, `schedule`, `api`, …"""
+    return _value(flow_run.tags, TRIGGER) or ("schedule" if flow_run.auto_scheduled else "prefect")
+
+
+def _counted_trigger(flow_run: FlowRun) -> str:
+    """Return one of TRIGGERS, or `other`: metrics have a bounded number of labels."""
+    trigger = run_trigger(flow_run)
     return trigger if trigger in TRIGGERS else "other"
 
 

@@ -48,4 +48,4 @@ export const isTriage = (job) => job.trigger !== "triage" && job.tags.some((tag)
 
 const STYLES = { completed: "good", failed: "bad", crashed: "bad", timed_out: "bad", timeout: "bad", error: "bad", held: "warn", waiting: "warn", cancelled: "dim" };
 const WORDS = { timed_out: "out of time" };
-export const phase = (job) => h("span", { class: STYLES[job.phase] || "busy" }, WORDS[job.phase] || job.phase || job.status);
+export const phase = (job) => h("span", { class: STYLES[job.phase || job.status] || "busy" }, WORDS[job.phase] || job.phase || job.status);

@@ -52,7 +52,7 @@ function slot(job, state = {}) {
   return h("section", { class: "slot", "aria-label": job.name },
     h("h3", {}, h("a", { href: `#/run/${job.job_id}` }, job.agent), h("span", { class: "dim" }, duration((Date.now() - new Date(job.created_at)) / 1000))),
     h("p", { title: what }, what), h("p", { class: "dim", title: state.last }, state.last || "starting"),
-    h("div", { class: "row" }, h("span", { class: "dim" }, `${state.turns || 0} turns · ${tokens(state.read || 0)} in, ${tokens(state.written || 0)} out`), cancel));
+    h("div", { class: "row" }, h("span", { class: "dim" }, `${state.turns || 0} ${state.turns === 1 ? "turn" : "turns"} · ${tokens(state.read || 0)} in, ${tokens(state.written || 0)} out`), cancel));
 }
 
 function problems(health, ready) {

@@ -33,7 +33,7 @@ function heading(job) {
     ["Error", job.error && h("span", { class: "bad" }, job.error)],
     ["Started by", job.trigger], ["Accepted", clock(job.created_at)], ["Took", duration(took)],
     ["Cost", dollars(job.cost_usd)], ["Model", job.model],
-    ["Tokens", usage && `${tokens(read)} in, ${tokens(usage.output_tokens)} out${job.turns ? `, ${job.turns} turns` : ""}`],
+    ["Tokens", usage && usage.output_tokens > 0 && `${tokens(read)} in, ${tokens(usage.output_tokens)} out${job.turns ? `, ${job.turns} turns` : ""}`],
     ["More", [webLink(job.flow_run_url, "this run in Prefect"), " · ", h("code", {}, job.job_id)]],
   ];
   const shown = facts.filter(([, value]) => value && value !== "");
@@ -63,7 +63,7 @@ function ending(job) {
   else if (job.result) parts.push(h("h2", {}, "Answer"), h("div", { class: "answer" }, job.result));
   else if (job.stderr) parts.push(h("h2", {}, "The CLI said"), h("pre", {}, job.stderr.slice(-4000)));
   if (job.workspace) parts.push(...changes(job.workspace, job.job_id));
-  if (job.prompt) parts.push(h("details", {}, h("summary", { class: "dim" }, "The curl that does it again"), h("pre", {}, curl(job))));
+  if (job.prompt && !job.structured?.items) parts.push(h("details", {}, h("summary", { class: "dim" }, "The curl that does it again"), h("pre", {}, curl(job))));
   return parts;
 }
 
@@ -73,7 +73,7 @@ export function report(found) {
     [item.run_id ? h("a", { href: `#/run/${item.run_id}` }, item.title) : item.title, item.suspicious && h("div", { class: "warn" }, "its text tries to instruct its reader"), item.error && h("div", { class: "reason" }, item.error)],
     h("span", { class: item.status === "done" ? "good" : "warn" }, item.status), verdict(item), dollars(item.cost_usd)]);
   const notes = [...(found.notes || []), ...(found.problems || [])].map((text) => h("p", { class: "problem" }, text));
-  return [h("h2", {}, `${found.items.length} handled of ${found.listed} listed, ${found.handled_before} handled before`), ...notes, table([["Item", "what"], ["", "nowrap"], ["Verdict", ""], ["Cost", "number"]], rows, "Nothing new was found.")];
+  return [h("h2", {}, `${found.items.length} handled of ${found.listed} listed, ${found.handled_before} handled before`), ...notes, table([["Item", ""], ["", "nowrap"], ["Verdict", "what"], ["Cost", "number"]], rows, "Nothing new was found.")];
 }
 
 function changes(workspace, id) {
