@@ -97,6 +97,7 @@ clients: install .venv/.instructor
 # docs/http-api.md, from the service's own OpenAPI document.
 docs: .venv/.runs
 	$(BIN)/python -m api.reference
+	$(BIN)/python -m api.settings_reference
 
 # From a fresh clone to the first answer, by the commands of the README: exit 1 if it takes too long.
 newcomer: .venv/.runs

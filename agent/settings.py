@@ -224,7 +224,7 @@ class AgentSettings(Frozen):
         "if it exists, else one under STATE_DIR.",
     )
     fetch_debounce_seconds: float = Field(
-        default=15.0, ge=0, description="A workspace that was fetched so many seconds ago is fresh enough."
+        default=15.0, ge=0, description="Skip a fetch if the last one is younger than this many seconds."
     )
     workspaces: Annotated[dict[Name, WorkspaceConfig], BeforeValidator(read_json)] = Field(
         default={}, description="Further workspaces by name, as JSON; `default` adds to WORKSPACE_DIR."

@@ -28,16 +28,17 @@ class ApiSettings(Frozen):
     api_host: str = Field(default="127.0.0.1", description="The address to listen on; a container sets 0.0.0.0.")
     api_port: int = Field(default=8080, ge=0, le=65_535, description="The port to listen on.")
     api_bearer_token: Annotated[SecretStr, BeforeValidator(strip)] | None = Field(
-        default=None, description="What callers send as `Authorization: Bearer TOKEN`; unset: nobody gets in."
+        default=None,
+        description="What callers send as `Authorization: Bearer TOKEN`; unset: `up` creates one.",
     )
     api_cors_origins: Annotated[list[Origin], BeforeValidator(read_list)] = Field(
         default=[],
         description="Origins whose pages may call the API from a browser: `https://chat.example.org`, "
         "`app://obsidian.md`, or `*` for all; they send the token like any caller.",
     )
-    metrics_open: bool = Field(default=False, description="Whether /metrics is answered without the token.")
+    metrics_open: bool = Field(default=False, description="Answer /metrics without the token.")
     legacy_error_bodies: bool = Field(
-        default=False, description="Whether `error` under /v1 is a bare string instead of OpenAI's object."
+        default=False, description="Make `error` under /v1 a bare string instead of OpenAI's object."
     )
     supported_models: Names = Field(
         default=["claude-haiku-4-5", "claude-opus-4-7", "claude-sonnet-4-6", "haiku", "opus", "sonnet"],
@@ -52,25 +53,25 @@ class ApiSettings(Frozen):
         default=[], description="Further agents that chat callers may choose, as `model`: AGENT or AGENT/MODEL."
     )
     openai_compat_reasoning: bool = Field(
-        default=False, description="Whether chat answers carry thinking and tool steps as `reasoning_content`."
+        default=False, description="Put thinking and tool steps into chat answers, as `reasoning_content`."
     )
     openai_compat_budget_usd: float = Field(
-        default=2.0, gt=0, allow_inf_nan=False, description="What one chat completion may cost, in US dollars."
+        default=2.0, gt=0, allow_inf_nan=False, description="The budget of one chat completion, in US dollars."
     )
     openai_compat_timeout_seconds: int = Field(
-        default=900, ge=1, description="How long the agent may take for one chat completion."
+        default=900, ge=1, description="The time limit of one chat completion, in seconds."
     )
     queue_wait_seconds: float = Field(
-        default=120.0, ge=0, allow_inf_nan=False, description="How long a chat caller waits for a slot."
+        default=120.0, ge=0, allow_inf_nan=False, description="The most seconds that a chat caller waits for a slot."
     )
     caller_grace_seconds: float = Field(
         default=2.0,
         ge=0,
         le=60,
-        description="How long a run goes on for a chat caller who has gone and may come back for it.",
+        description="Seconds that a run goes on after its chat caller has disconnected; the caller may return for it.",
     )
     fetch_image_urls: bool = Field(
-        default=False, description="Whether chat callers may name images by http(s) URL; only public addresses."
+        default=False, description="Let chat callers name images by http(s) URL, at public addresses only."
     )
     max_request_bytes: int = Field(
         default=32 * 1024 * 1024, ge=1024, description="The largest request body; a longer one is answered with 413."

@@ -44,7 +44,9 @@ class HostSettings(Frozen):
     """Settings of a host; each field is an environment variable of the same name in capitals."""
 
     max_queue_depth: int = Field(
-        default=100, ge=0, description="How many runs may wait for a slot; past it 429 or 503. 0: nothing waits."
+        default=100,
+        ge=0,
+        description="Most requests that may queue. Beyond it: 429 (`/execute`) or 503 (`/v1`). 0 turns the queue off.",
     )
     queue_poll_seconds: float = Field(
         default=1.0, gt=0, description="How often the work pool is polled for runs that other programs created."
