@@ -23,7 +23,7 @@ def fields() -> list[tuple[type[BaseModel], str]]:
 def test_every_setting_is_in_the_example_and_described(settings: type[BaseModel], name: str) -> None:
     lines = EXAMPLE.read_text().splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith(f"# {name.upper()}="))
-    assert len(lines[at - 1]) > 10
+    assert lines[at - 1].startswith("# ")
     assert settings.model_fields[name].description
 
 

@@ -24,7 +24,8 @@ SETTINGS = {
 }
 # What stands for something of the reader's own, and what belongs to other programs.
 PLACEHOLDERS = {"JOB_ID", "RUN_ID", "MODEL_NAME", "GIT_KEY"}
-OTHERS = {"GH_TOKEN", "CANCEL_NEW", "RLIMIT_NPROC", "JSON_SCHEMA", "NO_COLOR", "SSH_AUTH_SOCK"}
+GITS = {"GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+OTHERS = GITS | {"GH_TOKEN", "CONFIG_DIR", "CANCEL_NEW", "RLIMIT_NPROC", "JSON_SCHEMA", "NO_COLOR", "SSH_AUTH_SOCK"}
 _COMMAND = re.compile(r"(?:^|/bin/|&& )agent-service ([a-z-][^|\n;)]*)", re.MULTILINE)
 _MAKE = re.compile(r"(?:^|[\s(`])make ([a-z-]+)((?: [A-Z]+=\S+)*)", re.MULTILINE)
 _NAME = re.compile(r"(?<![\w/.$-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w-])")
