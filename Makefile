@@ -77,9 +77,9 @@ git-walk: install
 	TMPDIR="$$(.ci/tmp)" GIT_WALK_SEQUENCES=$(or $(SEQUENCES),2000) GIT_WALK_SEED=$(or $(SEED),0) \
 		$(BIN)/pytest --numprocesses=0 --capture=no tests/agent/workspaces/test_git_walk.py $(ARGS)
 
-# Jobs, while parts of the service are killed: make chaos RUNS=200 KILLS=60 SEED=7
+# Jobs, while the service is hurt: make chaos RUNS=200 FAULTS=60 LONGEST=300 SEED=7
 chaos: install
-	$(BIN)/python -m benchmarks.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m benchmarks.chaos $(if $(RUNS),--runs $(RUNS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(LONGEST),--longest $(LONGEST)) $(if $(SEED),--seed $(SEED))
 
 # Several hosts on one Prefect, PostgreSQL and Redis, while hosts go: make scale-test JOBS=200 HOSTS=3
 scale-test: install

@@ -1,4 +1,7 @@
-"""`python -m benchmarks.chaos --runs 200 --kills 60 --seed 7`: jobs, while parts of the service are killed.
+"""`python -m benchmarks.chaos --runs 200 --faults 60 --seed 7`: jobs, while the service is hurt.
+
+Parts are killed, Prefect answers with errors and pages of others, websockets are refused, leases are lost, runs are
+deleted, the disk is full, a second host starts on the state directory.
 
 Prints what was struck, how the jobs ended, and how long it took until the runs of a killed host had an end, counted
 from the moment the host and Prefect were both back. Exits with 1 when an invariant does not hold, or recovery took too
@@ -19,14 +22,17 @@ from benchmarks.chaos.chaos import Chaos
 from benchmarks.chaos.invariants import agents_alive
 from demo.offline_model.model import OfflineModel
 
+SETTINGS = {"AGENT_CAPACITY": "3", "LOST_AFTER_SECONDS": "90"}
+
 
 def main() -> int:
     """Run it, print, and judge; gives the exit status."""
     options = _options()
-    print(f"seed {options.seed}: {options.runs} jobs, {options.kills} kills", flush=True)
+    print(f"seed {options.seed}: {options.runs} jobs, {options.faults} faults", flush=True)
     with tempfile.TemporaryDirectory() as scratch, OfflineModel() as model:
-        with open_arena(Path(scratch), model.url, {"AGENT_CAPACITY": "3"}) as arena:
-            found = asyncio.run(Chaos(arena, model, options.runs, options.kills, options.seed).run())
+        with open_arena(Path(scratch), model.url, SETTINGS, with_proxy=True) as arena:
+            chaos = Chaos(arena, model, options.runs, options.faults, options.seed, options.longest)
+            found = asyncio.run(chaos.run())
         found += [f"alive after the service has ended: {line}" for line in agents_alive(arena.stage)]
     for line in found:
         print(f"BROKEN: {line}")
@@ -37,7 +43,8 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="how many jobs")
-    parser.add_argument("--kills", type=int, default=60, help="how many parts are killed")
+    parser.add_argument("--faults", "--kills", type=int, default=60, help="how many faults")
+    parser.add_argument("--longest", type=float, default=60, help="seconds that one in ten of the outages may last")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="of everything that is random")
     return parser.parse_args()
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import shutil
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,42 +76,6 @@ class SmallDisk:
             subprocess.run(["umount", "--lazy", str(self._place)], check=False, capture_output=True)
 
 
-class Faults:
-    """Strikes at random moments, and waits until the service is whole again; the same seed, the same faults."""
-
-    def __init__(self, stage: Stage, remote: SlowRemote, disk: SmallDisk, dice: random.Random) -> None:
-        self._stage = stage
-        self._remote = remote
-        self._disk = disk
-        self._dice = dice
-        self.struck: Counter[str] = Counter()
-        self.kills = 0
-
-    async def strike(self) -> str:
-        """One fault, over when this returns; gives what it was."""
-        kinds = {"host": 12, "prefect": 5, "both": 3, "remote": 3, "disk": 2 if self._disk.mounted else 0}
-        kind = self._dice.choices([*kinds], weights=[*kinds.values()])[0]
-        self.struck[kind] += 1
-        seconds = self._dice.uniform(0.5, 3)
-        if kind == "remote":
-            with self._remote.blocked():
-                await asyncio.sleep(seconds)
-        elif kind == "disk":
-            with self._disk.full():
-                await asyncio.sleep(seconds)
-        else:
-            modules = {"host": [HOST], "prefect": [PREFECT], "both": [HOST, PREFECT]}[kind]
-            self.kills += self._kill(modules)
-            await wait_until_whole(self._stage)
-        return kind
-
-    def _kill(self, modules: list[str]) -> int:
-        victims = [part for module in modules if (part := find_part(self._stage, module)) is not None]
-        for victim in victims:
-            victim.kill()
-        return len(victims)
-
-
 async def wait_until_whole(stage: Stage) -> None:
     """Return once the host and Prefect both answer; TimeoutError if they do not come back."""
     until = time.monotonic() + BACK_SECONDS
@@ -130,7 +92,12 @@ async def wait_until_whole(stage: Stage) -> None:
 
 def find_part(stage: Stage, module: str) -> psutil.Process | None:
     """The process of the service that runs `module`; None while there is none."""
-    for process in psutil.Process(stage.process.pid).children():
+    return find_child(stage.process.pid, module)
+
+
+def find_child(pid: int, module: str) -> psutil.Process | None:
+    """The child of that process that runs `module`; None while there is none."""
+    for process in psutil.Process(pid).children():
         with contextlib.suppress(psutil.NoSuchProcess):
             if module in process.cmdline():
                 return process

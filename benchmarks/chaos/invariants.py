@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -16,15 +19,28 @@ from benchmarks.chaos.work import ChaosCaller, ChaosJob
 from demo.offline_model.model import OfflineModel
 from demo.service import Stage
 
+
+@dataclass
+class Excuses:
+    """The times at which something may end a run that is healthy: its host was killed, or the disk was full."""
+
+    times: list[tuple[float, float]] = field(default_factory=list)
+
+    def cover(self, began: float, ended: float) -> bool:
+        """True if one of them lies in the run's life."""
+        return any(first <= ended and last >= began for first, last in self.times)
+
+
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
 
-async def broken(stage: Stage, caller: ChaosCaller, model: OfflineModel) -> list[str]:
+async def broken(stage: Stage, caller: ChaosCaller, model: OfflineModel, excuses: Excuses) -> list[str]:
     """Each invariant that does not hold, in a line; asked while the service is up and idle."""
     found = [*caller.refused]
     async with prefect(stage) as api:
         for job in caller.jobs:
-            found += await _of_job(api, job)
+            if not job.deleted:
+                found += await _of_job(api, job, excuses)
         found += await _of_prefect(api, caller)
     found += _of_agents(caller.jobs, model)
     health = (await caller.client.get("/health")).json()
@@ -41,7 +57,7 @@ async def broken(stage: Stage, caller: ChaosCaller, model: OfflineModel) -> list
     return found
 
 
-async def _of_job(api: httpx.AsyncClient, job: ChaosJob) -> list[str]:
+async def _of_job(api: httpx.AsyncClient, job: ChaosJob, excuses: Excuses) -> list[str]:
     if job.answer.get("status", "running") == "running":
         return [f"{job.job_id} has no end: {job.answer.get('state')}"]
     states = (await api.get("/flow_run_states/", params={"flow_run_id": job.job_id})).json()
@@ -52,13 +68,21 @@ async def _of_job(api: httpx.AsyncClient, job: ChaosJob) -> list[str]:
         found.append(f"{job.job_id} has {len(final)} ends: {' '.join(state['name'] for state in states)}")
     if len(begun) > 1 and not job.resumes:
         found.append(f"{job.job_id} was begun {len(begun)} times")
+    if states and not (final == ["COMPLETED"] or excuses.cover(_moment(states[0]), _moment(states[-1]))):
+        last = states[-1]
+        found.append(f"{job.job_id} was healthy, and ended as {last['name']}: {last['message']}")
     return found
+
+
+def _moment(state: dict[str, Any]) -> float:
+    return datetime.fromisoformat(state["timestamp"].replace("Z", "+00:00")).timestamp()
 
 
 async def _of_prefect(api: httpx.AsyncClient, caller: ChaosCaller) -> list[str]:
     body = {"flow_runs": {"tags": {"all_": [caller.tag]}}}
     counted: int = (await api.post("/flow_runs/count", json=body)).json()
-    return [] if counted == len(caller.jobs) else [f"{counted} runs for {len(caller.jobs)} accepted jobs"]
+    accepted = len([job for job in caller.jobs if not job.deleted])
+    return [] if counted == accepted else [f"{counted} runs for {accepted} accepted jobs"]
 
 
 def _of_agents(jobs: list[ChaosJob], model: OfflineModel) -> list[str]:

@@ -26,6 +26,8 @@ class ChaosJob:
     job_id: str
     mark: str
     resumes: bool
+    deleted: bool = False
+    """Its run was deleted in Prefect while it was at work."""
     answer: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,6 +89,8 @@ class ChaosCaller:
             answer = await self.client.get(f"/jobs/{job.job_id}")
             if answer.status_code == 200:
                 job.answer = answer.json()
+            elif answer.status_code == 404 and job.deleted:
+                job.answer = {"status": "error", "state": "deleted"}
 
     def _body(self, mark: str) -> dict[str, Any]:
         wait = f"sleep {self._dice.uniform(0.1, 1.5):.2f}"
