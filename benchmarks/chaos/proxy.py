@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _HEAD_BYTES = 65_536
@@ -31,19 +31,21 @@ class PrefectProxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port: int = self._listener.getsockname()[1]
         self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="prefect proxy", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._is_serving = threading.Event()
 
     @contextmanager
     def serving(self) -> Iterator[PrefectProxy]:
         """Forward while this is open."""
-        self._thread.start()
+        thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="prefect proxy", daemon=True)
+        thread.start()
+        self._is_serving.wait()
         try:
             yield self
         finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._listener.close()
+            self._in_loop(self._stop.set)
+            thread.join()
 
     @contextmanager
     def answering(self, fault: str) -> Iterator[None]:
@@ -56,16 +58,23 @@ class PrefectProxy:
 
     def _set(self, fault: str | None) -> None:
         self._fault = fault
-        self._loop.call_soon_threadsafe(self._cut_all)
+        self._in_loop(self._cut_all)
+
+    def _in_loop(self, action: Callable[[], None]) -> None:
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(action)
 
     def _cut_all(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._listener, limit=_HEAD_BYTES))
-        self._loop.run_forever()
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self._serve, sock=self._listener, limit=_HEAD_BYTES)
+        self._is_serving.set()
+        await self._stop.wait()
+        server.close()
+        self._cut_all()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
