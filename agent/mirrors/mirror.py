@@ -29,6 +29,7 @@ from agent.system.commands import TimeLimit
 from agent.system.concurrency import run_to_completion
 from agent.system.files import remove, write
 
+REF_BYTES_PER_SECOND = 500_000
 ADVERTISED_SECONDS = 60.0
 ADVERTISED_BYTES = 128 * 1024 * 1024
 NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object")
@@ -230,7 +231,9 @@ class Mirror:
     def _bounded(self, network: Git) -> Git:
         # what a power cut takes from a mirror the remote still has; kept work is written with care
         hasty = network.with_environment({}, {"core.fsync": "none"})
-        return hasty.with_time_limit(TimeLimit(self.limits.fetch_seconds, self.limits.silence_seconds))
+        # git compares hundreds of thousands of refs without a word
+        silence = self.limits.silence_seconds + len(self.refs().lines) / REF_BYTES_PER_SECOND
+        return hasty.with_time_limit(TimeLimit(self.limits.fetch_seconds, silence))
 
     def _configure(self, path: Path) -> None:
         text = CONFIG.format(url=quote_config_value(self.remote.url))
