@@ -29,6 +29,11 @@ PICTURE = "![x](http://127.0.0.1:9/beacon.png)"
 MARKUP = "<img src=http://127.0.0.1:9/b.gif onerror=alert(1)><script>alert(1)</script>"
 LINK = "[sign in again](http://127.0.0.1:9/login)"
 WIDE = "w" * 200_000
+METADATA = {
+    "block": {"$ref": "x"},
+    "variable": {"__prefect_kind": "workspace_variable", "variable_name": "inward"},
+    "template": [{"__prefect_kind": "jinja", "template": "{{ 7 * 7 }}"}],
+}
 
 
 def held(words: str, by: str, check: Any, accepted: str = "") -> Attack:
@@ -105,9 +110,14 @@ ATTACKS = [
     ),
     held(
         "write a result of its own to the CLI's stdout",
-        "",
+        "the CLI's own result comes later, and the last one counts",
         lambda notes: "forged result" in notes["forged"],
         "an agent can say what it likes, its own answer and cost too; the proxy's account is the true one",
+    ),
+    held(
+        "have Prefect read a variable, a template or a block by a job's metadata",
+        "what a caller sends is one opaque value to Prefect",
+        lambda notes: notes["metadata"] != METADATA,
     ),
     refused("give an agent's name that is an option", agent="--dangerously-skip-permissions"),
     refused("give an agent's name that climbs", agent=".claude/agents/../../../etc/passwd"),
@@ -159,7 +169,8 @@ def _json(step: dict[str, Any]) -> str:
 async def _job(siege: Siege, stage: Stage, text: str) -> None:
     headers = {"Authorization": f"Bearer {stage.token}"}
     async with httpx.AsyncClient(base_url=stage.url, headers=headers, timeout=60, trust_env=False) as client:
-        answer = await client.post("/execute", json={"prompt": text, "agent": "service-upgrade"})
+        body = {"prompt": text, "agent": "service-upgrade", "metadata": METADATA}
+        answer = await client.post("/execute", json=body)
         job_id = answer.json()["job_id"]
         job = await _ended(client, job_id)
     user, password = stage.prefect_auth.split(":", 1)
@@ -169,7 +180,7 @@ async def _job(siege: Siege, stage: Stage, text: str) -> None:
         of_run = {"flow_run_id": {"any_": [job_id]}}
         siege.notes["logs"] = await _logs(prefect, of_run)
         artifacts = await prefect.post("/artifacts/filter", json={"artifacts": of_run})
-    siege.notes["status"] = job["status"]
+    siege.notes["status"], siege.notes["metadata"] = job["status"], job["metadata"]
     siege.notes["artifacts"] = [str(artifact["data"]) for artifact in artifacts.json()]
     siege.notes["service log"] = stage.log()
     assert siege.notes["artifacts"], job
