@@ -6,7 +6,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 NODE_CLIENTS := tests/service/clients/node
 
-.PHONY: install demo test pytest test-long git-walk chaos lint constraints clean bench clients attack scale-test docs newcomer
+.PHONY: install demo test pytest test-long git-walk chaos lint constraints clean bench clients attack scale-test container-test systemd-test docs newcomer
 
 install: .venv/.installed
 
@@ -85,6 +85,16 @@ chaos: install
 scale-test: install
 	.ci/tools scale
 	$(BIN)/python -m benchmarks.scale $(if $(JOBS),--jobs $(JOBS)) $(if $(HOSTS),--hosts $(HOSTS)) $(if $(SEED),--seed $(SEED))
+
+# The image, and the topology of the compose file, by a container engine; skipped, with the reason, where none can run.
+container-test: install
+	.ci/tools container
+	$(BIN)/pytest -n0 -m "" tests/deployments/containers/test_container.py tests/deployments/containers/test_compose.py $(ARGS)
+
+# A machine that systemd boots, in a container, with the unit as docs/deploying.md has it.
+systemd-test: install
+	.ci/tools container
+	$(BIN)/pytest -n0 -m "" tests/deployments/containers/test_systemd.py $(ARGS)
 
 # All of BENCHMARKS.md, in some 45 minutes; one part of it: make bench ONLY=latency
 bench: install
