@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -18,6 +18,16 @@ class Caller:
         self._client = httpx.Client(
             base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=120, trust_env=False
         )
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def is_ready(self) -> bool:
         """True if the host takes requests."""

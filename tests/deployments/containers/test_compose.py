@@ -35,8 +35,12 @@ def test_jobs_over_two_hosts_end_once_whatever_becomes_of_a_host(
         "CONFIG_DIR": str(config),
     }
     proxies = ["--env", "HTTP_PROXY=http://192.0.2.1:3128", "--env", "http_proxy=http://192.0.2.1:3128"]
-    with run_topology(engine, network, variables, [*proxies, "--volume", f"{repository}:/repository"]):
-        first, second = Caller("http://127.0.0.1:8081"), Caller("http://127.0.0.1:8082")
+    more = [*proxies, "--volume", f"{repository}:/repository"]
+    with (
+        run_topology(engine, network, variables, more),
+        Caller("http://127.0.0.1:8081") as first,
+        Caller("http://127.0.0.1:8082") as second,
+    ):
         wait_until(lambda: first.is_ready() and second.is_ready(), "both hosts are ready")
         jobs = [first.start(bash("sleep 5"), say("slept"), on_crash="resume") for _ in range(8)]
         wait_until(lambda: any(second.job(job)["phase"] == "working" for job in jobs), "a job works")
@@ -45,7 +49,7 @@ def test_jobs_over_two_hosts_end_once_whatever_becomes_of_a_host(
         assert [first.result(job)["status"] for job in jobs] == ["completed"] * 8
 
         wait_until(second.is_ready, "the second host is back")
-        more = [second.start(bash("sleep 5"), say("slept")) for _ in range(4)]
+        others = [second.start(bash("sleep 5"), say("slept")) for _ in range(4)]
         engine.run("stop", "--time", 120, "host-1")
         assert engine.inspect("host-1")["ExitCode"] == 0
-        assert [second.result(job)["status"] for job in more] == ["completed"] * 4
+        assert [second.result(job)["status"] for job in others] == ["completed"] * 4

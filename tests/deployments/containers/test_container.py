@@ -39,6 +39,7 @@ def host(engine: Engine, network: str, model_url: str, repository: Path, *words:
             assert engine.inspect(name)["Running"]
             yield caller
         finally:
+            caller.close()
             print(engine.run("logs", "--tail", 40, name, check=False))
 
 
@@ -87,7 +88,7 @@ def test_a_small_container_runs_as_many_agents_as_it_carries_and_loses_nothing_w
     [
         (["--user", "123456:654321", "--tmpfs", "/tmp"], "STATE_DIR=/var/lib/agent-service cannot be written"),
         (["--user", "123456:0"], "no temporary file can be written"),
-        (["--tmpfs", "/tmp", "--cap-drop", "ALL"], "no cell can be built here"),
+        (["--tmpfs", "/tmp", "--cap-drop", "ALL"], "no sandbox can be built here"),
     ],
     ids=["stranger", "no-tmp", "no-sandbox"],
 )

@@ -46,7 +46,7 @@ def machine(engine: Engine, work: Path, repository: Path) -> Iterator[None]:
 def test_the_unit_runs_a_job_in_a_sandbox_and_goes_on_after_a_restart(
     engine: Engine, repository: Path, tmp_path: Path
 ) -> None:
-    with machine(engine, tmp_path, repository):
+    with machine(engine, tmp_path, repository), Caller(f"http://127.0.0.1:{PORT}") as caller:
 
         def shell(command: str, *, check: bool = True) -> str:
             return engine.run("exec", "--workdir", "/src", NAME, "sh", "-ec", command, check=check)
@@ -68,7 +68,6 @@ def test_the_unit_runs_a_job_in_a_sandbox_and_goes_on_after_a_restart(
         shell(f"systemd-run --unit=model {python} -m demo.offline_model.model --port 9001")
         shell(enable)
 
-        caller = Caller(f"http://127.0.0.1:{PORT}")
         wait_until(lambda: caller.is_ready() or "failed" in shell("systemctl is-active agent-service || true"), "ready")
         assert caller.is_ready(), shell("journalctl -u agent-service --no-pager | tail -50")
         job = caller.start(bash("cat /proc/1/cmdline | tr '\\0' ' '; id -u"), say("{tool_result}"))
