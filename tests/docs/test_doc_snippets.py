@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import yaml
 from pydantic import TypeAdapter
 
 from agent.settings import AgentSettings
 from deployments.registration.register import read_register
 from tasks.sources.models import Source
+from tasks.triage.models import TriageRequest
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -26,6 +28,16 @@ def test_every_kind_of_source_is_in_the_docs() -> None:
     page = (DOCS / "triage.md").read_text()
     kinds = set(re.findall(r"^\| `\{type: (\w+)", page, re.MULTILINE))
     assert kinds == set(TypeAdapter(Source).json_schema()["discriminator"]["mapping"])
+
+
+def test_the_recipes_of_the_docs_are_triages() -> None:
+    recipes = re.findall(r"```yml\n(.*?)```", (DOCS / "triage.md").read_text(), re.DOTALL)
+    kinds = set()
+    for recipe in recipes:
+        request = TriageRequest.model_validate({"name": "x", "agent": "a", **yaml.safe_load(recipe)})
+        kinds.add(request.source.type)
+    others = {"issues", "command", "folder", "list"}
+    assert kinds == set(TypeAdapter(Source).json_schema()["discriminator"]["mapping"]) - others
 
 
 def test_the_workspaces_of_the_docs_are_workspaces() -> None:

@@ -177,7 +177,9 @@ async def test_pause_and_resume_are_one_command_each(terminal: None, capsys: pyt
     ]
 
 
-async def test_the_triage_of_the_register_runs_out_of_turn(service: Service) -> None:
+async def test_the_triage_of_the_register_runs_out_of_turn(
+    service: Service, terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert (await service.client.post("/triage/..%2fx")).status_code == 404
     started = await service.client.post("/triage/inbox", json={"again": True})
     assert started.status_code == 202
@@ -200,4 +202,8 @@ async def test_the_triage_of_the_register_runs_out_of_turn(service: Service) -> 
     one = (await service.client.get("/triage/inbox/items", params={"key": found[0]["key"]})).json()["items"]
     assert one == found
     assert (await service.client.get("/triage/nothing/items")).status_code == 404
+    assert await command("triage") == 0
+    assert "inbox\tno schedule is switched on\t2 done" in capsys.readouterr().out
+    assert await command("triage", "inbox", "--find", "helpful-assistant") == 0
+    assert "action: quarantine" in capsys.readouterr().out
     assert (await service.client.post("/triage/inbox", json={"items": ["i1"]})).status_code == 422
