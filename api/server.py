@@ -35,7 +35,7 @@ from deployments.registration.bootstrap import BOOTSTRAP, apply_register
 from deployments.registration.parameters import request_check
 from deployments.registration.register import RegisterError, find_register, read_register
 from deployments.registration.storage_block import save_storage_block
-from deployments.settings import HostSettings, SettingsError, env_file_secrets, read_environment
+from deployments.settings import HostSettings, SettingsError, host_secrets, read_environment
 from deployments.standalone.parent_watch import watch_parent
 from deployments.standalone.prefect_environment import prefect_home
 from deployments.standalone.prefect_server import CannotListen, listen
@@ -80,7 +80,7 @@ class HostProcess:
         """Write the log as the settings say, without the secrets that they have."""
         own = (self._api_settings.api_bearer_token, self._settings.traces_headers)
         secrets = [secret.get_secret_value() for secret in own if secret is not None]
-        secrets += known_secrets(self._agent_settings, os.environ) + env_file_secrets()
+        secrets += known_secrets(self._agent_settings, os.environ) + host_secrets(self._agent_settings, self._settings)
         secrets.append(urlsplit(self._store_settings.database_url or "").password or "")
         configure_logs(self._settings.log_level, self._settings.log_format, secrets)
 

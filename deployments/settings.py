@@ -13,8 +13,9 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from agent.domain.values import Frozen
-from agent.redaction.known_values import is_secret_name
-from agent.settings import LocalPath
+from agent.redaction.known_values import variable_secrets
+from agent.redaction.secret_values import file_secrets
+from agent.settings import AgentSettings, LocalPath
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -160,6 +161,12 @@ def load_env_file(settings: Iterable[type[BaseModel]]) -> None:
             os.environ[name] = value
 
 
+def host_secrets(agent: AgentSettings, host: HostSettings) -> list[str]:
+    """Return the secrets that this host has in files: `.env`, SECRETS_DIR, its own tokens."""
+    own = [agent.state_dir / "prefect" / "auth-string", agent.state_dir / "api-token"]
+    return [*env_file_secrets(), *file_secrets([host.secrets_dir or agent.state_dir / "secrets", *own])]
+
+
 def env_file_secrets() -> list[str]:
-    """Return the values in `.env` whose names say that they are secrets, also those of other programs."""
-    return [value for name, value in read_env_file().items() if is_secret_name(name)]
+    """Return the secrets in `.env`, also those of other programs: by their names, and the passwords in URLs."""
+    return sorted(variable_secrets(read_env_file()))

@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
+from agent.redaction.secret_values import SHORTEST_SECRET, is_secret_name, secret_parts, url_passwords
 from agent.settings import AgentSettings
 
 MARK = "[redacted]"
 
 SHORTEST = 8
-"""A shorter value is a word, and would be taken out of ordinary text."""
+"""A shorter value is taken out only where it stands alone, and only if it is no word and no number."""
 
 RUN = 16
 """So many characters in a row of a token give it away: half of one is taken out as well."""
@@ -29,6 +30,8 @@ class SecretValues:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         values = {value for secret in secrets for value in _values(secret)}
+        self.shorts = sorted(_short_forms(values))
+        values = {value for value in values if len(value) >= SHORTEST}
         tokens = {form for value in values if _is_token(value) for form in _forms(value) if len(form) >= RUN}
         wholes = {form for value in values if not _is_token(value) for form in _forms(value)}
         self.grams = frozenset(form[at : at + RUN] for form in tokens for at in range(len(form) - RUN + 1))
@@ -49,7 +52,7 @@ class ValueStream:
         self._raw = ""
         self._decided = 0
         self._inside = False
-        self._context = max([RUN, *map(len, values.wholes)])
+        self._context = max([RUN, *map(len, values.wholes)]) + 1  # one more: what stands before a short secret
 
     def feed(self, chunk: str) -> str:
         """The text as far as it is certain; what may be the beginning of a secret waits."""
@@ -60,12 +63,12 @@ class ValueStream:
         return self._advance("", ended=True)
 
     def _advance(self, chunk: str, *, ended: bool) -> str:
-        if not self._values.tokens and not self._values.wholes:
+        if not self._values.tokens and not self._values.wholes and not self._values.shorts:
             return chunk
         self._raw += chunk
         safe = len(self._raw) if ended else self._safe()
         out: list[str] = []
-        for start, end in _merged(self._found()):
+        for start, end in _merged([*self._found(), *self._found_short(ended)]):
             self._show(start, safe, out)
             self._hide(start, end, safe, out)
         self._show(len(self._raw), safe, out)
@@ -99,6 +102,17 @@ class ValueStream:
                 yield at, at + len(whole)
                 at = raw.find(whole, at + 1)
 
+    def _found_short(self, ended: bool) -> Iterator[tuple[int, int]]:
+        raw = self._raw
+        for short in self._values.shorts:
+            at = raw.find(short, max(0, self._decided - len(short) + 1))
+            while at >= 0:
+                end = at + len(short)
+                is_certain = ended or end < len(raw)
+                if is_certain and not _is_joined(raw[at - 1 : at]) and not _is_joined(raw[end : end + 1]):
+                    yield at, end
+                at = raw.find(short, at + 1)
+
     def _safe(self) -> int:
         """Where the first thing begins that may become a secret."""
         raw = self._raw
@@ -113,6 +127,13 @@ class ValueStream:
                 if whole.startswith(raw[at:]):
                     safe = at
                 at = raw.find(whole[0], at + 1)
+        for short in self._values.shorts:
+            # a whole one waits too: the next character says if it stands alone
+            at = raw.find(short[0], max(0, len(raw) - len(short)))
+            while 0 <= at < safe:
+                if short.startswith(raw[at:]):
+                    safe = at
+                at = raw.find(short[0], at + 1)
         return safe
 
 
@@ -132,7 +153,23 @@ def _merged(found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 def _values(secret: str) -> set[str]:
     """A secret, and each line of it that is one in itself."""
     parts = {secret.strip(), *(line.strip() for line in secret.splitlines() if _is_token(line.strip()))}
-    return {part for part in parts if len(part) >= SHORTEST}
+    return {part for part in parts if len(part) >= SHORTEST_SECRET}
+
+
+def _short_forms(values: Iterable[str]) -> set[str]:
+    shorts = {value for value in values if len(value) < SHORTEST and _is_telling(value)}
+    return shorts | {json.dumps(value)[1:-1] for value in shorts} | {quote(value, safe="") for value in shorts}
+
+
+def _is_telling(value: str) -> bool:
+    """True for a short value that is no word and no number: of two kinds of characters at least."""
+    kinds = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9\s]")
+    found = sum(re.search(kind, value) is not None for kind in kinds)
+    return found >= 2 and not value.isalpha() and re.fullmatch(r"[\d\W]+", value) is None
+
+
+def _is_joined(neighbour: str) -> bool:
+    return neighbour.isalnum() or neighbour == "_"
 
 
 def _is_token(value: str) -> bool:
@@ -153,22 +190,14 @@ def _forms(value: str) -> set[str]:
     return {form for form in forms if len(form) >= SHORTEST}
 
 
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|AUTH_STRING|DATABASE_URL|CREDENTIAL", re.IGNORECASE)
-
-
-def is_secret_name(name: str) -> bool:
-    """True if a variable of that name holds a secret."""
-    return _SECRET_NAME.search(name) is not None
-
-
 def known_secrets(settings: AgentSettings, inherited: Mapping[str, str]) -> list[str]:
-    """Return the values that nothing an agent says may contain: credentials, secret variables, passwords of proxies."""
+    """Return the values that nothing an agent says may contain: credentials, secret variables, passwords in URLs."""
     keys = [settings.anthropic_api_key, settings.claude_code_oauth_token]
-    values = [key.get_secret_value() for key in keys if key is not None]
-    values += [value for name, value in inherited.items() if is_secret_name(name)]
-    values += [_url_password(value) for name, value in inherited.items() if name.upper().endswith("_PROXY")]
-    return [value for value in values if len(value) >= SHORTEST]
+    values = {key.get_secret_value() for key in keys if key is not None}
+    return sorted(value for value in values | variable_secrets(inherited) if value)
 
 
-def _url_password(url: str) -> str:
-    return url.partition("@")[0].rpartition(":")[2] if "@" in url else ""
+def variable_secrets(variables: Mapping[str, str]) -> set[str]:
+    """Return the secrets among variables: by their names, and the password of any URL."""
+    named = [secret_parts(value) for name, value in variables.items() if is_secret_name(name)]
+    return set(url_passwords(variables.values())).union(*named)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from agent.redaction.randomness import (
+    is_basic_credential,
+    is_label_value,
+    is_password_value,
+    is_token_body,
+    is_url_password,
+)
 
 WORD = "[A-Za-z0-9_-]"
 ALNUM = "[A-Za-z0-9]"
@@ -30,7 +38,7 @@ class Shape:
 
     What is certain is decided after `reach` characters at most, so a stream never waits for more. `shown` steps stay
     in sight, with the beginning; without it nothing does. A step that has to hold a digit does so in `digit`
-    characters.
+    characters. `judge` gets what stays in sight and the rest, as far as that is certain, and is True for a secret.
     """
 
     def __init__(
@@ -44,8 +52,11 @@ class Shape:
         before: str = ALNUM,
         ahead: str = "",
         digit: bool = False,
+        judge: Callable[[str, str], bool] | None = None,
     ) -> None:
         self.kind = kind
+        self.judge = judge
+        self.grows = tail == "" or steps[-1].most > steps[-1].least
         self.begins = tuple(begins)
         self.tail = re.compile(f"{tail}*+") if tail else None
         start = "|".join(re.escape(begin) for begin in begins)
@@ -79,7 +90,15 @@ def _nested(steps: Sequence[Step]) -> str:
 
 def _token(kind: str, begins: Sequence[str], of: str, least: int) -> Shape:
     """A token that its own beginning gives away."""
-    return Shape(kind, begins, [Step(of, least, least)], tail=of)
+
+    def is_random(_: str, hidden: str) -> bool:
+        return is_token_body(hidden[max(len(begin) for begin in begins if hidden.startswith(begin)) :])
+
+    return Shape(kind, begins, [Step(of, least, least)], tail=of, judge=is_random)
+
+
+def _of_value(judge: Callable[[str], bool]) -> Callable[[str, str], bool]:
+    return lambda _, hidden: judge(hidden)
 
 
 def _cased(*names: str) -> list[str]:
@@ -89,7 +108,10 @@ def _cased(*names: str) -> list[str]:
 SLACK = ["xoxa-", "xoxb-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-", "xoxe.xoxp-", "xoxe.xoxb-"]
 GITLAB = [f"gl{kind}-" for kind in ("pat", "ptt", "rt", "dt", "cbt", "ft", "soat", "agent", "imt", "oas")]
 STRIPE = [f"{kind}_{mode}_" for kind in ("sk", "rk") for mode in ("live", "test")] + ["whsec_"]
-LABELS = ["TOKEN=", "SECRET=", "PASSWORD=", "PASSWD=", "API_KEY=", "APIKEY=", "ACCESS_KEY=", "PRIVATE_KEY="]
+LABELS = ["TOKEN=", "SECRET=", "API_KEY=", "APIKEY=", "ACCESS_KEY=", "PRIVATE_KEY="]
+PASSWORD_LABELS = ["PASSWORD=", "PASSWD=", "PASSPHRASE="]
+LONGEST_VALUE = 512
+"""So much of a value is looked at; what is longer is no word."""
 AWS = [*_cased("aws_secret_access_key", "aws_session_token"), "SecretAccessKey", "SessionToken"]
 LABEL_SIGN = [Step(QUOTE, 0, 1), Step(BLANK, 0, 4), Step("[=:]", 1, 1), Step(BLANK, 0, 4), Step(QUOTE, 0, 1)]
 
@@ -144,16 +166,30 @@ SHAPES = (
         before="[A-Za-z0-9_-]",
     ),
     Shape(
-        "bearer-token", _cased("bearer"), [Step(BLANK, 1, 4), Step(BEARER, 16, 16)], tail=BEARER, shown=1, digit=True
+        "bearer-token",
+        _cased("bearer"),
+        [Step(BLANK, 1, 4), Step(BEARER, 16, LONGEST_VALUE)],
+        tail=BEARER,
+        shown=1,
+        digit=True,
+        judge=_of_value(is_label_value),
     ),
-    Shape("basic-credential", _cased("authorization: basic "), [Step(BASE64, 8, 8)], tail=BASE64, shown=0),
+    Shape(
+        "basic-credential",
+        _cased("authorization: basic "),
+        [Step(BASE64, 8, LONGEST_VALUE)],
+        tail=BASE64,
+        shown=0,
+        judge=_of_value(is_basic_credential),
+    ),
     Shape(
         "api-key",
         [*_cased("x-api-key"), "X-API-Key"],
-        [*LABEL_SIGN, Step(BEARER, 16, 16)],
+        [*LABEL_SIGN, Step(BEARER, 16, LONGEST_VALUE)],
         tail=BEARER,
         shown=5,
         digit=True,
+        judge=_of_value(is_label_value),
     ),
     Shape(
         "password",
@@ -162,7 +198,20 @@ SHAPES = (
         shown=2,
         before="",
         ahead="(?=@)",
+        judge=is_url_password,
     ),
     Shape("token", ["://"], [Step(WORD, 20, 256)], shown=0, before="", ahead="(?=@)"),
-    Shape("secret", LABELS, [Step(QUOTE, 0, 1), Step(VALUE, 8, 8)], tail=VALUE, shown=1, before="", digit=True),
+    *(
+        Shape(
+            "secret",
+            labels,
+            [Step(QUOTE, 0, 1), Step(VALUE, 8, LONGEST_VALUE)],
+            tail=VALUE,
+            shown=1,
+            before="",
+            digit=True,
+            judge=_of_value(judge),
+        )
+        for labels, judge in ((LABELS, is_label_value), (PASSWORD_LABELS, is_password_value))
+    ),
 )

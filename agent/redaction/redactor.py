@@ -113,7 +113,13 @@ class ShapeStream:
             if not ended and left < LONGEST_BEGIN and text[at:] in UNFINISHED:
                 break
             for shape in SHAPES_AT[begin[0]]:
-                if (whole := shape.whole.match(text, at)) is not None:
+                whole = shape.whole.match(text, at)
+                if whole is not None and shape.judge is not None:
+                    if shape.grows and not ended and whole.end() == len(text) and left <= shape.reach:
+                        self._show(at, out)  # the judgement of the whole value may be another
+                        return False
+                    whole = whole if shape.judge(whole[1], whole[2]) else None
+                if whole is not None:
                     self._hide(shape, whole, out)
                     return True
                 if not ended and left <= shape.reach and shape.partial.match(text, at):

@@ -32,7 +32,7 @@ from deployments.host.run_records import RunRecords
 from deployments.prefect_client.engine_changes import adapt_engine
 from deployments.prefect_client.foreign_answers import distrust_async, distrust_sync
 from deployments.prefect_client.watch import Watches
-from deployments.settings import HostSettings, env_file_secrets
+from deployments.settings import HostSettings, host_secrets
 from deployments.telemetry.capacity import HostCapacity, Isolation, WarmCounts
 from deployments.telemetry.metrics import HostMetrics
 from deployments.telemetry.observers import Observer
@@ -61,7 +61,7 @@ class Host:
             DiskSpace(agent_settings.state_dir, settings.min_free_disk_mb),
         )
         self.provider = _provider(agent_settings, self._on_provider_failure, self.holds.provider.on_answer)
-        self.runtime = Runtime(agent_settings, self.provider, env_file_secrets())
+        self.runtime = Runtime(agent_settings, self.provider, host_secrets(agent_settings, settings))
         self.agents_queued = asyncio.Event()
         """Set when this host has queued an agent run: its worker need not poll."""
         self.triages_queued = asyncio.Event()

@@ -20,7 +20,7 @@ from tasks.markdown import escaped, quoted
 KEY = "sk-ant-" + "api03-" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zAbCdEf2hIjKl5"
 PASSPHRASE = "correct horse battery staple"
 DATABASE_URL = "postgresql://" + "app:pa55w0rd@localhost:5432/app"
-REDACTOR = Redactor([KEY, PASSPHRASE, DATABASE_URL, "hunter22", "true", ""])
+REDACTOR = Redactor([KEY, PASSPHRASE, DATABASE_URL, "hunter22", "x7Kq", "true", ""])
 
 BODY = "\n".join(["MIIEpAIBAAKCAQEA7bq8" + "x1" * 22] * 4)
 PEM = "-----BEGIN RSA PRIVATE " + f"KEY-----\n{BODY}\nab==\n-----END RSA PRIVATE " + "KEY-----"
@@ -159,7 +159,14 @@ def test_ordinary_code_stays_as_it_is(module: object) -> None:
 
 def test_however_a_text_is_cut_the_outcome_is_the_same() -> None:
     chance = random.Random(7)
-    secrets = [KEY, PASSPHRASE, DATABASE_URL, *(secret for secret, _ in SHAPES), *(text for text, _ in IN_CONTEXT)]
+    secrets = [
+        KEY,
+        PASSPHRASE,
+        DATABASE_URL,
+        "x7Kq",
+        *(secret for secret, _ in SHAPES),
+        *(text for text, _ in IN_CONTEXT),
+    ]
     for _ in range(300):
         parts = [chance.choice(chance.choice([secrets, ORDINARY, BEGINNINGS])) for _ in range(chance.randint(1, 6))]
         parts = [part[: chance.randint(1, len(part))] if chance.random() < 0.3 else part for part in parts]
