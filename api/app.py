@@ -49,7 +49,7 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     app.state.error_bodies = bodies
     app.state.admission = Admission(host)
     app.state.known_agents = KnownAgents(host)
-    app.state.shared_runs = SharedRuns(settings.caller_grace_seconds)
+    app.state.shared_runs = SharedRuns(settings.caller_grace_seconds, settings.repeat_failure_seconds)
     app.state.model_catalog = ModelCatalog(settings)
     for module in (
         health,

@@ -70,6 +70,20 @@ class ApiSettings(Frozen):
         le=60,
         description="Seconds that a run goes on after its chat caller has disconnected; the caller may return for it.",
     )
+    repeat_failure_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=3600,
+        description="How long the same request of the same chat caller gets the failure of its paid run again, without "
+        "a new run; 0: never.",
+    )
+    openai_compat_failure_status: int = Field(
+        default=503,
+        ge=400,
+        le=599,
+        description="The status under /v1 for a run whose agent started and failed; 400 stops clients that repeat "
+        "a 503.",
+    )
     fetch_image_urls: bool = Field(
         default=False, description="Let chat callers name images by http(s) URL, at public addresses only."
     )

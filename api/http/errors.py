@@ -99,9 +99,10 @@ class ErrorBodies:
     def _body(self, error: ApiError, *, openai: bool) -> dict[str, Any]:
         if not openai:
             return {"detail": error.detail, **error.extra}
+        is_ours = error.status_code >= 500 or error.words == EXECUTION_FAILED
         full = {
             "message": error.message,
-            "type": "server_error" if error.status_code >= 500 else "invalid_request_error",
+            "type": "server_error" if is_ours else "invalid_request_error",
             "param": error.param,
             "code": error.code,
         }
@@ -130,9 +131,10 @@ def to_api_error(error: Exception, *, openai: bool) -> ApiError:
     return ApiError(500, "internal error; the service's log has the reason under this request's x-request-id")
 
 
-def unavailable(cause: str, *, code: str | None = None, headers: dict[str, str]) -> ApiError:
-    """Return a 503 for a request that is valid and cannot be served now."""
-    return ApiError(503, shorten_cause(cause), words=EXECUTION_FAILED, code=code, headers=headers)
+def unavailable(cause: str, *, code: str | None = None, headers: dict[str, str], status_code: int = 503) -> ApiError:
+    """Return a 503, or another status, for a request that is valid and cannot be served."""
+    code = code or "execution_failed"
+    return ApiError(status_code, shorten_cause(cause), words=EXECUTION_FAILED, code=code, headers=headers)
 
 
 def is_openai(scope: Scope) -> bool:

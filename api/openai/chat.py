@@ -17,7 +17,7 @@ from api.openai.model_catalog import ModelCatalogDep
 from api.openai.prompt import compose_prompt
 from api.openai.remote_images import with_images
 from api.openai.request import agent_request, answer_form, refuse_unserved, run_tags
-from api.openai.response import AnswerFormat, answer_headers, chat_completion
+from api.openai.response import AnswerFormat, answer_headers, chat_completion, result_or_error
 from api.openai.run_limits import HEADERS, RunLimits, read_limits
 from api.openai.schemas import ChatCompletion, ChatCompletionRequest
 from api.openai.stream import chat_chunks, wait_for_start
@@ -64,7 +64,7 @@ async def create_chat_completion(
         wait_seconds=settings.queue_wait_seconds,
     )
     subscriber = shared_runs.join(identity, _source(identity, here))
-    form = answer_form(body, agent, catalog, settings.openai_compat_reasoning)
+    form = answer_form(body, agent, catalog, settings)
     answer = _stream if body.stream else _whole
     try:
         return await cancel_on_disconnect(request.receive, answer(subscriber, form, limits, bodies))
@@ -85,16 +85,16 @@ def _source(identity: RequestIdentity, here: LocalRun) -> RunSource:
 
 async def _whole(subscriber: Subscriber, form: AnswerFormat, limits: RunLimits, bodies: ErrorBodies) -> Response:
     transcript = subscriber.transcript
-    outcome = await transcript.outcome()
+    result = await result_or_error(transcript, form)
     assert transcript.run_id is not None
-    completion = chat_completion(transcript.run_id, form, outcome, transcript.since(0))
-    headers = {**answer_headers(transcript.run_id, outcome.result), **limits.headers}
+    completion = chat_completion(transcript.run_id, form, result, transcript.since(0))
+    headers = {**answer_headers(transcript.run_id, result), **limits.headers}
     subscriber.unsubscribe(answered=True)
     return Response(completion.model_dump_json(), headers=headers, media_type="application/json")
 
 
 async def _stream(subscriber: Subscriber, form: AnswerFormat, limits: RunLimits, bodies: ErrorBodies) -> Response:
-    run_id = await wait_for_start(subscriber.transcript)
+    run_id = await wait_for_start(subscriber.transcript, form)
     subscriber.mark_answer_started()
     events = chat_chunks(run_id, subscriber.transcript, form, bodies)
     headers = {**answer_headers(run_id, None), **limits.headers}

@@ -16,6 +16,7 @@ from api.openai.prompt import Prompt
 from api.openai.response import AnswerFormat
 from api.openai.run_limits import RunLimits
 from api.openai.schemas import ChatCompletionRequest, ImagePart, NamedSchema, ResponseFormat
+from api.settings import ApiSettings
 from deployments.host.run_metadata import TRIGGER
 
 TAG = f"{TRIGGER}chat"
@@ -46,14 +47,15 @@ def run_tags(body: ChatCompletionRequest) -> list[str]:
 
 
 def answer_form(
-    body: ChatCompletionRequest, agent: AgentRequest, catalog: ModelCatalog, reasoning: bool
+    body: ChatCompletionRequest, agent: AgentRequest, catalog: ModelCatalog, settings: ApiSettings
 ) -> AnswerFormat:
-    """Return the format of the answer; `reasoning` is the default of `include_reasoning`."""
+    """Return the format of the answer."""
     options = body.stream_options
     return AnswerFormat(
         model=catalog.id_of(body.model),
         structured=agent.json_schema is not None,
-        reasoning=reasoning if body.include_reasoning is None else body.include_reasoning,
+        reasoning=settings.openai_compat_reasoning if body.include_reasoning is None else body.include_reasoning,
+        failure_status=settings.openai_compat_failure_status,
         usage=options is not None and bool(options.include_usage),
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
     )

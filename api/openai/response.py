@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from uuid import UUID
 
-from agent.domain.result import AgentResult, Outcome
+from agent.domain.result import AgentResult
 from agent.domain.values import Frozen
-from api.http.errors import RETRY_SOON, unavailable
+from api.http.errors import RETRY_SOON, ApiError, unavailable
 from api.openai.schemas import (
     ChatCompletion,
     Choice,
@@ -20,8 +21,15 @@ from api.openai.schemas import (
 )
 from api.openai.stop_sequences import StopSequences
 from api.runs.narration import Piece
+from api.runs.transcript import RunTranscript
 
 TIMED_OUT = "agent timed out"
+REPEATED = "x-repeated-failure"
+"""The header of a failure that an earlier run of the same request had; no agent ran for this one."""
+
+_MODEL_GONE = re.compile(
+    r"issue with the selected model|model.{0,60}(?:retired|deprecated|does not exist)", re.IGNORECASE
+)
 
 
 class AnswerFormat(Frozen):
@@ -32,11 +40,11 @@ class AnswerFormat(Frozen):
     reasoning: bool = False
     usage: bool = False
     stop: tuple[str, ...] = ()
+    failure_status: int = 503
 
 
-def chat_completion(run_id: UUID, form: AnswerFormat, outcome: Outcome, said: Sequence[Piece]) -> ChatCompletion:
-    """Return the completion of a successful run. Raises ApiError for any other."""
-    result = result_or_error(run_id, outcome)
+def chat_completion(run_id: UUID, form: AnswerFormat, result: AgentResult, said: Sequence[Piece]) -> ChatCompletion:
+    """Return the completion of a successful run."""
     return ChatCompletion(
         id=completion_id(run_id),
         created=int(time.time()),
@@ -46,17 +54,31 @@ def chat_completion(run_id: UUID, form: AnswerFormat, outcome: Outcome, said: Se
     )
 
 
-def result_or_error(run_id: UUID, outcome: Outcome) -> AgentResult:
-    """Return the result of a successful run. Raises ApiError for any other."""
-    result = outcome.result
+async def result_or_error(transcript: RunTranscript, form: AnswerFormat) -> AgentResult:
+    """Return the result of a successful run at its end. Raises ApiError for any other."""
+    outcome = await transcript.outcome()
+    run_id, result = transcript.run_id, outcome.result
+    assert run_id is not None
     if result is not None and outcome.error is None:
         return result
     cause = outcome.error or "the run ended without an answer"
     if result is not None and result.ending == "timeout":
         cause = TIMED_OUT  # callers' programs look for these words
+    if result is None:
+        raise unavailable(cause, headers=answer_headers(run_id, result) | RETRY_SOON)
     # OpenAI's SDKs obey x-should-retry: an agent that has started is paid for, and may have acted
-    again = {"x-should-retry": "false"} if result is not None else RETRY_SOON
-    raise unavailable(cause, headers=answer_headers(run_id, result) | again)
+    headers = (
+        {"x-flow-run-id": str(run_id), REPEATED: "true"} if transcript.is_repeated else answer_headers(run_id, result)
+    )
+    headers["x-should-retry"] = "false"
+    if _MODEL_GONE.search(cause):
+        raise _no_such_model(form.model, headers)
+    raise unavailable(cause, headers=headers, status_code=form.failure_status)
+
+
+def _no_such_model(model: str, headers: dict[str, str]) -> ApiError:
+    detail = f"the provider does not have the model of {model!r}: it may be retired; choose another of GET /v1/models"
+    return ApiError(400, detail, words="unsupported model", param="model", code="model_not_found", headers=headers)
 
 
 def answer_headers(run_id: UUID, result: AgentResult | None) -> dict[str, str]:

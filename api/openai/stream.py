@@ -27,7 +27,7 @@ DONE = b"data: [DONE]\n\n"
 _log = logging.getLogger(__name__)
 
 
-async def wait_for_start(transcript: RunTranscript) -> UUID:
+async def wait_for_start(transcript: RunTranscript, form: AnswerFormat) -> UUID:
     """Return the id of the run when its answer can start. Raises ApiError if it has failed until then."""
     while transcript.run_id is None and not transcript.is_over:
         await transcript.wait_for_change()
@@ -35,10 +35,9 @@ async def wait_for_start(transcript: RunTranscript) -> UUID:
     while not (transcript.has_agent_event or transcript.is_over):
         if not await transcript.wait_for_change(max(0.0, deadline - time.monotonic())):
             break
-    outcome = await transcript.outcome() if transcript.is_over else None
+    if transcript.is_over:
+        await result_or_error(transcript, form)
     assert transcript.run_id is not None
-    if outcome is not None:
-        result_or_error(transcript.run_id, outcome)
     return transcript.run_id
 
 
@@ -63,7 +62,7 @@ async def chat_chunks(
             yield chunks.silence()
             sent_at = time.monotonic()
     try:
-        result = result_or_error(run_id, await transcript.outcome())
+        result = await result_or_error(transcript, form)
     except Exception as error:
         _log.warning("the stream of run %s ends with %s: %s", run_id, type(error).__name__, error)
         yield encode_event(bodies.body(error, openai=True))

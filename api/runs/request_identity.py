@@ -20,8 +20,8 @@ _ANSWER_ONLY = ("stream", "stream_options", "include_reasoning")
 class RequestIdentity:
     """The attributes by which two HTTP requests are one; made from each request.
 
-    Requests with one `key` are one, and `meaning` must be equal. Requests with a `retry_count` are one if their `bytes`
-    are equal.
+    Requests with one `key` are one, and `meaning` must be equal. Requests that state a `retry_count`, whichever, are
+    one if their `bytes` are equal and the earlier one was abandoned.
     """
 
     scope: str
@@ -41,7 +41,7 @@ async def identify(request: Request, significant_headers: Collection[str] = ()) 
         key=key,
         meaning=_digest(headers, _meaning(await request.json())) if key is not None else "",
         retry_count=retry_count,
-        bytes=_digest(headers, await request.body()) if retry_count is not None else "",
+        bytes=_digest(headers, await request.body()) if key is None else "",
     )
 
 

@@ -12,12 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Protocol
+from uuid import UUID
 
 from fastapi import Depends, Request
 
 from agent.domain.errors import AgentError
 from agent.domain.result import Outcome
 from api.http.errors import RETRY_SOON, ApiError, unavailable
+from api.runs.recent_failures import RecentFailures
 from api.runs.request_identity import RequestIdentity
 from api.runs.transcript import RunTranscript
 
@@ -42,12 +44,20 @@ class RunSource(Protocol):
 class Subscriber:
     """One HTTP request that waits for a shared run; it unsubscribes once."""
 
-    def __init__(self, shared_run: SharedRun, *, may_return: bool, only_before_answer: bool) -> None:
-        self.transcript = shared_run.transcript
-        self._shared_run: SharedRun | None = shared_run
+    def __init__(
+        self,
+        transcript: RunTranscript,
+        shared_run: SharedRun | None = None,
+        *,
+        may_return: bool = False,
+        only_before_answer: bool = False,
+    ) -> None:
+        self.transcript = transcript
+        self._shared_run = shared_run
         self._may_return = may_return
         self._only_before_answer = only_before_answer
-        shared_run.subscribe()
+        if shared_run is not None:
+            shared_run.subscribe()
 
     def mark_answer_started(self) -> None:
         """Record that the answer has started."""
@@ -64,11 +74,18 @@ class Subscriber:
 class SharedRun:
     """A run and its number of subscribers; made by SharedRuns for a new request, and gone with the run's end."""
 
-    def __init__(self, source: RunSource, grace_seconds: float, on_over: Callable[[SharedRun], None]) -> None:
+    def __init__(
+        self,
+        source: RunSource,
+        grace_seconds: float,
+        on_over: Callable[[SharedRun], None],
+        on_outcome: Callable[[UUID, Outcome], None],
+    ) -> None:
         self.transcript = RunTranscript()
         self._source = source
         self._grace_seconds = grace_seconds
         self._on_over = on_over
+        self._on_outcome = on_outcome
         self._subscribers = 0
         self._grace: asyncio.Task[None] | None = None
         self._running = asyncio.create_task(self._run(), name="shared run")
@@ -110,7 +127,10 @@ class SharedRun:
 
     async def _run(self) -> None:
         try:
-            self.transcript.finish(await self._source.run(self.transcript))
+            outcome = await self._source.run(self.transcript)
+            if self.transcript.run_id is not None:
+                self._on_outcome(self.transcript.run_id, outcome)
+            self.transcript.finish(outcome)
         except asyncio.CancelledError:
             self.transcript.fail(unavailable("the run was cancelled", headers=RETRY_SOON))
             raise
@@ -124,17 +144,24 @@ class SharedRun:
 class SharedRuns:
     """The shared runs of this host; one per application."""
 
-    def __init__(self, grace_seconds: float) -> None:
+    def __init__(self, grace_seconds: float, repeat_failure_seconds: float) -> None:
         self._grace_seconds = grace_seconds
+        self._failures = RecentFailures(repeat_failure_seconds)
         self._keyed: dict[tuple[str, str], tuple[str, SharedRun]] = {}
         self._counted: defaultdict[tuple[str, str], list[SharedRun]] = defaultdict(list)
 
     def join(self, identity: RequestIdentity, source: RunSource) -> Subscriber:
-        """Subscribe to the run of this request, or start `source`. Raises ApiError for a key of another request."""
+        """Subscribe to the run of this request, also to one that failed a moment ago, or start `source`.
+
+        Raises ApiError for a key of another request.
+        """
+        if failed := self._failures.find(identity):
+            return Subscriber(failed)
         shared_run = self._find(identity) or self._start(identity, source)
         keyed = identity.key is not None
         may_return = keyed or identity.retry_count is not None
-        return Subscriber(shared_run, may_return=may_return, only_before_answer=not keyed)
+        transcript = shared_run.transcript
+        return Subscriber(transcript, shared_run, may_return=may_return, only_before_answer=not keyed)
 
     def _find(self, identity: RequestIdentity) -> SharedRun | None:
         if identity.key is not None:
@@ -142,14 +169,16 @@ class SharedRuns:
             if meaning != identity.meaning:
                 raise key_reused()
             return shared_run
-        if not identity.retry_count:
+        if identity.retry_count is None:
             return None
         # two live requests with equal bytes are two requests; only an abandoned one can be a retry
         attempts = self._counted.get((identity.scope, identity.bytes), [])
         return next((attempt for attempt in attempts if not attempt.has_subscribers), None)
 
     def _start(self, identity: RequestIdentity, source: RunSource) -> SharedRun:
-        shared_run = SharedRun(source, self._grace_seconds, partial(self._forget, identity))
+        shared_run = SharedRun(
+            source, self._grace_seconds, partial(self._forget, identity), partial(self._failures.add, identity)
+        )
         if identity.key is not None:
             self._keyed[identity.scope, identity.key] = (identity.meaning, shared_run)
         elif identity.retry_count is not None:

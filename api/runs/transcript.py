@@ -15,7 +15,9 @@ from api.runs.narration import Narration, Piece
 class RunTranscript:
     """Collects the text of one run and wakes its readers; one per shared run, complete from the run's first event."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_repeated: bool = False) -> None:
+        self.is_repeated = is_repeated
+        """True if the run failed for an earlier request, and this one repeats the failure."""
         self.run_id: UUID | None = None
         self.has_agent_event = False
         """True once an event came from the agent itself, and not from us or from the provider's refusals."""

@@ -125,7 +125,6 @@ async def test_who_is_still_served_is_somebody_else(
 @pytest.mark.parametrize(
     ("headers", "members"),
     [
-        (FIRST, {}),
         ({}, {}),
         (AGAIN, {"temperature": 0.5}),
         (AGAIN | {"x-timeout-seconds": "5"}, {}),
@@ -165,6 +164,82 @@ async def test_one_that_was_refused_for_load_may_try_again(client: httpx.AsyncCl
     assert (await ask(client, FIRST)).status_code == 503
     host.failure = None
     assert (await ask(client, AGAIN)).status_code == 200
+
+
+async def test_the_same_request_joins_whatever_count_it_states(
+    client: httpx.AsyncClient, host: FakeHost, going_on: asyncio.Event
+) -> None:
+    await hang_up(client, host, FIRST)
+    again = asyncio.create_task(ask(client, FIRST))
+    await asyncio.sleep(0.1)
+    going_on.set()
+    assert (await again).status_code == 200
+    assert len(host.inline_runs) == 1
+
+
+# The same request after a run that failed
+
+
+FAILED = Outcome(result=result("no"), error="the agent reported an error")
+
+
+@pytest.mark.parametrize("headers", [{}, FIRST, AGAIN])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_same_bytes_get_the_failure_of_the_paid_run_again(
+    client: httpx.AsyncClient, host: FakeHost, headers: dict[str, str], stream: bool
+) -> None:
+    host.outcome = FAILED
+    first, again = [await ask(client, headers, stream=stream) for _ in range(2)]
+    assert len(host.inline_runs) == 1
+    assert first.status_code == again.status_code == 503
+    assert first.json() == again.json()
+    assert first.headers["x-flow-run-id"] == again.headers["x-flow-run-id"]
+    assert ("x-repeated-failure" in first.headers, again.headers["x-repeated-failure"]) == (False, "true")
+    assert "x-cost-usd" in first.headers
+    assert "x-cost-usd" not in again.headers
+
+
+async def test_another_request_another_caller_and_a_key_have_runs_of_their_own(
+    client: httpx.AsyncClient, host: FakeHost, keys: None
+) -> None:
+    host.outcome = FAILED
+    for headers, members in (({}, {}), ({}, {"seed": 1}), (KEY, {}), ({"x-timeout-seconds": "5"}, {})):
+        assert "x-repeated-failure" not in (await ask(client, headers, **members)).headers
+    assert len(host.inline_runs) == 4
+
+
+async def test_a_failure_is_forgotten_in_time(host: FakeHost) -> None:
+    host.outcome = FAILED
+    async with served(host, settings(repeat_failure_seconds=0)) as client:
+        for _ in range(2):
+            await ask(client, {})
+    assert len(host.inline_runs) == 2
+
+
+async def test_what_cost_nothing_is_tried_again(client: httpx.AsyncClient, host: FakeHost) -> None:
+    host.outcome = Outcome(error="the sandbox could not be made")
+    for _ in range(2):
+        assert (await ask(client, {})).status_code == 503
+    assert len(host.inline_runs) == 2
+
+
+async def test_the_status_of_a_paid_failure_is_a_setting(host: FakeHost) -> None:
+    host.outcome = FAILED
+    async with served(host, settings(openai_compat_failure_status=400)) as client:
+        answer = await ask(client, {})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "execution_failed")
+        assert answer.json()["error"]["message"].startswith("execution failed")
+        host.outcome = Outcome(error="the sandbox could not be made")
+        assert (await ask(client, {}, seed=1)).status_code == 503
+
+
+async def test_a_model_that_the_provider_lacks_is_no_trouble_of_ours(client: httpx.AsyncClient, host: FakeHost) -> None:
+    cause = "There's an issue with the selected model (claude-x). It may not exist or you may not have access to it."
+    host.outcome = Outcome(result=result("no"), error=cause)
+    answer = await ask(client, {})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (400, "model", "model_not_found")
+    assert error["message"].startswith("unsupported model: the provider does not have")
 
 
 # Those who will not come back
