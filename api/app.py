@@ -22,6 +22,7 @@ from api.jobs.admission import Admission
 from api.jobs.known_agents import KnownAgents
 from api.openai import chat
 from api.openai import list_models as models
+from api.openai.chat_agent import ChatAgent
 from api.openai.model_catalog import ModelCatalog
 from api.operations import agents, health, job_logs, kept_work, metrics, register, schedules, triage, usage
 from api.operations import pause as switch
@@ -51,6 +52,7 @@ def create_app(host: Host, settings: ApiSettings) -> FastAPI:
     app.state.known_agents = KnownAgents(host)
     app.state.shared_runs = SharedRuns(settings.caller_grace_seconds, settings.repeat_failure_seconds)
     app.state.model_catalog = ModelCatalog(settings)
+    app.state.chat_agent = ChatAgent(host, settings)
     for module in (
         health,
         agents,

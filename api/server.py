@@ -24,6 +24,7 @@ from agent.redaction.known_values import known_secrets
 from agent.settings import AgentSettings
 from api.app import create_app
 from api.http.connections import server_config
+from api.openai.chat_agent import ChatAgent
 from api.openai.model_catalog import JOB_PROCESS_SPEC, chat_process_spec
 from api.settings import ApiSettings
 from deployments.host.host import Host, open_host
@@ -130,6 +131,7 @@ class HostProcess:
                     await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
                     await apply_register(host.prefect, register, self._settings.lost_after)
             resumptions = Resumptions(host)
+            chat_agent = await ChatAgent(host, self._api_settings).name()
             async with (
                 # first of all: runs that an earlier host has left Running hold the places of those that wait
                 Settlement(host, resumptions).watching(),
@@ -140,7 +142,7 @@ class HostProcess:
                 AgentHostWorker(AgentRunHandler(host, resumptions)).working(self._hurry),
                 AgentHostWorker(TriageHandler(host)).working(self._hurry),
                 host.runtime.warm.filling(
-                    always=[chat_process_spec(self._api_settings)],
+                    always=[chat_process_spec(self._api_settings, chat_agent)],
                     spare=JOB_PROCESS_SPEC,
                     has_room=lambda: not host.holds.disk.is_low,
                 ),

@@ -48,7 +48,11 @@ class ApiSettings(Frozen):
     default_model: Name = Field(
         default="claude-sonnet-4-6", description="The model of chat callers who ask for none; they may name it, too."
     )
-    openai_compat_agent: Name = Field(default="recruiter-triage", description="The agent that answers chat callers.")
+    openai_compat_agent: Name | None = Field(
+        default=None,
+        description="The agent that answers chat callers; unset: `recruiter-triage` if the default workspace has an "
+        "agent of that name, else `general-purpose`, which the CLI brings along.",
+    )
     openai_compat_agents: Annotated[list[Name], BeforeValidator(read_list)] = Field(
         default=[], description="Further agents that chat callers may choose, as `model`: AGENT or AGENT/MODEL."
     )

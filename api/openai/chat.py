@@ -13,6 +13,7 @@ from api.http.errors import ErrorBodies
 from api.http.event_stream import EventStream
 from api.http.json_body import JsonRoute
 from api.http.openapi import STREAM, OpenAIErrorBody, error_responses
+from api.openai.chat_agent import ChatAgentDep
 from api.openai.model_catalog import ModelCatalogDep
 from api.openai.prompt import compose_prompt
 from api.openai.remote_images import with_images
@@ -46,15 +47,17 @@ async def create_chat_completion(
     host: HostDep,
     settings: SettingsDep,
     catalog: ModelCatalogDep,
+    chat_agent: ChatAgentDep,
     shared_runs: SharedRunsDep,
     bodies: ErrorBodiesDep,
 ) -> Response:
     """Answer a conversation, whole or as a stream. A client that disconnects and does not return cancels the run."""
     refuse_unserved(body, fetches_images=settings.fetch_image_urls)
     chosen = catalog.choose(body.model)
+    agent_name = chosen.agent or await chat_agent.name()
     limits = read_limits(request.headers, body.metadata, settings)
     prompt = compose_prompt(body.messages)
-    agent = agent_request(body, prompt, chosen, limits)
+    agent = agent_request(body, prompt, agent_name, chosen.model, limits)
     identity = await identify(request, HEADERS)
     here = LocalRun(
         host=host,

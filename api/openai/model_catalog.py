@@ -14,9 +14,12 @@ from api.settings import ApiSettings
 
 
 class ModelChoice(Frozen):
-    """The agent and the model for an id; without a model the agent's file decides. Made by ModelCatalog."""
+    """The agent and the model for an id; made by ModelCatalog.
 
-    agent: str
+    Without a model the agent's file decides; without an agent it is that of ChatAgent.
+    """
+
+    agent: str | None
     model: str | None
 
 
@@ -76,7 +79,8 @@ JOB_PROCESS_SPEC = ProcessSpec.of(AgentRequest(prompt="any", agent="any"))
 """The process of a job whose request sets no limits."""
 
 
-def chat_process_spec(settings: ApiSettings) -> ProcessSpec:
+def chat_process_spec(settings: ApiSettings, agent: str) -> ProcessSpec:
     """Return the spec of the process for a chat completion that sets no model and no limits."""
     chosen = ModelCatalog(settings).choose(None)
-    return ProcessSpec(agent=chosen.agent, model=chosen.model, max_budget_usd=settings.openai_compat_budget_usd)
+    budget_usd = settings.openai_compat_budget_usd
+    return ProcessSpec(agent=chosen.agent or agent, model=chosen.model, max_budget_usd=budget_usd)

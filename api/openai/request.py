@@ -11,7 +11,7 @@ from agent.domain.request import AgentRequest, Effort
 from agent.system.text import shorten
 from api.http.errors import ApiError
 from api.openai.data_url import NOT_FETCHED
-from api.openai.model_catalog import ModelCatalog, ModelChoice
+from api.openai.model_catalog import ModelCatalog
 from api.openai.prompt import Prompt
 from api.openai.response import AnswerFormat
 from api.openai.run_limits import RunLimits
@@ -24,13 +24,15 @@ TAG = f"{TRIGGER}chat"
 _USER_CHARACTERS = 100
 
 
-def agent_request(body: ChatCompletionRequest, prompt: Prompt, chosen: ModelChoice, limits: RunLimits) -> AgentRequest:
+def agent_request(
+    body: ChatCompletionRequest, prompt: Prompt, agent: str, model: str | None, limits: RunLimits
+) -> AgentRequest:
     """Return the request for the agent; its agent and the upper bounds of its limits are configured."""
     return AgentRequest(
         prompt=prompt.text,
         instructions=prompt.instructions,
-        agent=chosen.agent,
-        model=chosen.model,
+        agent=agent,
+        model=model,
         effort=_effort(body),
         json_schema=_json_schema(body),
         max_budget_usd=limits.max_budget_usd,

@@ -114,7 +114,9 @@ class FakeWorkspaces:
         self.known: list[str] | None = None
         self.syncs: list[bool] = []
 
-    async def sync(self, workspace: str, ref: str | None, *, fresh: bool, allow_stale: bool) -> None:
+    async def sync(
+        self, workspace: str = "default", ref: str | None = None, *, fresh: bool = False, allow_stale: bool
+    ) -> None:
         self.syncs.append(fresh)
         if self.known is None:
             raise WorkspaceError("the remote is away", retryable=True)

@@ -35,6 +35,7 @@ async def test_health_under_load_is_busy_and_still_200(client: httpx.AsyncClient
         "status": "ok",
         "busy": True,
         "capacity": {"agents": 2, "free": 0, "waiting": 3, "parked": 0},
+        "watches": {"pauses": 1.0},
     }
     for task in line:
         task.cancel()
