@@ -5,6 +5,7 @@ Every body has `detail`. Under /v1 it has OpenAI's error object as well: OpenAI'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ EXECUTION_FAILED = "execution failed"
 RETRY_SOON = {"retry-after": "5"}
 RETRY_LATER = {"retry-after": "60"}
 _SHOWN_CHARACTERS = 300
+_SHOWN_BITS = 64
 
 _CODES = {
     401: "invalid_api_key",
@@ -173,6 +175,10 @@ def _short(error: dict[str, Any]) -> dict[str, Any]:
             return {**error, "input": None}
         case str() as text:
             return {**error, "input": text[:_SHOWN_CHARACTERS]}
+        case float() as number if not math.isfinite(number):
+            return {**error, "input": str(number)}  # JSON has no infinity
+        case int() as number if number.bit_length() > _SHOWN_BITS:
+            return {**error, "input": None}
     return error
 
 

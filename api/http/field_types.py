@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue
@@ -68,4 +69,15 @@ def refuse_number(value: object) -> object:
     raise ValueError("must be ISO 8601 with an offset, not a number")
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(refuse_number)]
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Databases, time zones and sums with a time limit have room on both sides of these."""
+
+
+def refuse_far(moment: datetime) -> datetime:
+    """Return the moment. Raises ValueError for one that cannot be stored, or turned into another time zone."""
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ValueError(f"must be in a year between {FIRST_YEAR} and {LAST_YEAR}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(refuse_number), AfterValidator(refuse_far)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from difflib import get_close_matches
+from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
@@ -13,6 +14,8 @@ from agent.settings import AgentSettings
 from api.http.field_types import AnswerSchema, JsonObject, Moment
 from deployments.host.run_metadata import TRIGGER
 from deployments.pools import Priority
+
+_MOST_WARNINGS = 20
 
 
 def refuse_boolean(value: object) -> object:
@@ -74,6 +77,17 @@ class JobRequest(Frozen):
     def agent_request(self) -> AgentRequest:
         """Return the request of the domain."""
         return AgentRequest(**self.model_dump(exclude={"tags", "priority", "run_at"}))
+
+
+def ignored_members(body: dict[str, Any]) -> list[str]:
+    """Return a sentence for each member that JobRequest does not have, with the member that may be meant."""
+    return [_ignored(name) for name in body if name not in JobRequest.model_fields][:_MOST_WARNINGS]
+
+
+def _ignored(name: str) -> str:
+    near = get_close_matches(name, JobRequest.model_fields, n=1)
+    meant = f"; did you mean `{near[0]}`?" if near else ""
+    return f"unknown member `{name[:100]}` is ignored{meant}"
 
 
 def check_maxima(body: JobRequest, settings: AgentSettings) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 from prefect.client.schemas.objects import FlowRun
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from agent.domain.sealing import unseal
 from api.http.dependencies import HostDep
@@ -21,7 +21,7 @@ from api.jobs.admission import AdmissionDep
 from api.jobs.idempotency import submit_once
 from api.jobs.known_agents import KnownAgentsDep
 from api.jobs.models import Job, describe_job, flow_run_url
-from api.jobs.request import JobRequest, check_maxima, check_workspace
+from api.jobs.request import JobRequest, check_maxima, check_workspace, ignored_members
 from api.jobs.status import is_final
 from deployments.host.host import Host
 from deployments.host.job_queue import JobOptions
@@ -49,8 +49,22 @@ class Accepted(BaseModel):
     flow_run_url: str | None
 
 
-@router.post("/jobs", status_code=202, responses=error_responses(401, 409, 413, 429, 503), name="create_job")
-@router.post("/execute", status_code=202, responses=error_responses(401, 409, 413, 429, 503))
+class AcceptedJob(Accepted):
+    """The job that POST /execute has queued."""
+
+    warnings: list[str] = Field(default=[], description="Members of the request that are unknown, and ignored.")
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    responses=error_responses(401, 409, 413, 429, 503),
+    name="create_job",
+    response_model_exclude_unset=True,
+)
+@router.post(
+    "/execute", status_code=202, responses=error_responses(401, 409, 413, 429, 503), response_model_exclude_unset=True
+)
 async def execute(
     body: JobRequest,
     host: HostDep,
@@ -58,7 +72,7 @@ async def execute(
     known_agents: KnownAgentsDep,
     request: Request,
     response: Response,
-) -> Accepted:
+) -> AcceptedJob:
     """Queue a run of an agent; `GET /jobs/{job_id}`, which `Location` names, has its status and result.
 
     With an `Idempotency-Key` the same request returns the same job, for a day. An agent that does not exist is refused.
@@ -75,7 +89,10 @@ async def execute(
     run_id = await submit_once(host, request, body, submit)
     response.headers["x-flow-run-id"] = str(run_id)
     response.headers["location"] = f"/jobs/{run_id}"
-    return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
+    accepted: dict[str, Any] = {"job_id": str(run_id), "status": "running", "flow_run_url": flow_run_url(run_id)}
+    if warnings := ignored_members(await request.json()):
+        accepted["warnings"] = warnings
+    return AcceptedJob.model_validate(accepted)
 
 
 @router.get("/jobs/{job_id}", responses=error_responses(401, 404, 503), response_model_exclude_unset=True)
