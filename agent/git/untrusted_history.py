@@ -119,12 +119,12 @@ def _read_log(history: UntrustedHistory, content: bytes) -> None:
         old, new = head[:40], head[41:81]
         action, _, rest = text.partition(": ")
         step = STEP.search(action)
+        if step is None or step[1] in ("finish", "abort"):
+            rebased_from = rebased_from if action == "commit" else ""
         if len(new) < 40 or old == new:
             continue
         if step and step[1] == "start":
             rebased_from = old
-        elif step and step[1] in ("finish", "abort"):
-            rebased_from = ""
         elif action == "reset":
             reset_from = old
         elif _wrote(action, step[1] if step else None, rest):

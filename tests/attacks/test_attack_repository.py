@@ -117,6 +117,15 @@ ATTACKS = [
         "grep slots/9 .git/objects/info/alternates",
     ),
     poison(
+        "leave a commit and a file that the next run reads from the objects it borrows",
+        "unpushed",
+        "echo left-by-the-first-run > unpushed; git add unpushed; git commit -q -m unpushed;"
+        " echo left-by-the-first-run-too > dirty",
+        "git cat-file --batch-all-objects --batch-check='%(objecttype) %(objectname)' | grep '^blob' |"
+        " cut -d' ' -f2 | git cat-file --batch | grep -a left-by-the-first-run",
+        "unpushed work is kept in a repository that no sandbox sees",
+    ),
+    poison(
         "replace an object",
         "replace",
         "git replace -f HEAD $(git commit-tree -m evil HEAD^{tree})",

@@ -112,6 +112,7 @@ COMMIT = "echo x > x; git add x; git commit -qm x; "
             ["y"],
         ),
         (f"git reset -q --soft HEAD~1; {COMMIT}", ["x"], ["x"]),
+        (f"git rebase -q --force-rebase HEAD~1; git checkout -q HEAD~1; {COMMIT}", ["third", "x"], ["x"]),
         (f"git reset -q --hard HEAD~1; {COMMIT}", ["x"], ["x"]),
         (f"git checkout -q --orphan pages; git rm -rqf .; {COMMIT}", ["x"], ["x"]),
         (
