@@ -66,8 +66,7 @@ async def plan_triage(host: Host, name: str, *, again: bool = False) -> TriageRe
     terms = ClaimTerms(request.max_attempts, request.again, lease)
     plan = await sort_out(listing, known, terms, host.store, uuid4())
     seen = await host.store.items.first_seen(request.name, [item.key for item in listing.items])
-    in_order = order_items(request, plan.items, known, seen)
-    return _report(request, listing, plan.model_copy(update={"items": in_order}), started_at)
+    return _report(request, listing, order_items(request, plan, known, seen), started_at)
 
 
 def _report(request: TriageRequest, listing: Listing, plan: Plan, started_at: datetime) -> TriageReport:
@@ -75,6 +74,8 @@ def _report(request: TriageRequest, listing: Listing, plan: Plan, started_at: da
     waiting = len(plan.items) - len(chosen)
     most = len(chosen) * request.max_budget_usd
     notes = [*listing.notes]
+    if alike := sum(len(others) for others in plan.alike.values()):
+        notes.append(f"{alike} more items are alike, and judged with these")
     if waiting:
         notes.append(f"{waiting} items would wait for the next run: max_items allows {request.max_items} in one run")
     if most > request.max_cost_usd:

@@ -18,10 +18,7 @@ from tasks.sources.base import Reading
 from tasks.sources.errors import SourceFailed
 from tasks.sources.expressions import ExpressionFailed, evaluate, is_true, member_paths, missing_members
 
-KEYS = (
-    *("html_url", "id", "url", "key", "number", "path", "name"),
-    *("web_url", "iid", "uuid", "uid", "guid", "fingerprint", "identifier", "message_id", "link"),
-)
+KEYS = ("html_url", "id", "url", "key", "number", "path", "name")
 """The members that may be an item's key, in this order, if no expression says it."""
 
 TITLES = ("title", "subject", "name", "path", "summary", "message", "description")
@@ -44,6 +41,7 @@ class Item(Frozen):
     value: JsonValue
     shown: JsonValue = Field(default=None, description="What the agent is shown in place of the whole value.")
     came_at: datetime | None = None
+    group: str | None = Field(default=None, description="Items of one group are judged by one run.")
 
     def with_details(self, details: dict[str, JsonValue]) -> Item:
         """Return the item with what was read beside it, for templates and for what the agent is shown."""
@@ -133,7 +131,13 @@ def _read(value: Any, reading: Reading) -> Item | None:
         value=value,
         shown=evaluate(reading.show, value) if reading.show is not None else None,
         came_at=read_date(value, reading.date),
+        group=_group(value, reading),
     )
+
+
+def _group(value: Any, reading: Reading) -> str | None:
+    found = evaluate(reading.group, value) if reading.group is not None else None
+    return None if found in (None, "", [], {}) else canonical(found)
 
 
 def _key(value: Any, reading: Reading) -> str:

@@ -28,6 +28,7 @@ class Reading(Strict):
     link: Expression | None = None
     date: Expression | None = None
     show: Expression | None = None
+    group: Expression | None = None
 
     def joined(self, other: Reading) -> Reading:
         """Return these expressions with those of `other` in their place; both filters hold."""

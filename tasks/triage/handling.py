@@ -13,6 +13,7 @@ from uuid import UUID
 from agent.domain.result import Outcome
 from agent.domain.values import Frozen
 from agent.system.concurrency import run_to_completion
+from agent.system.text import shorten
 from store.handled_items import ClaimTerms, ItemAttempt, ItemClaim
 from tasks.items.files import has_files, store_files
 from tasks.items.items import Item
@@ -22,7 +23,7 @@ from tasks.sources.listing import read_item_details
 from tasks.stored_outcome import load_outcome
 from tasks.triage.budget import Budget
 from tasks.triage.context import TriageContext
-from tasks.triage.item_result import ItemResult, describe_item, item_result, record_verdict
+from tasks.triage.item_result import KEY_CHARACTERS, ItemResult, describe_item, item_result, record_verdict
 from tasks.triage.models import ItemReport, TriageRequest, agent_request
 from tasks.triage.plan_items import Plan
 from tasks.triage.run_watcher import Logger, RunWatcher
@@ -64,6 +65,8 @@ class ItemHandling:
         self._places = asyncio.Semaphore(request.at_once)
         self._watcher = RunWatcher(run.agents, logger)
         self._running: set[UUID] = set()
+        self._alike: dict[str, list[tuple[Item, ItemAttempt]]] = {}
+        self._results: dict[str, ItemResult] = {}
 
     async def run(self) -> HandlingResult:
         """Start the items in their order, and wait until their agents end or `max_wait_seconds` have passed."""
@@ -107,7 +110,7 @@ class ItemHandling:
 
     def progress(self) -> Progress:
         """Return the share of items with a result, and the counts by status."""
-        total = len(self._plan.items) + len(self._plan.reports)
+        total = len(self._plan.items) + sum(map(len, self._plan.alike.values())) + len(self._plan.reports)
         counts = Counter(report.status for report in self._reports)
         words = [f"{number} {status}" for status, number in counts.items()]
         words += [f"{len(self._running)} running"] if self._running else []
@@ -142,12 +145,36 @@ class ItemHandling:
         # nothing spent; None would mean that the cost is unknown, and count all that was reserved
         cost_usd: float | None = 0.0
         try:
+            self._alike[item.key] = await self._claim_alike(item, attempt.run_id)
             report = await self._run_agent(item, attempt, deadline)
             if report.run_id is not None:
                 cost_usd = report.cost_usd
             self._reports.append(report)
+            self._reports += [await self._share(report, item, *other) for other in self._alike[item.key]]
         finally:
             await self._release(cost_usd)
+
+    async def _claim_alike(self, item: Item, run_id: UUID | None) -> list[tuple[Item, ItemAttempt]]:
+        """Claim the others of the item's group; its run decides about them too."""
+        claimed = []
+        for other in self._plan.alike.get(item.key, []):
+            claim = await self._claim(other)
+            if claim.answer == "mine" and claim.handling.run_id in (None, run_id):
+                claimed.append((other, claim.handling))
+            elif claim.answer == "elsewhere":
+                self._claimed_elsewhere += 1
+            else:
+                self._handled_before += 1
+        return claimed
+
+    async def _share(self, report: ItemReport, judged: Item, item: Item, attempt: ItemAttempt) -> ItemReport:
+        """Record the result of the group's run for another of its items, which costs nothing more."""
+        shared = report
+        if (result := self._results.get(judged.key)) is not None:
+            outcome = await self._retry(lambda: load_outcome(self._run.store, report.run_id))
+            shared = await self._settle(item, attempt, result, report.run_id, outcome)
+        own = {"title": item.title, "key": shorten(item.key, KEY_CHARACTERS), "url": item.url, "cost_usd": 0.0}
+        return shared.model_copy(update=own)
 
     async def _run_agent(self, item: Item, attempt: ItemAttempt, deadline: float) -> ItemReport:
         try:
@@ -173,7 +200,8 @@ class ItemHandling:
         async def queue() -> UUID:
             run_id = await run.agents.start(request, item.title, run.run_id, attempt.claim_id)
             self._running.add(run_id)
-            await run.store.handled.begin(attempt.claim_id, run_id)
+            for claim in (attempt, *(other for _, other in self._alike.get(item.key, []))):
+                await run.store.handled.begin(claim.claim_id, run_id)
             return run_id
 
         # a cancellation must not lose the id of a run that is being queued: the run has to be cancelled, too
@@ -195,6 +223,7 @@ class ItemHandling:
     async def _settle(
         self, item: Item, attempt: ItemAttempt, result: ItemResult, run_id: UUID | None, outcome: Outcome | None
     ) -> ItemReport:
+        self._results.setdefault(item.key, result)
         store = self._run.store.handled
         await self._retry(lambda: store.settle(attempt.claim_id, result.status, result.error, counts=result.counts))
         if run_id is not None:

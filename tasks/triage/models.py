@@ -47,6 +47,9 @@ class TriageRequest(Strict):
     show: Expression | None = Field(
         default=None, description="What the agent is shown of an item; unset: all of it, or what the preset chooses."
     )
+    group: Expression | None = Field(
+        default=None, description="Items for which it finds the same are judged by one run; unset: as the preset says."
+    )
     json_schema: dict[str, Any] | None = Field(default=None, title="Answer schema", description="Of each verdict.")
     instructions: Text | None = Field(default=None, description="Added to the agent's own instructions.")
     model: Name | None = None
@@ -119,7 +122,7 @@ class TriageRequest(Strict):
         """Return the operator's own expressions."""
         return Reading(
             where=self.where,
-            **{name: getattr(self, name) for name in ("key", "fingerprint", "title", "link", "date", "show")},
+            **{name: getattr(self, name) for name in ("key", "fingerprint", "title", "link", "date", "show", "group")},
         )
 
     @property

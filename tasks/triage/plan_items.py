@@ -19,6 +19,7 @@ from tasks.items.items import Item, Listing
 from tasks.retry_policy import is_retryable
 from tasks.stored_outcome import load_outcome
 from tasks.triage.context import TriageContext, current_triage
+from tasks.triage.grouping import gather
 from tasks.triage.item_result import describe_item, item_result, record_verdict
 from tasks.triage.models import ItemReport, ItemStatus, TriageRequest
 from tasks.triage.ordering import in_turn, last_handled
@@ -30,6 +31,7 @@ class Plan(Frozen):
     items: list[Item]
     handled_before: int = 0
     claimed_elsewhere: int = 0
+    alike: dict[str, list[Item]] = Field(default={}, description="Others of an item's group, by the item's key.")
     reports: list[ItemReport] = Field(default=[], description="Already done by this run or by an interrupted one.")
     set_aside: list[ItemReport] = []
 
@@ -66,14 +68,16 @@ async def make_plan(request: TriageRequest, listing: Listing, run: TriageContext
         known = await run.store.handled.find(request.name, keys)
     terms = ClaimTerms(request.max_attempts, request.again, run.lease)
     plan = await sort_out(listing, known, terms, run.store, run.run_id, settled)
-    return plan.model_copy(update={"items": order_items(request, plan.items, known, seen)})
+    return order_items(request, plan, known, seen)
 
 
 def order_items(
-    request: TriageRequest, items: list[Item], known: Mapping[str, ItemAttempt], seen: Mapping[str, datetime]
-) -> list[Item]:
-    """Return the items in the order in which they are handed out."""
-    return in_turn(items, request.order, request.other_share, seen, last_handled(known) if request.again else {})
+    request: TriageRequest, plan: Plan, known: Mapping[str, ItemAttempt], seen: Mapping[str, datetime]
+) -> Plan:
+    """Return the plan with its items in the order in which they are handed out, each group once."""
+    handled = last_handled(known) if request.again else {}
+    items, alike = gather(in_turn(plan.items, request.order, request.other_share, seen, handled))
+    return plan.model_copy(update={"items": items, "alike": alike})
 
 
 async def sort_out(
@@ -113,26 +117,26 @@ async def sort_out(
 async def _settle(request: TriageRequest, run: TriageContext, known: Mapping[str, ItemAttempt]) -> frozenset[UUID]:
     """Settle the ended agent runs of lapsed claims, and of this run before it was interrupted."""
     now = datetime.now(UTC)
-    left = {
-        attempt.run_id: attempt
-        for attempt in known.values()
+    left = [
+        (key, attempt.run_id, attempt)
+        for key, attempt in known.items()
         if attempt.status == "claimed"
         and attempt.run_id is not None
         and (attempt.owner == run.run_id or now - attempt.renewed_at > run.lease)
-    }
+    ]
     if not left:
         return frozenset()
-    found = await run.agents.look(list(left))
-    keys = {attempt.run_id: key for key, attempt in known.items()}
+    # the items of a group have one run
+    found = await run.agents.look({run_id for _, run_id, _ in left})
     settled = set()
-    for run_id, attempt in left.items():
+    for key, run_id, attempt in left:
         flow_run = found.get(run_id)
         if flow_run is not None and (flow_run.state is None or not flow_run.state.is_final()):
             continue
         outcome = await load_outcome(run.store, run_id)
         result = item_result(flow_run, outcome)
         await run.store.handled.settle(attempt.claim_id, result.status, result.error, counts=result.counts)
-        await record_verdict(run.store, request.name, keys[run_id], run_id, outcome)
+        await record_verdict(run.store, request.name, key, run_id, outcome)
         settled.add(attempt.claim_id)
     return frozenset(settled)
 

@@ -87,6 +87,7 @@ class AlertmanagerSource(Preset):
             title="[labels.alertname, annotations.summary || annotations.description || labels.instance]",
             link="generatorURL",
             date="startsAt",
+            group="labels.alertname",
             show="{labels: labels, annotations: annotations, starts_at: startsAt, state: status.state, "
             "receivers: receivers[].name}",
         )

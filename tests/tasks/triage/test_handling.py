@@ -161,6 +161,68 @@ async def test_nothing_waits_for_ever_where_more_comes_in_than_is_handled(
     assert len(old) >= 20 if not dated else len(old) >= 19
 
 
+def storm(alerts: int, names: int = 5) -> list[Any]:
+    return [
+        {
+            "id": f"a{number}",
+            "title": f"alert {number}",
+            "labels": {"alertname": f"n{number % names}", "severity": "critical" if number < names else "warning"},
+        }
+        for number in range(alerts)
+    ]
+
+
+async def test_a_storm_of_alerts_is_judged_once_a_group(store: Store, agents: PretendAgents) -> None:
+    agents.endings |= {
+        f"alert {number}": (Completed(), outcome(structured={"priority": f"p{number}"})) for number in range(5)
+    }
+    first = await Triage(store, agents, storm(100), group="labels.alertname", max_items=10).run()
+    assert len(agents.titles) == 5
+    assert len(first.reports) == 100
+    assert {report.status for report in first.reports} == {"done"}
+    assert {(report.title, report.verdict["priority"]) for report in first.reports if report.title == "alert 7"} == {  # type: ignore[index, call-overload]
+        ("alert 7", "p2")
+    }
+    assert sum(report.cost_usd or 0 for report in first.reports) == pytest.approx(5 * 0.25)
+    prompt = agents.requests[agents.run_of("alert 0")].prompt
+    assert '"alike": 20' in prompt
+    assert '"critical": 1' in prompt
+    assert "alert 5" in prompt
+    again = await Triage(store, agents, storm(100), group="labels.alertname").run()
+    assert (again.reports, again.handled_before) == ([], 100)
+    # one more of a group is one more run
+    await Triage(store, agents, storm(101), group="labels.alertname").run()
+    assert len(agents.titles) == 6
+
+
+async def test_a_group_whose_run_fails_is_tried_again_as_a_whole(store: Store, agents: PretendAgents) -> None:
+    agents.endings["alert 0"] = (Failed(), outcome(error="it broke"))
+    for attempts in (1, 2):
+        triage = Triage(store, agents, storm(4, names=1), group="labels.alertname", max_attempts=2)
+        found = await triage.run()
+        assert [(report.status, report.attempts) for report in found.reports] == [("failed", attempts)] * 4
+    triage = Triage(store, agents, storm(4, names=1), group="labels.alertname", max_attempts=2)
+    assert len((await make_plan(triage.request, triage.listing, triage.context)).set_aside) == 4
+    assert len(agents.titles) == 2
+
+
+async def test_what_a_dead_host_had_of_a_group_is_settled_by_its_run(store: Store, agents: PretendAgents) -> None:
+    agents.at_once = False
+    dead = Triage(store, agents, storm(3, names=1), group="labels.alertname")
+    dead.context.lease = timedelta(0)
+    running = asyncio.create_task(dead.run())
+    await until(lambda: len(agents.runs) == 1, "an agent")
+    await until(lambda: agents.looks > 0, "the run is waited for")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await agents.finish(agents.run_of("alert 0"))
+    after = Triage(store, agents, storm(3, names=1), group="labels.alertname")
+    after.context.lease = timedelta(0)
+    found = await after.run()
+    assert [report.status for report in found.reports] == ["done"] * 3
+    assert len(agents.titles) == 1
+
+
 async def test_the_order_of_the_source_is_kept_where_it_is_asked_for(store: Store, agents: PretendAgents) -> None:
     dated = [
         {"id": name, "title": name, "created_at": f"2026-01-0{day}"} for name, day in (("b", 2), ("c", 3), ("a", 1))

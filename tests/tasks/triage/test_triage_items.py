@@ -35,7 +35,7 @@ async def test_items_are_found_by_their_status(store: Store) -> None:
     await store.handled.settle(claims[0].handling.claim_id, "done")
     await store.handled.settle(claims[1].handling.claim_id, "failed", "it broke")
     run_id = uuid4()
-    await store.items.judge("t", "k0", ItemVerdict(run_id, '{"priority": "high"}', 0.5))
+    await store.items.record_verdict("t", "k0", ItemVerdict(run_id, '{"priority": "high"}', 0.5))
     for status, key in (("done", "k0"), ("failed", "k1"), ("at work", "k2"), ("waiting", "k3")):
         assert [item.key for item in await store.items.find("t", status=status)] == [key]  # type: ignore[arg-type]
     assert [item.key for item in await store.items.find("t", status="set aside", max_attempts=1)] == ["k1"]
