@@ -24,6 +24,7 @@ class BackgroundWork:
         self._helpers: set[str] = set()
         self._commands: dict[str, float | None] = {}
         self._live: set[str] = set()
+        self._seen: set[str] = set()
         self.in_turn = True
         """The model works, or is about to."""
         self.will_wake = False
@@ -43,6 +44,10 @@ class BackgroundWork:
     def has_commands(self) -> bool:
         """True if a command runs, which may be quiet and may never end."""
         return bool(self._commands)
+
+    def is_of_foreground(self, message: Message) -> bool:
+        """True if the message says that a task ended which the agent itself waited for: its tool returns as well."""
+        return message.get("subtype") == "task_notification" and str(message.get("task_id")) not in self._seen
 
     def commands_end_at(self, seconds: float) -> float:
         """Return when no command is waited for any more: `seconds` after the first result that each one outlived."""
@@ -69,6 +74,7 @@ class BackgroundWork:
         if self._live - names.keys():
             self.will_wake = True  # in whatever order the CLI prints this and the notification
         self._live = set(names)
+        self._seen |= self._live
         self._helpers = {task for task, kind in names.items() if kind in HELPERS}
         # one that is started after a result, e.g. by a helper, is waited for from then on
         since = None if self.in_turn else self._clock()

@@ -102,6 +102,10 @@ def read_events(message: Message) -> list[Event]:
             return [started]
         case {"type": "system", "subtype": "api_retry"}:
             return [_retried(message)]
+        case {"type": "system", "subtype": "task_notification", "tool_use_id": str(identity)}:
+            # the tool that started a background task returned at once, without what came of it
+            failed = message.get("status") == "failed"
+            return [ToolReturned(id=identity, text=_cut(str(message.get("summary", ""))), is_error=failed)]
         case {"type": "stream_event", "event": {"type": "message_delta", "usage": dict(usage)}}:
             return [ModelAnswered(usage=_usage(usage), by_subagent=message.get("parent_tool_use_id") is not None)]
         case {"type": "stream_event", "parent_tool_use_id": None, "event": {"delta": dict(delta)}}:
@@ -154,11 +158,13 @@ def _assistant_block(block: Message, own: bool) -> list[Event]:
 def _tool_result(block: Message) -> list[Event]:
     match block:
         case {"type": "tool_result", "tool_use_id": str(identity)}:
-            text = _plain(block.get("content"))
-            if len(text) > TOOL_RESULT_LIMIT:
-                text = f"{text[:TOOL_RESULT_LIMIT]}… ({len(text)} characters in all)"
+            text = _cut(_plain(block.get("content")))
             return [ToolReturned(id=identity, text=text, is_error=bool(block.get("is_error")))]
     return []
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= TOOL_RESULT_LIMIT else f"{text[:TOOL_RESULT_LIMIT]}… ({len(text)} characters in all)"
 
 
 def _plain(content: object) -> str:

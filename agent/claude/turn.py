@@ -231,7 +231,7 @@ class Turn:
                 self._prompting = asyncio.create_task(self._process.send(control.user_message(content)))
             case {"type": "result"}:
                 pass
-            case _:
+            case _ if not self._background.is_of_foreground(message):
                 await self._emit(read_events(message), is_large)
 
     def _check_agent(self, response: dict[str, Any]) -> None:

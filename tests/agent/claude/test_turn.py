@@ -182,6 +182,7 @@ class TestEndOfARun:
         assert result.usage.prompt_tokens > own, "the helper's call counts too"
         assert [type(event) for event in bench.events].count(Started) == 1
         assert [event.text for event in bench.events if isinstance(event, Warned)] != []
+        assert "it is 42" in [event.text for event in bench.events if isinstance(event, ToolReturned)]
 
     async def test_a_command_that_never_ends_ends_with_the_run_even_just_before_its_time_limit(
         self, bench: Bench
