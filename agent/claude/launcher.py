@@ -101,7 +101,8 @@ class Launcher:
                 try:
                     # the lease of a warm process gets its run later, and the log names that run
                     whose = partial(getattr, lease, "run_id", name)
-                    async with self._sandbox.open_gateway(process.pid, run, whose):
+                    gateway = self._sandbox.open_gateway(process.pid, run, whose)
+                    async with self._sandbox.limit_shared(process.pid), gateway:
                         yield Launched(process, private, lease)
                 finally:
                     await process.end()

@@ -31,7 +31,9 @@ from agent.sandbox.process_sweep import (
 )
 from agent.sandbox.resource_limits import ResourceLimits
 from agent.sandbox.run_directory import RunFiles
+from agent.sandbox.shared_limits import limit_shared
 from agent.settings import DEFAULT_WORKSPACE, AgentSettings
+from agent.system.concurrency import background_task
 from agent.system.procfs import command_of
 
 _log = logging.getLogger(__name__)
@@ -138,6 +140,12 @@ class Sandbox:
     def path_in_sandbox(self, checkout: Checkout) -> Path:
         """Return the checkout's path as the processes of its run see it."""
         return checkout.path if self._bubblewrap is None else self._mount_point(checkout)
+
+    def limit_shared(self, pid: int) -> AbstractAsyncContextManager[object]:
+        """Bound, soon after its start, what the run started as `pid` takes of limits that all runs share."""
+        if self._bubblewrap is None or not self._bubblewrap.user_namespace:
+            return nullcontext()
+        return background_task(limit_shared(pid), name="shared-limits")
 
     def open_gateway(self, pid: int, run: RunFiles, whose: Callable[[], str]) -> AbstractAsyncContextManager[None]:
         """Give the run that was started as `pid` its network; nothing unless AGENT_NETWORK=allow.

@@ -22,6 +22,7 @@ from agent.sandbox.cgroups import find_cgroups, in_cgroup
 from agent.sandbox.probe import probe_sandbox
 from agent.sandbox.resource_limits import ResourceLimits, holds
 from agent.sandbox.sandbox import Placement
+from agent.sandbox.shared_limits import limit_shared, shares
 from agent.settings import AgentSettings
 from agent.system.procfs import list_processes
 from demo.offline_model.model import OfflineModel
@@ -267,6 +268,38 @@ async def test_the_command_has_the_grace_of_sigterm_before_the_sandbox_is_killed
     assert [line async for line in lines] == ["bye"]
     await ending
     assert process.exit_code == 3
+
+
+INOTIFY = """
+import ctypes, sys
+sys.stdin.readline()
+libc, count = ctypes.CDLL(None), 0
+while count < 200 and libc.inotify_init() >= 0:
+    count += 1
+print(count, flush=True)
+"""
+
+
+@pytest.mark.anyio
+async def test_a_sandbox_takes_its_own_share_of_inotify_and_no_more(den: Den) -> None:
+    """The kernel counts the instances of a user in all sandboxes together, and in each user namespace by itself."""
+    argv = bubblewrap_argv(den.plan(), ["/usr/bin/python3", "-c", INOTIFY], den.bubblewrap)
+    if AS_ROOT and den.user != 0:
+        argv = ["/usr/bin/setpriv", f"--reuid={den.user}", f"--regid={den.user}", "--clear-groups", *argv]
+    environment = {"PATH": "/usr/bin:/bin"}
+    process = await AgentProcess.start(argv, environment, Path("/"), Placement(argv, environment, Path("/"), None))
+    assert await limit_shared(process.pid)
+    await process.send({})
+    most = int(dict(share.split("=") for share in shares())["max_inotify_instances"])
+    assert [line async for line in process.lines()] == [str(most)]
+    await process.end()
+
+
+def test_a_share_leaves_room_for_ten_sandboxes(tmp_path: Path) -> None:
+    for name, most in (("instances", 128), ("watches", 1_000_000)):
+        (tmp_path / f"max_user_{name}").write_text(f"{most}\n")
+    assert shares(tmp_path) == ["max_inotify_instances=12", "max_inotify_watches=62500"]
+    assert shares(tmp_path / "missing") == []
 
 
 def descendants(pid: int) -> set[int]:
