@@ -26,9 +26,6 @@ from agent.workspaces.own_commits import OwnCommits
 
 PREFIX = "refs/agent-runs/"
 INERT = "renamed-by-agent-service"
-BUNDLE_BYTES = 256 * 1024 * 1024
-"""A larger bundle is refused: it is made in memory."""
-
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
 
@@ -102,32 +99,29 @@ async def drop_kept(mirror: Mirror, refs: list[str]) -> None:
             await run_to_completion(asyncio.to_thread(remove, mirror.kept.path))
 
 
-async def bundle_kept(mirror: Mirror, kept: KeptWork) -> bytes:
-    """Return the kept work as a git bundle, without the commits of the remote's branches.
-
-    Raises WorkspaceError if it is too large.
-    """
-    view = mirror.kept.path.with_name(f".{mirror.kept.path.stem}.{os.urandom(8).hex()}")
-    packed = (await mirror.load()).packed()
+async def bundle_kept(mirror: Mirror, kept: KeptWork) -> Path:
+    """Write the kept work as a git bundle, without the commits of the remote's branches; the caller removes it."""
+    # a name that the host's start removes, should nobody else
+    bundle = mirror.kept.path.with_name(f".bundle.{os.getpid()}.{os.urandom(4).hex()}")
+    view = bundle.with_name(f".view.{os.getpid()}.{os.urandom(4).hex()}")
+    packed = await asyncio.to_thread((await mirror.load()).packed)
+    commit = await mirror.kept.git.text("rev-parse", kept.ref)
     described = GitDir(
         "ref: refs/heads/none",
         (mirror.kept.objects, mirror.objects),
         packed,
         mirror.shallow(),
         {"core": CORE},
-        refs={kept.ref: await mirror.kept.git.text("rev-parse", kept.ref)},
+        refs={kept.ref: commit},
     )
     try:
         await run_to_completion(asyncio.to_thread(described.write, view))
-        command = ("bundle", "create", "--quiet", "-", kept.ref, "--not", "--remotes")
-        bundle = await mirror.git.at(view).run(*command, limit=BUNDLE_BYTES + 1)
+        await mirror.git.at(view).run("bundle", "create", "--quiet", str(bundle), kept.ref, "--not", "--remotes")
+    except BaseException:
+        bundle.unlink(missing_ok=True)
+        raise
     finally:
         await run_to_completion(asyncio.to_thread(remove, view))
-    if len(bundle) > BUNDLE_BYTES:
-        raise WorkspaceError(
-            f"the kept work of {kept.run_id} is larger than {BUNDLE_BYTES} bytes",
-            f"on its host, type: agent-service kept restore {kept.run_id}",
-        )
     return bundle
 
 

@@ -119,7 +119,8 @@ def _make_work(git: Git, slot: SlotDirectory, mirror: Mirror) -> Git:
     shutil.copyfile(slot.index, index)
     # git compares the times of files with the time of the index, so the copy must keep it
     shutil.copystat(slot.index, index)
-    return git.at(slot.work, slot.checkout, index)
+    # a slot waits for it, and a large file takes three times as long at git's usual level
+    return git.at(slot.work, slot.checkout, index).with_environment({}, {"core.compression": "1"})
 
 
 async def _read_commits(work: Git, base: str, refs: UntrustedRefs, new: dict[str, str]) -> LeftoverWork:

@@ -171,8 +171,11 @@ class Workspaces:
         """List the quarantined checkouts."""
         return list_quarantined(self.settings.state_dir)
 
-    async def bundle(self, run_id: str) -> bytes | None:
-        """Return the kept work of that run as a git bundle; None if nothing is kept. Raises WorkspaceError."""
+    async def bundle(self, run_id: str) -> Path | None:
+        """Write the kept work of that run as a git bundle, and return the file, which the caller removes.
+
+        None if nothing is kept. Raises WorkspaceError.
+        """
         with explained("bundling kept work"):
             for mirror in await self._mirrors.all():
                 for kept in await list_kept(mirror):

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from fastapi import APIRouter, Response
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
+from starlette.background import BackgroundTask
 
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
 from api.http.openapi import Document, error_responses
 
+_BINARY = "application/octet-stream"
 _BUNDLE: Document = {
     "description": "A git bundle: `git fetch FILE 'refs/agent-runs/*:refs/heads/agent-run/*'` reads it.",
-    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    "content": {_BINARY: {"schema": {"type": "string", "format": "binary"}}},
 }
 
 router = APIRouter(tags=["kept work"])
@@ -61,5 +64,5 @@ async def download_kept_work(job_id: str, host: HostDep) -> Response:
     bundle = await host.runtime.workspaces.bundle(job_id)
     if bundle is None:
         raise ApiError(404, "Nothing is kept of this job on this host")
-    headers = {"content-disposition": f'attachment; filename="{job_id}.bundle"'}
-    return Response(bundle, media_type="application/octet-stream", headers=headers)
+    done = BackgroundTask(bundle.unlink, missing_ok=True)
+    return FileResponse(bundle, media_type=_BINARY, filename=f"{job_id}.bundle", background=done)
