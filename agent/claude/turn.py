@@ -22,6 +22,7 @@ from agent.provider.lease import Lease
 from agent.redaction.redactor import Redactor
 from agent.redaction.run_output import OutputRedactor, redact_invocation
 from agent.system.concurrency import run_to_completion
+from agent.system.shell_sessions import ShellWatch
 
 Content = str | list[dict[str, Any]]
 
@@ -29,6 +30,8 @@ _INTERRUPT_SECONDS = 2.0
 _EXIT_SECONDS = 10.0
 _WAKE_SECONDS = 5.0  # the CLI starts the turn that reports an ended task within 0.3 s
 _LEFTOVER_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+_BUSY_FACTOR = 10  # a build is worth waiting for; what keeps the processor busy for ever ends too
 _MARGIN_SECONDS = 1.0  # so much of the time limit is left when background commands are ended for its sake
 _LARGE_CHARACTERS = 65_536
 
@@ -66,6 +69,7 @@ class Turn:
         self._on_result: Callable[[Invocation], None] = lambda invocation: None
         self._output = TurnOutput(process, structured=request.json_schema is not None)
         self._background = BackgroundWork(_now)
+        self._shells = ShellWatch(process.pid)
         self._is_closing = False
         self._limit = asyncio.timeout(request.timeout_seconds)
         self._stall = asyncio.timeout(None)
@@ -172,7 +176,8 @@ class Turn:
                     raise
                 if self._is_closing:
                     return
-                await self._close()
+                if await self._is_given_up():
+                    await self._close()
         if self._process.has_flooded:
             self._output.ending = "output"
             return
@@ -195,11 +200,25 @@ class Turn:
             return _now() + _EXIT_SECONDS
         if work.has_helpers:
             return None
-        end = work.commands_end_at(self._background_seconds) if work.has_commands else _now()
+        return min(self._ends_at(), _now() + _LOOK_SECONDS) if work.has_commands else self._ends_at()
+
+    def _ends_at(self) -> float:
+        """Return when background commands are ended, or a turn that does not come is not waited for any more."""
+        work = self._background
+        seconds = self._background_seconds * (_BUSY_FACTOR if self._shells.is_busy else 1)
+        end = work.commands_end_at(seconds) if work.has_commands else _now()
         if work.will_wake:
             end = max(end, _now() + _WAKE_SECONDS)
         limit = self._limit.when()
         return end if limit is None else min(end, limit - _MARGIN_SECONDS)
+
+    async def _is_given_up(self) -> bool:
+        """True if nothing is waited for any more: time is up, or all that still runs are servers."""
+        work = self._background
+        if _now() >= self._ends_at() or not work.has_commands:
+            return True
+        await self._shells.look()
+        return not work.will_wake and self._shells.are_servers(len(work.live))
 
     async def _close(self) -> None:
         """End what still runs in the background; the CLI exits, and whoever waits for the answer gets it."""

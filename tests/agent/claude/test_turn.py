@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,6 +184,14 @@ class TestEndOfARun:
         assert [type(event) for event in bench.events].count(Started) == 1
         assert [event.text for event in bench.events if isinstance(event, Warned)] != []
         assert "it is 42" in [event.text for event in bench.events if isinstance(event, ToolReturned)]
+
+    async def test_a_server_is_not_waited_for(self, bench: Bench) -> None:
+        bench.background_seconds = 600
+        server = "python3 -m http.server --bind 127.0.0.1 0"
+        started = time.monotonic()
+        invocation = await bench.converse(steps(in_background(server), {"text": "SERVER-ANSWER"}))
+        assert (invocation.exit_code, read_result(REQUEST, invocation).text) == (0, "SERVER-ANSWER")
+        assert time.monotonic() - started < 300
 
     async def test_a_command_that_never_ends_ends_with_the_run_even_just_before_its_time_limit(
         self, bench: Bench
