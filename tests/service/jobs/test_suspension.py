@@ -64,7 +64,7 @@ class LonelyHost:
     def __init__(self, directory: Path) -> None:
         self.records = RunRecords(directory)
         self.runtime = SimpleNamespace(
-            private=lambda run_id: RunDirectory(directory=directory / "runs" / run_id),
+            run_directory=lambda run_id: RunDirectory(directory=directory / "runs" / run_id),
             slots=Slots(1, directory / "slots"),
         )
         self.prefect = self
