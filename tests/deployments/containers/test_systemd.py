@@ -15,6 +15,14 @@ pytestmark = pytest.mark.long
 
 MACHINE, NAME, PORT = "agent-service-test-machine", "agent-service-test-systemd", 18_090
 PACKAGES = "systemd systemd-sysv dbus git bubblewrap ripgrep procps"
+CAPABILITIES = ("SYS_ADMIN", "SYS_PTRACE", "SYS_NICE", "NET_ADMIN", "DAC_READ_SEARCH")
+CGROUPS_1 = [
+    "--volume",
+    "/sys/fs/cgroup:/sys/fs/cgroup:ro",
+    "--volume",
+    "/sys/fs/cgroup/systemd:/sys/fs/cgroup/systemd",
+]
+CGROUPS_2 = ["--cgroupns", "host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup"]
 SETTINGS = f"""
 API_BEARER_TOKEN={TOKEN}
 API_HOST=0.0.0.0
@@ -37,7 +45,13 @@ def machine(engine: Engine, work: Path, repository: Path) -> Iterator[None]:
     make_base(engine, work)
     install = f"RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends {PACKAGES}"
     engine.build(f'FROM {BASE}\n{install}\nSTOPSIGNAL SIGRTMIN+3\nCMD ["/sbin/init"]\n', MACHINE, work)
-    words = ["--privileged", "--tmpfs", "/run", "--tmpfs", "/tmp", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:ro"]
+    words = [word for place in ("/run", "/run/lock", "/tmp") for word in ("--tmpfs", place)]
+    # less than --privileged: an engine may lack a capability itself
+    words += [word for name in CAPABILITIES for word in ("--cap-add", name)]
+    words += [
+        word for name in ("seccomp", "apparmor", "systempaths") for word in ("--security-opt", f"{name}=unconfined")
+    ]
+    words += CGROUPS_2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else CGROUPS_1
     words += ["--publish", f"127.0.0.1:{PORT}:8080", "--volume", f"{repository}:/var/lib/repository:ro"]
     with engine.container(NAME, *words, MACHINE):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -114,4 +115,10 @@ exec $bin/postgres -c listen_addresses='*'
         "postgres:17",
         work,
     )
-    engine.build(f'FROM {base}\n{install} redis-server\nWORKDIR /data\nCMD ["redis-server"]\n', "redis:7", work)
+    # as the official image: without a password it would talk to its own container alone
+    entrypoint = json.dumps(["sh", "-c", 'exec "$@" --protected-mode no', "sh"])
+    engine.build(
+        f'FROM {base}\n{install} redis-server\nWORKDIR /data\nENTRYPOINT {entrypoint}\nCMD ["redis-server"]\n',
+        "redis:7",
+        work,
+    )
