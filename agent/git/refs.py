@@ -124,6 +124,14 @@ def is_default_branch(ref: str) -> bool:
     return ref in _DEFAULT_BRANCH
 
 
+def requested_name(ref: str) -> str:
+    """Return the mirror's name for a ref or commit that was fetched because a run asked for it.
+
+    It is one level deep: refs/pull/7 and refs/pull/7/head could not both be there otherwise.
+    """
+    return REQUESTED + ref.replace("%", "%25").replace("/", "%2F")
+
+
 def is_not_mirrored(ref: str) -> bool:
     """True if a mirror fetches the ref only when a run asks for it."""
     return ref.startswith("refs/") and not ref.startswith((BRANCHES, TAGS, _REMOTE))

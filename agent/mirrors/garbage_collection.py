@@ -33,6 +33,7 @@ async def collect_garbage(
     if not (dropped or matured or len(list((mirror.objects / "pack").glob("*.pack"))) > MANY_PACKS):
         return False
     async with mirror.locked():
+        await mirror.forget_requested()
         await asyncio.to_thread(mirror.lost.forget, limit)
         git = mirror.git.with_time_limit(TimeLimit(mirror.limits.fetch_seconds))
         wanted = await asyncio.to_thread(lambda: {*mirror.lost.since(), *checked_out()})

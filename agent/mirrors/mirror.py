@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from agent.domain.values import Frozen
 from agent.git.git import Git, GitError
 from agent.git.git_directory import quote_config_value
-from agent.git.refs import HEAD, LISTING, REQUESTED, Refs, default_branch
+from agent.git.refs import HEAD, LISTING, REQUESTED, Refs, default_branch, requested_name
 from agent.git.remote import Remote
 from agent.mirrors.fetch_state import FetchState
 from agent.mirrors.kept_repository import KeptRepository
@@ -121,11 +121,18 @@ class Mirror:
         """
         async with self.locked(seconds=wait_seconds):
             try:
-                await self._bounded(self._network).run(*FETCH, f"+{ref}:{REQUESTED}{ref}")
+                await self._bounded(self._network).run(*FETCH, f"+{ref}:{requested_name(ref)}")
             except GitError as error:
                 if not any(sign in error.stderr_tail for sign in NO_SUCH_REF):
                     raise
-                await self.git.run("update-ref", "-d", f"{REQUESTED}{ref}")
+                await self.git.run("update-ref", "-d", requested_name(ref))
+            await self._note_refs(self.path, (await self.load()).default)
+
+    async def forget_requested(self) -> None:
+        """Delete the refs that runs asked for, while the lock is held: a run that asks again fetches its ref again."""
+        listing = await self.git.text("for-each-ref", "--format=delete %(refname)", REQUESTED)
+        if listing:
+            await self.git.run("update-ref", "--stdin", stdin=f"{listing}\n".encode())
             await self._note_refs(self.path, (await self.load()).default)
 
     async def advertised(self) -> dict[str, str]:

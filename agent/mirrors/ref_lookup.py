@@ -9,10 +9,10 @@ from agent.git.refs import (
     BRANCHES,
     COMMIT,
     HEAD,
-    REQUESTED,
     Refs,
     Target,
     is_default_branch,
+    requested_name,
 )
 from agent.mirrors.mirror import Mirror
 
@@ -28,7 +28,7 @@ async def find_target(mirror: Mirror, ref: str) -> Target | None:
     if is_default_branch(ref):
         return find_default(refs)
     name = refs.full_name(ref)
-    found = refs.object_of(name) if name else refs.object_of(f"{REQUESTED}{ref}")
+    found = refs.object_of(name) if name else refs.object_of(requested_name(ref))
     if found is None:
         short = ABBREVIATED.fullmatch(ref)
         return await _find_commit(mirror, short[1]) if short else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agent.domain.errors import WorkspaceError
-from agent.git.refs import BRANCHES, COMMIT, REQUESTED, Refs, Target, is_not_mirrored
+from agent.git.refs import BRANCHES, COMMIT, Refs, Target, is_not_mirrored, requested_name
 from agent.mirrors.mirror import Mirror
 from agent.mirrors.ref_lookup import find_default, find_target
 
@@ -86,7 +86,7 @@ class RefFinder:
         try:
             await self.mirror.fetch_ref(ref, self._wait_seconds)
         except WorkspaceError as error:
-            known = (await self.mirror.load()).object_of(f"{REQUESTED}{ref}")
+            known = (await self.mirror.load()).object_of(requested_name(ref))
             if not self.stale_allowed or known is None:
                 raise
             return str(error)

@@ -74,6 +74,19 @@ async def test_a_requested_ref_that_is_gone_at_the_remote_is_not_found(host: Hos
             await host.workspaces.sync("default", name, allow_stale=True, fresh=True)
 
 
+async def test_refs_that_are_folders_of_each_other_can_both_be_asked_for(host: Host, upstream: Upstream) -> None:
+    git(upstream.remote, "update-ref", "refs/pull/7", upstream.head())
+    await host.workspaces.sync("default", "refs/pull/7")
+    git(upstream.remote, "update-ref", "-d", "refs/pull/7")
+    git(upstream.remote, "update-ref", "refs/pull/7/head", upstream.head())
+    assert (await host.workspaces.sync("default", "refs/pull/7/head")).commit == upstream.head()
+    mirror = await host.workspaces._mirrors.of("default")
+    async with mirror.locked():
+        await mirror.forget_requested()
+    assert git(host.mirror(), "for-each-ref", "refs/asked") == ""
+    assert (await host.workspaces.sync("default", "refs/pull/7/head")).commit == upstream.head()
+
+
 @pytest.mark.parametrize(
     "name", ["main", "heads/main", "refs/heads/main", "HEAD", "origin/main", "refs/remotes/origin/main"]
 )
