@@ -203,8 +203,9 @@ class AgentSettings(Frozen):
     agent_background_seconds: float = Field(
         default=20.0,
         ge=0,
-        description="How long a command that an agent left in the background is waited for after its answer; "
-        "helpers (subagents) are waited for until the time limit.",
+        description="Seconds for which a command that an agent left in the background is waited for after its answer, "
+        "ten times as long while it keeps the processor busy; helpers (subagents) are waited for until the time limit, "
+        "servers not at all.",
     )
     agent_model_retries: int = Field(
         default=4,
