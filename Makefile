@@ -6,7 +6,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 export PYTHONDONTWRITEBYTECODE :=
 NODE_CLIENTS := tests/service/clients/node
 
-.PHONY: install demo test pytest test-long git-walk chaos lint constraints clean bench clients attack scale-test container-test systemd-test docs newcomer
+.PHONY: install demo test pytest test-long git-walk chaos lint constraints clean bench clients schemas attack scale-test container-test systemd-test docs newcomer
 
 install: .venv/.installed
 
@@ -99,6 +99,11 @@ systemd-test: install
 # All of BENCHMARKS.md, in some 45 minutes; one part of it: make bench ONLY=latency
 bench: install
 	$(BIN)/python -m benchmarks $(ONLY)
+
+# each of 300 schemas answered in its form, or refused before a model call
+schemas: install
+	if command -v npm > /dev/null; then npm ci --prefix $(NODE_CLIENTS) --ignore-scripts --no-audit --no-fund; fi
+	$(BIN)/pytest -n0 -s -m long tests/service/clients/test_schemas.py $(ARGS)
 
 clients: install .venv/.instructor
 	if command -v npm > /dev/null; then npm ci --prefix $(NODE_CLIENTS) --ignore-scripts --no-audit --no-fund; fi

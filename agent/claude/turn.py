@@ -18,6 +18,8 @@ from agent.domain.errors import AgentUnknown
 from agent.domain.events import Event, Sink, Warned
 from agent.domain.request import AgentRequest
 from agent.domain.result import Ending, Invocation
+from agent.json_schema.modern import modernize
+from agent.json_schema.tuples import restore_tuples
 from agent.provider.lease import Lease
 from agent.redaction.redactor import Redactor
 from agent.redaction.run_output import OutputRedactor, redact_invocation
@@ -262,7 +264,9 @@ class Turn:
         """Judge the answer as the agent gave it: what is redacted later does not count against it."""
         message, schema = self._output.answer.message or {}, self._request.json_schema
         if schema is not None and "structured_output" in message and self._output.ending == "exit":
-            self._output.violation = await find_violation(schema, message["structured_output"])
+            self._output.violation = await find_violation(
+                modernize(schema), restore_tuples(message["structured_output"])
+            )
 
     async def _emit(self, events: Sequence[Event], is_large: bool) -> None:
         events = self._output.add_events(events)

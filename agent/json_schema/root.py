@@ -20,12 +20,15 @@ def as_object_root(schema: Schema) -> Schema:
     definitions = schema.get("$defs", {})
     root = _inlined(schema, definitions)
     root = _merged(root, definitions)
-    for keyword in ("anyOf", "oneOf", "allOf"):
+    for keyword in ("anyOf", "oneOf", "allOf", "not"):
         if keyword in root:
             raise SchemaRefused(keyword, "not at the root: put the choice into a member of an object", "#")
     kind = root.get("type", "object")
     if kind != "object" and not (isinstance(kind, list) and "object" in kind):
         raise SchemaRefused("type", "its type must be object: put other values into a member of one", "#")
+    values = [root["const"]] if "const" in root else root.get("enum", [{}])
+    if not any(isinstance(value, dict) for value in values):
+        raise SchemaRefused("const" if "const" in root else "enum", "none of its values is an object", "#")
     for name in root.get("properties", {}):
         if not _KEY.fullmatch(name):
             raise SchemaRefused("properties", f"the key {name[:70]!r} does not match {_KEY.pattern}", "#")

@@ -1,12 +1,14 @@
 """Makes an object that conforms to a JSON Schema, with values that fit where a name suggests them."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 Schema = Mapping[str, Any]
 # Below this, only what is required is made: a schema that refers to itself would never end.
 DEEP = 4
+IMPOSSIBLE: list[Any] = [False, {"not": {}}, {"not": True}]
 FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T00:00:00Z",
@@ -16,6 +18,23 @@ FORMATS = {
     "uuid": "00000000-0000-4000-8000-000000000000",
     "ipv4": "127.0.0.1",
 }
+
+
+EXAMPLES = (
+    "",
+    "a",
+    "A",
+    "0",
+    "12",
+    "aa",
+    "ab1",
+    "AB-12",
+    "abc",
+    "2026-01-01",
+    "offline@example.invalid",
+    *FORMATS.values(),
+)
+"""Tried where a pattern is asked for."""
 
 
 def make_specimen(schema: Schema, hints: Mapping[str, Any], text: str) -> Any:
@@ -34,7 +53,8 @@ class _Maker:
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
-            return hint if hint in schema["enum"] else schema["enum"][0]
+            kinds = [value for value in schema["enum"] if isinstance(value, dict)] if depth == 0 else schema["enum"]
+            return hint if hint in kinds else kinds[0]
         match kind_of(schema):
             case "object":
                 return self.make_object(schema, depth)
@@ -54,8 +74,14 @@ class _Maker:
         properties: dict[str, Schema] = schema.get("properties", {}) | {
             name: {} for name in required - set(schema.get("properties", {}))
         }
-        wanted = {name: member for name, member in properties.items() if name in required or depth < DEEP}
-        return {name: self.make(member, self.hints.get(name.lower()), depth + 1) for name, member in wanted.items()}
+        wanted = {
+            name: member
+            for name, member in properties.items()
+            if name in required or (depth < DEEP and member not in IMPOSSIBLE)
+        }
+        made = {name: self.make(member, self.hints.get(name.lower()), depth + 1) for name, member in wanted.items()}
+        missing = schema.get("minProperties", 0) - len(made)
+        return made | {f"more{number}": None for number in range(missing)}
 
     def make_array(self, schema: Schema, hint: Any, depth: int) -> list[Any]:
         hinted = hint if isinstance(hint, list) and hint else [None] * (depth < DEEP)
@@ -108,8 +134,8 @@ def kind_of(schema: Schema) -> str:
 def make_number(schema: Schema, hint: Any, kind: str) -> Any:
     """Return the hint if it lies in the bounds, else a number that does."""
     margin = 1 if kind == "integer" else 0.001
-    least = schema.get("minimum", schema.get("exclusiveMinimum", -math.inf) + margin)
-    most = schema.get("maximum", schema.get("exclusiveMaximum", math.inf) - margin)
+    least = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf) + margin)
+    most = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf) - margin)
     is_hinted = isinstance(hint, int if kind == "integer" else int | float) and not isinstance(hint, bool)
     bounded = min(max(hint if is_hinted else 0, least), most)
     step = schema.get("multipleOf")
@@ -120,5 +146,7 @@ def make_string(schema: Schema, text: str) -> str:
     """Return text of a length that the schema allows."""
     if schema.get("format") in FORMATS:
         return FORMATS[schema["format"]]
+    if "pattern" in schema:
+        text = next((one for one in (text, *EXAMPLES) if re.search(schema["pattern"], one)), text)
     text = text[: schema.get("maxLength", 200)]
     return text.ljust(schema.get("minLength", 0), ".")
