@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
+from agent.domain.request import AgentRequest
 from agent.system.text import shorten_cause
 from api.http.dependencies import HostDep
 from api.http.errors import ApiError
@@ -20,6 +21,7 @@ from api.jobs.routes import Accepted
 from deployments.host.run_metadata import TRIGGER
 from deployments.triage.item_states import TriageItemState, TriageState, list_items, list_triages
 from deployments.triage.on_demand import NoSuchTriage, plan_triage, start_triage
+from deployments.triage.one_item import NoSuchItem, read_item, replay_item
 from store.triage_items import ItemState
 from tasks.sources.errors import SourceFailed
 from tasks.triage.models import TriageReport
@@ -35,6 +37,8 @@ class TriageStart(BaseModel):
     again: StrictBool = Field(
         default=False, description="Include items that were handled before, and those that were given up on."
     )
+    limit: int | None = Field(default=None, ge=1, le=1000, description="At most so many items; max_items counts too.")
+    keys: list[str] = Field(default=[], max_length=1000, description="Only the items of these keys.")
 
 
 class Triages(BaseModel):
@@ -88,12 +92,49 @@ def _next(name: str, item_filter: ItemFilter) -> str:
     return f"/triage/{quote(name, safe='')}/items?{urlencode({**members, 'offset': offset})}"
 
 
+class ItemChoice(BaseModel):
+    """The body of POST /triage/{name}/prompt and /replay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(min_length=1, description="The item's key, or the end of it: `42` for `…/issues/42`.")
+    prompt: str | None = Field(default=None, description="A template in place of the register's.")
+
+
+class ItemPrompt(BaseModel):
+    """The request of the run that would judge an item."""
+
+    key: str
+    title: str
+    url: str | None
+    request: AgentRequest
+
+
+@router.post("/triage/{name}/prompt", responses=error_responses(401, 404, 413, 503))
+async def show_prompt(name: str, host: HostDep, body: ItemChoice) -> ItemPrompt:
+    """The prompt and the limits with which an agent would judge an item now. No agent starts."""
+    async with _translated_errors():
+        found = await read_item(host, name, body.key, body.prompt)
+    return ItemPrompt(key=found.item.key, title=found.item.title, url=found.item.url, request=found.request)
+
+
+@router.post("/triage/{name}/replay", status_code=202, responses=error_responses(401, 404, 413, 503))
+async def replay(name: str, host: HostDep, response: Response, body: ItemChoice) -> Accepted:
+    """Judge an item once more, for comparison: what was handled, and what is known of the item, stay as they are."""
+    async with _translated_errors():
+        run_id = await replay_item(host, name, body.key, body.prompt, [f"{TRIGGER}api"])
+    response.headers["x-flow-run-id"] = str(run_id)
+    response.headers["location"] = f"/jobs/{run_id}"
+    return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
+
+
 @router.post("/triage/{name}", status_code=202, responses=error_responses(401, 404, 413, 503))
 async def run_triage(name: str, host: HostDep, response: Response, body: TriageStart | None = None) -> Accepted:
     """Start a triage of prefect.yaml now. Its report is `structured` in `GET /jobs/{job_id}`."""
     async with _translated_errors():
         again = body is not None and body.again
-        run_id = await start_triage(host, name, again=again, tags=[f"{TRIGGER}api"])
+        limit, only = (body.limit, body.keys) if body is not None else (None, [])
+        run_id = await start_triage(host, name, again=again, tags=[f"{TRIGGER}api"], limit=limit, only=only)
     response.headers["x-flow-run-id"] = str(run_id)
     response.headers["location"] = f"/jobs/{run_id}"
     return Accepted(job_id=str(run_id), flow_run_url=flow_run_url(run_id))
@@ -112,5 +153,7 @@ async def _translated_errors() -> AsyncIterator[None]:
         yield
     except NoSuchTriage:
         raise ApiError(404, "Triage not found: prefect.yaml has no deployment of that name") from None
+    except NoSuchItem as missing:
+        raise ApiError(404, f"Item not found: {missing}") from None
     except SourceFailed as failure:
         raise ApiError(503, shorten_cause(str(failure)), headers={"retry-after": "30"}) from None

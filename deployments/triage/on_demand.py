@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -33,13 +34,17 @@ class NoSuchTriage(Exception):
     """No deployment of the flow `triage` has that name."""
 
 
-async def start_triage(host: Host, name: str, *, again: bool, tags: list[str]) -> UUID:
-    """Queue a run of the triage now, whatever its schedule says.
+async def start_triage(
+    host: Host, name: str, *, again: bool, tags: list[str], limit: int | None = None, only: Sequence[str] = ()
+) -> UUID:
+    """Queue a run of the triage now, whatever its schedule says; of at most `limit` items, or `only` of some keys.
 
     Raises NoSuchTriage, RequestRefused or PrefectUnavailable.
     """
     deployment = await find_triage(host, name)
     request = triage_request(deployment, again=again)
+    changes = ({"max_items": min(limit, request.max_items)} if limit else {}) | ({"only": [*only]} if only else {})
+    request = request.model_copy(update=changes)
     parameters = {"request": seal_meaningful(request.model_dump(mode="json", exclude_unset=True))}
     async with calling_prefect():
         flow_run = await host.prefect.create_flow_run_from_deployment(

@@ -43,5 +43,12 @@ def make_listing(values: list[Any], request: TriageRequest, notes: list[str]) ->
     listing = read_items(values, reading, asked=request.own_reading)
     refuse_unreadable(listing, values, reading)
     missing = missing_members(template_members(request.prompt), [item.value for item in listing.items])
+    if request.only:
+        wanted = set(request.only)
+        chosen = [item for item in listing.items if item.key in wanted]
+        listing = listing.model_copy(
+            update={"items": chosen, "left_out": listing.left_out + len(listing.items) - len(chosen)}
+        )
+        notes = [*notes, *(f"there is no item {key!r} now" for key in wanted - {item.key for item in chosen})]
     unknown = [f"prompt: no item has `{member}`" for member in missing]
     return listing.model_copy(update={"notes": [*notes, *listing.notes, *unknown]})

@@ -90,6 +90,7 @@ class TriageRequest(Strict):
         le=1,
         description="The run fails if more than this share of its items failed, or if all did.",
     )
+    only: list[str] = Field(default=[], max_length=1000, description="Only the items of these keys.")
     again: bool = Field(
         default=False,
         description="Handle what was handled, or set aside, once more: what was handled longest ago comes first.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -35,6 +37,19 @@ def triage(
     find: Annotated[
         str | None, typer.Option("--find", help="List items with this text in title, key or verdict.")
     ] = None,
+    item: Annotated[
+        str | None, typer.Option("--item", metavar="KEY", help="That item alone, by its key or the end of it.")
+    ] = None,
+    show_prompt: Annotated[
+        bool, typer.Option("--show-prompt", help="With --item: print what an agent would get; start none.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="With --item: judge it once more and compare; change nothing known.")
+    ] = False,
+    prompt: Annotated[
+        Path | None, typer.Option("--prompt", metavar="FILE", help="With --item: this template, not the register's.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Handle at most this many items.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Run or plan a triage, or list what is known; HELP is its help text."""
@@ -47,11 +62,20 @@ def triage(
             found = _known_items(service, name, find)
             print_json(found) if as_json else _show_items(found)
             return
+        if item is not None and (show_prompt or replay):
+            chosen = {"key": item, "prompt": prompt.read_text() if prompt else None}
+            act = _replay if replay else _show_prompt
+            raise typer.Exit(act(service, name, chosen, as_json))
+        if show_prompt or replay or prompt is not None:
+            raise typer.BadParameter("--show-prompt, --replay and --prompt need --item KEY")
         if dry_run:
             plan = service.post(f"/triage/{name}/plan", json={"again": again}).json()
             print_json(plan) if as_json else _show_plan(plan)
             return
-        started = service.post(f"/triage/{name}", json={"again": again}).json()
+        body: dict[str, Any] = {"again": again or item is not None, "limit": limit}
+        if item is not None:
+            body["keys"] = [service.post(f"/triage/{name}/prompt", json={"key": item}).json()["key"]]
+        started = service.post(f"/triage/{name}", json=body).json()
         print(f"run {started['flow_run_url']}", file=sys.stderr)
         job = _finish(service, started["job_id"])
     if as_json:
@@ -62,6 +86,54 @@ def triage(
         cause = f": {job['error']}" if job.get("error") else ""
         print(f"agent-service: the triage ended as {job['status']}{cause}", file=sys.stderr)
     raise typer.Exit(OF_JOB[job["status"]])
+
+
+def _show_prompt(service: httpx.Client, name: str, chosen: dict[str, Any], as_json: bool) -> int:
+    found = service.post(f"/triage/{name}/prompt", json=chosen).json()
+    if as_json:
+        print_json(found)
+        return 0
+    request = found["request"]
+    print(f"# instructions\n{request['instructions']}\n\n# prompt\n{request['prompt']}")
+    return 0
+
+
+def _replay(service: httpx.Client, name: str, chosen: dict[str, Any], as_json: bool) -> int:
+    """Judge the item once more, and print what differs from its last verdict."""
+    started = service.post(f"/triage/{name}/replay", json=chosen).json()
+    print(f"run {started['flow_run_url']}", file=sys.stderr)
+    job = _finish(service, started["job_id"])
+    key = service.post(f"/triage/{name}/prompt", json={"key": chosen["key"]}).json()["key"]
+    known = service.get(f"/triage/{quote(name, safe='')}/items", params={"key": key}).json()["items"]
+    before = known[0] if known else {}
+    now = job.get("structured") if job.get("structured") is not None else job.get("result")
+    if as_json:
+        print_json({"key": key, "before": before.get("verdict"), "now": now, "job": job})
+    else:
+        _show_difference(before, now, job)
+    return OF_JOB[job["status"]]
+
+
+def _show_difference(before: dict[str, Any], now: Any, job: dict[str, Any]) -> None:
+    then = before.get("verdict")
+    old, new = (one if isinstance(one, dict) else {"answer": one} for one in (then, now))
+    rows = [
+        (
+            member,
+            _word(old.get(member)),
+            _word(new.get(member)),
+            "" if old.get(member) == new.get(member) else "differs",
+        )
+        for member in dict.fromkeys([*old, *new])
+    ]
+    rows.append(("cost", dollars(before.get("cost_usd") or 0), dollars(job.get("cost_usd") or 0), ""))
+    show_table(("MEMBER", "KNOWN", "NOW", ""), rows, empty="no verdict")
+    if job.get("error"):
+        print(f"agent-service: the replay ended as {job['status']}: {job['error']}", file=sys.stderr)
+
+
+def _word(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _known_items(service: httpx.Client, name: str, text: str | None) -> list[dict[str, Any]]:

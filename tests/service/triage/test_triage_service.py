@@ -207,3 +207,16 @@ async def test_the_triage_of_the_register_runs_out_of_turn(
     assert await command("triage", "inbox", "--find", "helpful-assistant") == 0
     assert "action: quarantine" in capsys.readouterr().out
     assert (await service.client.post("/triage/inbox", json={"items": ["i1"]})).status_code == 422
+
+    # one item: its prompt, a replay that changes nothing, and a run of it alone
+    key = found[0]["key"]
+    assert await command("triage", "inbox", "--item", key, "--show-prompt") == 0
+    assert "material to judge" in capsys.readouterr().out
+    assert await command("triage", "inbox", "--item", key, "--replay") == 0
+    assert "action\tquarantine\tquarantine" in capsys.readouterr().out
+    assert (await service.client.get("/triage/inbox/items", params={"key": key})).json()["items"] == found
+    missing = await service.client.post("/triage/inbox/prompt", json={"key": "nothing"})
+    assert (missing.status_code, missing.json()["detail"][:14]) == (404, "Item not found")
+    assert await command("triage", "inbox", "--item", key, "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert [(item["key"], item["status"]) for item in again["items"]] == [(key, "done")]

@@ -182,6 +182,12 @@ def test_a_source_of_which_nothing_has_a_key_fails_and_names_the_members_there_a
     assert listed([{"x": 1}, {"id": 1}]).unreadable == 1
 
 
+def test_a_run_can_be_of_some_items_only() -> None:
+    listing = listed([{"id": n} for n in range(3)], only=["1", "7"])
+    assert ([item.key for item in listing.items], listing.left_out) == (["1"], 2)
+    assert listing.notes == ["there is no item '7' now"]
+
+
 def test_a_key_that_names_several_items_is_told() -> None:
     listing = listed([{"id": "a", "n": 1}, {"id": "a", "n": 2}, {"id": "a", "n": 1}])
     assert (listing.values, len(listing.items), listing.unreadable) == (3, 1, 1)
