@@ -94,7 +94,7 @@ class Runtime:
         probe, groups = self.sandbox.probe, self.sandbox.cgroups
         if probe.bubblewrap is None:
             why = f"{probe.reason}; {probe.remedy}" if probe.remedy else probe.reason
-            _log.warning("agents run without a sandbox, with all rights of this user: %s", why)
+            _log.warning("Sandbox is OFF (%s): agents have all rights of this user", why)
         elif groups.version is None:
             _log.warning(
                 "limits hold for each process of an agent, not for all of them together: %s; "

@@ -13,6 +13,9 @@ from cli.errors import ServiceRefused, TerminalError
 from cli.exit_status import FAILED, REFUSED
 from cli.lazy_group import CONTEXT, TOKEN, URL, CommandEntry, LazyGroup
 
+# httpx imports click, rich and pygments for a command of its own, a quarter of our start; without it httpx does without
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
 JOBS, SERVICE, MACHINE = "Jobs", "Service", "This machine"
 PACKAGES = {JOBS: "jobs", SERVICE: "service", MACHINE: "machine"}
 

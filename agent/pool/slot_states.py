@@ -83,7 +83,11 @@ class SlotStates:
         if not process.hot:
             self._refusals += 1
             if self._refusals == MAX_REFUSALS:
-                _log.warning("no spare processes are kept any more, this CLI does not support them: %s", reason)
+                _log.warning(
+                    "Pre-started claude processes keep exiting; pre-starting is off. "
+                    "Runs still work, but start slower: %s",
+                    reason,
+                )
 
     def discard(self, state: SlotState) -> None:
         """Close the process of the slot in the background, if there is one."""

@@ -18,7 +18,14 @@ deployments:
 """
 
 
-@pytest.mark.parametrize("path", [ROOT / "prefect.yaml", ROOT / "demo" / "prefect.yaml"])
+EXAMPLE = ROOT / "docs" / "examples" / "prefect.yaml"
+
+
+def test_a_stranger_gets_no_deployment_but_that_of_jobs() -> None:
+    assert [entry.name for entry in read_register(ROOT / "prefect.yaml").deployments] == ["agent-run"]
+
+
+@pytest.mark.parametrize("path", [ROOT / "prefect.yaml", ROOT / "demo" / "prefect.yaml", EXAMPLE])
 def test_every_deployment_of_the_register_loads_for_real(path: Path) -> None:
     register = read_register(path)
     assert register.deployments
@@ -27,7 +34,7 @@ def test_every_deployment_of_the_register_loads_for_real(path: Path) -> None:
 
 
 def test_a_schedule_that_costs_money_waits_until_somebody_resumes_it() -> None:
-    schedules = [schedule for entry in read_register(ROOT / "prefect.yaml").deployments for schedule in entry.schedules]
+    schedules = [schedule for entry in read_register(EXAMPLE).deployments for schedule in entry.schedules]
     assert schedules
     assert not any(schedule.active for schedule in schedules)
 
