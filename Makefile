@@ -116,7 +116,7 @@ docs: .venv/.runs
 
 # From a fresh clone to the first answer, by the commands of the README: exit 1 if it takes too long.
 newcomer: .venv/.runs
-	$(BIN)/python -m benchmarks.cases.newcomer
+	$(BIN)/python -m benchmarks.newcomer
 
 # A hostile agent tries what it can, in sandboxes and without: exit 1 if something goes through that should be held.
 attack: install

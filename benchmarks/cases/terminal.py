@@ -24,12 +24,13 @@ RUNS = 10
 AT_MOST = 0.3
 TEXT = """\
 CPU of one command, from the start of Python to its end, against a server that answers at once. Beside it the same
-command in a terminal that imports every command first, as it did before: the doctor and `up` bring Prefect and
-SQLAlchemy."""
+command in a terminal that imports all of its commands and rich first, as it did before: the doctor and `up` bring
+Prefect and SQLAlchemy."""
 
 _COMPLETION = {"_AGENT_SERVICE_COMPLETE": "complete_bash", "COMP_WORDS": "agent-service run rec", "COMP_CWORD": "2"}
 _OURS = "from cli.main import main; main()"
 _ALL = (
+    "import httpx, rich.live, rich.markdown, rich.table\n"
     "from importlib import import_module\nfrom cli.main import Commands, main\n"
     "for name, entry in Commands.entries.items(): import_module(f'{Commands.packages[entry.panel]}.{name}')\nmain()"
 )

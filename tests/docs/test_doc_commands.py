@@ -24,7 +24,16 @@ SETTINGS = {
 }
 # What stands for something of the reader's own, and what belongs to other programs.
 PLACEHOLDERS = {"JOB_ID", "RUN_ID", "MODEL_NAME", "GIT_KEY"}
-GITS = {"GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}
+GITS = {
+    "GIT_SSH_COMMAND",
+    "GIT_SSL_CAINFO",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+}
 OTHERS = GITS | {"GH_TOKEN", "CONFIG_DIR", "CANCEL_NEW", "RLIMIT_NPROC", "JSON_SCHEMA", "NO_COLOR", "SSH_AUTH_SOCK"}
 _COMMAND = re.compile(r"(?:^|/bin/|&& )agent-service ([a-z-][^|\n;)]*)", re.MULTILINE)
 _MAKE = re.compile(r"(?:^|[\s(`])make ([a-z-]+)((?: [A-Z]+=\S+)*)", re.MULTILINE)

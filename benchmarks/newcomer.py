@@ -20,7 +20,7 @@ from demo.offline_model.model import OfflineModel
 from demo.repository import create_repository
 from demo.service import free_ports, stop
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 START_SECONDS = 40.0
 ANSWER_SECONDS = 60.0
 _PATIENCE_SECONDS = 600.0
