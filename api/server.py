@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import httpx
 import uvicorn
+from prefect.exceptions import PrefectHTTPStatusError
 
 from agent.domain.errors import NotConfigured
 from agent.redaction.known_values import known_secrets
 from agent.settings import AgentSettings
+from agent.system.text import shorten
 from api.app import create_app
 from api.http.connections import server_config
 from api.openai.chat_agent import ChatAgent
@@ -30,7 +33,7 @@ from api.settings import ApiSettings
 from deployments.host.host import Host, open_host
 from deployments.maintenance.retention import Retention
 from deployments.maintenance.state_cleanup import StateCleanup
-from deployments.prefect_client.calls import PrefectUnavailable
+from deployments.prefect_client.calls import PrefectUnavailable, calling_prefect
 from deployments.prefect_client.engine import spare_the_loop, watch_children_without_threads
 from deployments.registration.bootstrap import BOOTSTRAP, apply_register
 from deployments.registration.parameters import request_check
@@ -99,8 +102,8 @@ class HostProcess:
                 self._status = 0
         except (RegisterError, CannotListen, NotConfigured) as error:
             self._fail(str(error), CANNOT_START)
-        except (PrefectUnavailable, StoreUnavailable) as error:
-            self._fail(str(error), AWAY)
+        except (PrefectUnavailable, StoreUnavailable, httpx.TransportError, PrefectHTTPStatusError) as error:
+            self._fail(shorten(str(error), 500), AWAY)
 
     def _fail(self, reason: str, status: int) -> None:
         print(reason, file=sys.stderr, flush=True)
@@ -127,7 +130,8 @@ class HostProcess:
             ) as host,
         ):
             with waiting_for("host", "Prefect to take the register"):
-                async with store.locks.acquire(BOOTSTRAP):
+                # however slow Prefect is: this gets there
+                async with store.locks.acquire(BOOTSTRAP), calling_prefect(None):
                     await save_storage_block(prefect_home(self._agent_settings.state_dir) / "storage")
                     await apply_register(host.prefect, register, self._settings.lost_after)
             resumptions = Resumptions(host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from deployments.host.heartbeats import Heartbeats
 from deployments.host.inline_run import InlineRuns
 from deployments.host.job_queue import JobQueue
 from deployments.host.run_records import RunRecords
+from deployments.prefect_client.calls import PrefectUnavailable
 from deployments.prefect_client.engine_changes import adapt_engine
 from deployments.prefect_client.foreign_answers import distrust_async, distrust_sync
 from deployments.prefect_client.watch import Watches
@@ -132,9 +133,20 @@ async def open_host(agent_settings: AgentSettings, settings: HostSettings, store
 
 
 @asynccontextmanager
+async def _prefect_clients() -> AsyncIterator[AsyncClientContext]:
+    """Open Prefect's clients. Raises PrefectUnavailable if the server does not answer."""
+    async with AsyncExitStack() as stack:
+        try:
+            clients = await stack.enter_async_context(AsyncClientContext())
+        except RuntimeError as error:  # what Prefect makes of it
+            raise PrefectUnavailable(str(error.__cause__ or error)) from error
+        yield clients
+
+
+@asynccontextmanager
 async def _open_host(agent_settings: AgentSettings, settings: HostSettings, store: Store) -> AsyncIterator[Host]:
     # Prefect's engine makes new clients for each run, 60 ms of SSL contexts, unless it finds these
-    async with AsyncClientContext() as clients:
+    async with _prefect_clients() as clients:
         with SyncClientContext() as blocking:
             distrust_async(clients.client)
             distrust_sync(blocking.client)

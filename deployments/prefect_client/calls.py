@@ -40,8 +40,8 @@ class PrefectUnavailable(Exception):
 
 
 @asynccontextmanager
-async def calling_prefect(seconds: float = CALLER_SECONDS) -> AsyncIterator[None]:
-    """End the calls made in here within `seconds`. Raises PrefectUnavailable when the server is at fault.
+async def calling_prefect(seconds: float | None = CALLER_SECONDS) -> AsyncIterator[None]:
+    """End the calls made in here within `seconds`, if not None. Raises PrefectUnavailable if the server is at fault.
 
     That is also when something else answers in its place: an ingress, a proxy, a page in HTML.
     """

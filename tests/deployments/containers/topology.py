@@ -96,7 +96,7 @@ set -e
 bin=$(ls -d /usr/lib/postgresql/*/bin)
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     printf %s "$POSTGRES_PASSWORD" > /tmp/password
-    $bin/initdb --username="$POSTGRES_USER" --pwfile=/tmp/password --auth-local=trust > /dev/null
+    $bin/initdb --username="$POSTGRES_USER" --pwfile=/tmp/password --auth-local=trust --encoding=UTF8 > /dev/null
     echo 'host all all all scram-sha-256' >> "$PGDATA/pg_hba.conf"
     $bin/pg_ctl -w -o "-c listen_addresses=''" start > /dev/null
     psql -U "$POSTGRES_USER" -d postgres -qc "CREATE DATABASE $POSTGRES_DB"

@@ -173,6 +173,20 @@ def test_a_host_that_always_fails_before_it_is_ready_is_given_up(
     assert "ended 5 times before it was ready" in said
 
 
+def test_a_prefect_server_that_is_away_is_one_line_and_is_waited_for(tmp_path: Path) -> None:
+    prefect = free_ports(1)[0]
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME")},
+        **{"STATE_DIR": str(tmp_path / "state"), "API_PORT": "0", "PYTHONUNBUFFERED": "1"},
+        "PREFECT_API_URL": f"http://127.0.0.1:{prefect}/api",
+    }
+    command = [sys.executable, "-P", "-m", "api"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode not in (supervisor.NEVER_READY, supervisor.CANNOT_START)
+    assert "Prefect's API is not available" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("setting", ["PREFECT_SERVER_API_PORT", "API_PORT"])
 def test_a_port_in_use_is_named_and_nothing_is_left_running(tmp_path: Path, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
