@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -30,6 +29,7 @@ from agent.system.concurrency import run_to_completion
 from agent.system.files import remove, write
 
 REF_BYTES_PER_SECOND = 500_000
+MAX_LISTINGS = 8
 ADVERTISED_SECONDS = 60.0
 ADVERTISED_BYTES = 128 * 1024 * 1024
 NO_SUCH_REF = ("couldn't find remote ref", "not our ref", "unadvertised object")
@@ -86,7 +86,7 @@ class Mirror:
             found = self._listing.stat()
         except FileNotFoundError:
             return Refs()
-        return _read_listing(self._listing, found.st_mtime_ns, found.st_ino)
+        return _read_listing(self._listing, (found.st_mtime_ns, found.st_ino))
 
     async def load(self) -> Refs:
         """Return `refs()`, read beside the event loop: the file of a large repository has megabytes."""
@@ -258,10 +258,21 @@ class Mirror:
         write(self._listing, refs.with_default(default_branch(refs, head) if is_head else head).dump())
 
 
-@lru_cache(maxsize=8)
-def _read_listing(path: Path, mtime_ns: int, inode: int) -> Refs:
+_listings: dict[Path, tuple[tuple[int, int], Refs]] = {}
+"""The last listings that were read, each with its file's time and inode: one of a large repository has megabytes."""
+
+
+def _read_listing(path: Path, version: tuple[int, int]) -> Refs:
     """Read the file once for each time it is written."""
-    return Refs.load(path.read_bytes())
+    known = _listings.get(path)
+    if known is not None and known[0] == version:
+        return known[1]
+    refs = Refs.load(path.read_bytes())
+    _listings.pop(path, None)
+    if len(_listings) >= MAX_LISTINGS:
+        _listings.pop(next(iter(_listings)), None)
+    _listings[path] = version, refs
+    return refs
 
 
 class FetchLimits(Frozen):
