@@ -15,19 +15,19 @@ from cli.client.sse import ServerSentEvent, read_messages
 from cli.errors import ServiceRefused
 
 SILENCE_SECONDS = 15.0
-"""The service says something every two seconds, if only that it is there."""
+"""The service sends something every two seconds, at least a heartbeat."""
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 class Quiet(NamedTuple):
-    """Nothing happens just now; `trouble` says why nothing can be heard."""
+    """No event at the moment; `trouble` is the reason if the connection is broken."""
 
     trouble: str | None = None
 
 
 class JobEvents:
-    """Every event of one job, once and in order; iterated again, it goes on after the last one that was taken."""
+    """The events of one job, each once and in order; a second iteration continues after the last event."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class JobEvents:
         """Raises ServiceRefused for a job that there is not, and when the service has been away for too long."""
         pause_seconds, away_since = self._first_pause_seconds, time.monotonic()
         while not self._is_over:
-            trouble = "the service has closed the line"
+            trouble = "the service has closed the connection"
             try:
                 for heard in self._listen():
                     pause_seconds, away_since = self._first_pause_seconds, time.monotonic()
@@ -66,7 +66,7 @@ class JobEvents:
             pause_seconds = min(pause_seconds * 2, 5.0)
 
     def _listen(self) -> Iterator[Event | Quiet]:
-        """What is heard until the line ends, for whatever reason."""
+        """Yield what one connection brings, until it ends."""
         headers = {"Last-Event-ID": self._after} if self._after else {}
         path = f"/jobs/{self._job_id}/events"
         timeout = httpx.Timeout(10.0, read=SILENCE_SECONDS)
@@ -84,7 +84,7 @@ class JobEvents:
 
 
 def _event(message: ServerSentEvent) -> Event | None:
-    """None for a sign of life, and for a kind that a newer service knows."""
+    """Return the event; None for a heartbeat, and for a type of a newer service."""
     if message.data is None:
         return None
     try:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def insist(ask: Callable[[], T], tell: Callable[[str], None] = lambda trouble: None) -> T:
-    """What `ask` gives at last; `tell` is told why it does not yet. Raises what it raised, after five minutes."""
+    """Return what `ask` returns, and call `tell` with the reason of each failure. Raises after five minutes."""
     until = time.monotonic() + AWAY_SECONDS
     while True:
         try:
@@ -32,10 +32,10 @@ def insist(ask: Callable[[], T], tell: Callable[[str], None] = lambda trouble: N
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the same question may be answered a little later."""
+    """True if the same request may succeed a little later."""
     return not isinstance(error, ServiceRefused) or error.status_code in PASSING
 
 
 def trouble_of(error: Exception) -> str:
-    """Why there was no answer, in a few words."""
+    """Return why there was no answer, in a few words."""
     return str(error) if isinstance(error, ServiceRefused) else f"no answer ({type(error).__name__})"

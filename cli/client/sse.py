@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class ServerSentEvent(NamedTuple):
-    """One of them; a comment, which only says that the line is alive, has no data."""
+    """One server-sent event; a comment, which is a heartbeat, has no data."""
 
     id: str | None = None
     data: str | None = None
 
 
 def read_messages(chunks: Iterable[bytes]) -> Iterator[ServerSentEvent]:
-    """Each message, once it is whole; what a broken line has cut off is none."""
+    """Yield each complete message."""
     members: dict[str, str] = {}
     for line in _lines(chunks):
         if not line:
@@ -29,7 +29,7 @@ def read_messages(chunks: Iterable[bytes]) -> Iterator[ServerSentEvent]:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """By line feeds alone: JSON may hold other ends of lines, which Python and httpx would split it at."""
+    """Split at line feeds alone: JSON may contain other line ends, at which Python and httpx would split."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")

@@ -27,24 +27,24 @@ Job = dict[str, Any]
 
 
 class View(Protocol):
-    """Is told what happens, and shows it."""
+    """Shows the events of a job; made by `open_view` for one job."""
 
     def show(self, event: Event) -> None:
-        """Something has happened in the job."""
+        """Show an event of the job."""
 
     def tell(self, status: str) -> None:
-        """What is so just now, until something else is told; nothing: it is at work."""
+        """Show a status until the next one; empty: the agent works."""
 
     def note(self, line: str) -> None:
-        """The terminal itself has something to say."""
+        """Print a line of the terminal itself."""
 
     def shows_last(self, answer: str) -> bool:
-        """Whether the answer is what stands on the terminal already."""
+        """True if the answer is on the terminal already."""
 
 
 @contextmanager
 def open_view(job: Job, tally: RunTotals, *, quiet: bool) -> Iterator[View]:
-    """A view of `job` that suits what stderr is; `quiet`: none."""
+    """Give a view of `job`: live on a terminal, lines elsewhere; with `quiet` it shows notes alone."""
     console = Console(stderr=True, highlight=False)
     if quiet:
         yield _Nothing(console)
@@ -57,7 +57,7 @@ def open_view(job: Job, tally: RunTotals, *, quiet: bool) -> Iterator[View]:
 
 
 class _Nothing:
-    """Only what the terminal itself has to say."""
+    """Prints the notes of the terminal, and no events."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -76,7 +76,7 @@ class _Nothing:
 
 
 class _Lines(_Nothing):
-    """One line for each thing that happens; words as they are, but for the last, which are the answer's."""
+    """Prints one line for each event, and texts unchanged; the last text is the answer, which is printed elsewhere."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
@@ -100,7 +100,7 @@ class _Lines(_Nothing):
 
 
 class _LiveView(_Nothing):
-    """Words as Markdown, steps as dim lines, and below them a line that tells how it stands."""
+    """Prints texts as Markdown and steps as dim lines, above a status line that stays."""
 
     def __init__(self, console: Console, job: Job, tally: RunTotals) -> None:
         super().__init__(console)
@@ -129,7 +129,7 @@ class _LiveView(_Nothing):
         return Console().is_terminal and answer.strip() == self._last_said.strip()
 
     def status(self) -> Table:
-        """The line below: who, how long, how much, and what keeps it waiting."""
+        """Return the status line: agent, time, totals, and what the job waits for."""
         elapsed = duration((datetime.now(UTC) - self._since).total_seconds())
         told = printable(self._told, one_line=True) or ("" if self._tally.has_started else "starting")
         figures = [elapsed, *filter(None, [str(self._tally), told])]

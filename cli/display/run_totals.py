@@ -7,7 +7,7 @@ from cli.display.formatting import dollars, tokens
 
 
 class RunTotals:
-    """Turns, tokens and, once it is told, the price; the CLI tells the price at its end alone."""
+    """Turns, tokens and, at the end, the cost of one run; made for each job that is followed."""
 
     def __init__(self, budget_usd: float | None = None) -> None:
         self.model: str | None = None
@@ -18,7 +18,7 @@ class RunTotals:
         self._budget_usd = budget_usd
 
     def count(self, event: Event) -> None:
-        """Take one event into account."""
+        """Add one event."""
         match event:
             case Started():
                 self.model = event.model
@@ -31,11 +31,11 @@ class RunTotals:
 
     @property
     def has_started(self) -> bool:
-        """Whether an agent is, or was, at work."""
+        """True if the agent has started."""
         return self.model is not None
 
     def __str__(self) -> str:
-        """The figures that there are."""
+        """Return the known figures in one line."""
         figures = [f"{self.turns} turn{'s' * (self.turns != 1)}"] if self.turns else []
         if self.read or self.written:
             figures.append(f"{tokens(self.read)} tokens in, {tokens(self.written)} out")

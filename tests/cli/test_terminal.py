@@ -174,7 +174,7 @@ async def test_a_second_ctrl_c_leaves_without_waiting_for_the_end() -> None:
         interrupted = InterruptHandler(client, "the-job")
         stays = [interrupted(cast("View", Notes)) for _ in range(2)]
     assert (stays, asked) == ([True, False], ["/jobs/the-job/cancel"])
-    assert Notes.lines[-1] == "left; `agent-service watch the-job` shows what becomes of it"
+    assert Notes.lines[-1] == "left; `agent-service watch the-job` follows the job"
 
 
 async def test_a_service_that_is_away_for_a_moment_is_asked_again_to_cancel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from cli.display.json_output import print_json
 from cli.errors import ServiceRefused
 
 HELP = (
-    "End jobs, whether they wait or are at work, and wait until nothing of them runs any more.\n\n"
-    "A job that is over stays as it is. Exits with 0 once all are over, 4 if the service is not there or refuses."
+    "Cancel jobs, queued or running, and wait until nothing of them runs.\n\n"
+    "A job that has ended stays as it is. Exits with 0 once all have ended, 4 if the service is away or refuses."
 )
 
 _LOOK_SECONDS = 0.2
@@ -49,7 +49,7 @@ def _ended(service: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while job["status"] == "running":
         if time.monotonic() > deadline:
-            raise ServiceRefused(f"the job {job['job_id']} was told to end, and still runs")
+            raise ServiceRefused(f"the job {job['job_id']} is being cancelled, and still runs")
         time.sleep(_LOOK_SECONDS)
         job = service.get(f"/jobs/{job['job_id']}").json()
     return job

@@ -20,13 +20,13 @@ from cli.errors import ServiceRefused
 
 Job = dict[str, Any]
 Interrupted = Callable[[View], bool]
-"""Told of each Ctrl-C; whether to stay all the same."""
+"""Called at each Ctrl-C; returns True to go on following."""
 
 LAST_SECONDS = 60
 
 
 class JobFollower:
-    """One job, attended to from this terminal."""
+    """Follows one job on this terminal; made by the command, and used once."""
 
     def __init__(self, service: httpx.Client, job_id: str, *, budget_usd: float | None, as_json: bool, quiet: bool):
         self._service = service
@@ -37,9 +37,9 @@ class JobFollower:
         self._is_interrupted = False
 
     def stay(self, interrupted: Interrupted, ready: Callable[[], None] = lambda: None) -> int:
-        """Show the job until it is over, print what it gave, and give the exit status.
+        """Show the job until it has ended, print its result, and return the exit status.
 
-        `ready` is called once interruptions are heard. Raises ServiceRefused.
+        `ready` is called once Ctrl-C is handled. Raises ServiceRefused.
         """
         with open_view(self._read(), self._tally, quiet=self._quiet) as view:
             if not self._follow(view, interrupted, ready):
@@ -57,7 +57,7 @@ class JobFollower:
         return exit_status.INTERRUPTED if self._is_interrupted else exit_status.OF_JOB[job["status"]]
 
     def _follow(self, view: View, interrupted: Interrupted, ready: Callable[[], None]) -> bool:
-        """Whether the job is over; else somebody is tired of waiting."""
+        """Return True once the job has ended, False if the operator leaves before."""
         follower = JobEvents(self._service, self._job_id)
         while True:
             try:

@@ -13,7 +13,7 @@ from cli.display.job_view import View
 
 
 class InterruptHandler:
-    """Asks the service to end the job at the first Ctrl-C, and leaves it to that at the second."""
+    """Cancels the job at the first Ctrl-C, and leaves at the second; one per followed job."""
 
     def __init__(self, service: httpx.Client, job_id: str) -> None:
         self._service = service
@@ -23,7 +23,7 @@ class InterruptHandler:
     def __call__(self, view: View) -> bool:
         self._times += 1
         if self._times > 1:
-            view.note(f"left; `agent-service watch {self._job_id}` shows what becomes of it")
+            view.note(f"left; `agent-service watch {self._job_id}` follows the job")
             return False
         view.note("asking the service to cancel the job; Ctrl-C again leaves at once")
         try:
@@ -39,9 +39,9 @@ class InterruptHandler:
 
 @contextmanager
 def held_signals() -> Iterator[Callable[[], None]]:
-    """A Ctrl-C waits until what is given here is called: by then there is a job that it can mean.
+    """Hold Ctrl-C back until the given function is called: by then there is a job to cancel.
 
-    SIGTERM becomes the same: whoever ends this command wants the job to end.
+    SIGTERM does the same: ending this command is meant to end its job.
     """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     held = {signal.SIGINT, signal.SIGTERM}

@@ -18,9 +18,9 @@ from cli.client.service import reach_service
 from cli.display.json_output import print_json
 
 HELP = (
-    "Have the running service run an agent; show what it does, and print its answer.\n\n"
-    "Steps go to stderr, the answer alone to stdout. On a terminal a line below tells time, turns, tokens and, at the "
-    "end, dollars. A line to the service that breaks is taken up again.\n\n"
+    "Run an agent as a job, show its steps, and print its answer.\n\n"
+    "Steps go to stderr, the answer alone to stdout. On a terminal the last line shows time, turns, tokens and, at the "
+    "end, dollars. A connection that breaks is opened again.\n\n"
     "Ctrl-C asks the service to cancel the job and waits for its end; a second Ctrl-C leaves at once."
 )
 
@@ -29,12 +29,12 @@ def run(
     agent: Annotated[
         str, typer.Argument(help="The agent's name, or the path of its definition.", autocompletion=complete_agent)
     ],
-    prompt: Annotated[str, typer.Argument(help="What it is to do; `-` reads it from stdin.")],
-    budget: Annotated[float, typer.Option(help="The most it may cost, in US dollars.")] = 5.0,
-    timeout: Annotated[int, typer.Option(help="How long the agent may work, in seconds.")] = 2700,
-    model: Annotated[str | None, typer.Option(help="Instead of the model that the agent's own file names.")] = None,
-    effort: Annotated[Effort | None, typer.Option(help="How hard the model thinks.")] = None,
-    max_turns: Annotated[int | None, typer.Option(help="The most turns it may take.")] = None,
+    prompt: Annotated[str, typer.Argument(help="The task; `-` reads it from stdin.")],
+    budget: Annotated[float, typer.Option(help="The budget, in US dollars.")] = 5.0,
+    timeout: Annotated[int, typer.Option(help="The time limit, in seconds.")] = 2700,
+    model: Annotated[str | None, typer.Option(help="A model instead of the one in the agent's file.")] = None,
+    effort: Annotated[Effort | None, typer.Option(help="The model's reasoning effort.")] = None,
+    max_turns: Annotated[int | None, typer.Option(help="The most turns.")] = None,
     schema: Annotated[
         Path | None, typer.Option(help="A file with a JSON Schema that the answer must satisfy.", dir_okay=False)
     ] = None,
@@ -46,18 +46,18 @@ def run(
         bool, typer.Option("--strict-workspace", help="Fail if the workspace's remote is away.")
     ] = False,
     on_crash: Annotated[
-        OnCrash, typer.Option(help="When its host dies or stops: the job fails, or its agent carries on.")
+        OnCrash, typer.Option(help="After its host stopped or crashed: the job fails, or is resumed.")
     ] = "fail",
-    priority: Annotated[Literal["high", "default", "low"], typer.Option(help="Which queue it waits in.")] = "default",
-    at: Annotated[str | None, typer.Option(help="Not before that moment: ISO 8601. Use it with --detach.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag of the run; may be said several times.")] = None,
+    priority: Annotated[Literal["high", "default", "low"], typer.Option(help="The queue.")] = "default",
+    at: Annotated[str | None, typer.Option(help="Start no earlier than this: ISO 8601. Use it with --detach.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag of the run; may be repeated.")] = None,
     metadata: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE, echoed in the job; may be said several times.")
+        list[str] | None, typer.Option(help="KEY=VALUE, returned with the job; may be repeated.")
     ] = None,
     key: Annotated[
         str | None, typer.Option(help="An Idempotency-Key: the same one gives the same job for a day.")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the job's id and leave.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Print the job's id and exit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the finished job as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no steps.")] = False,
 ) -> None:
@@ -97,7 +97,7 @@ def run(
 
 
 def _submit(service: httpx.Client, body: dict[str, Any], key: str) -> dict[str, Any]:
-    """Queue the job, once, also where the line breaks before the answer."""
+    """Queue the job once, even if the connection breaks before the answer."""
     headers = {"Idempotency-Key": key}
     try:
         answer = service.post("/execute", json=body, headers=headers)

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from cli.display.job_view import View
 
 HELP = (
-    "Show what a job does, from its beginning, and print its answer.\n\n"
-    "It shows a job that is over as well. Ctrl-C stops looking; the job goes on."
+    "Follow a job from its beginning, and print its answer.\n\n"
+    "Also for a job that has ended. Ctrl-C stops following; the job goes on."
 )
 
 
 def watch(
     job: Annotated[
         str | None,
-        typer.Argument(help="The job's id, or its beginning; unset: the newest.", autocompletion=complete_job),
+        typer.Argument(help="The job's id, or its beginning; default: the newest.", autocompletion=complete_job),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the finished job as one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no steps.")] = False,

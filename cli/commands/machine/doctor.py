@@ -21,7 +21,7 @@ from deployments.settings import HostSettings, SettingsError, load_env_file
 from store.settings import StoreSettings
 
 HELP = (
-    "Look at all that the service needs, and say what is wrong and what mends it.\n\n"
+    "Check everything that the service needs, and say what is wrong and what to type.\n\n"
     "Works with the service up or down, changes nothing, prints no secret, and takes some 15 seconds at most. Run it "
     "as the service's user, with the service's environment: it tells what the service would find.\n\n"
     "Exits with 0 if nothing is broken (there may be warnings), with 1 otherwise."
