@@ -24,6 +24,7 @@ class RefusalScope:
     def __init__(self, probe: Callable[[], Awaitable[Verdict]]) -> None:
         self._probe = probe
         self._refused_runs: set[str] = set()
+        self._was_ever_good = False
         self._lock = asyncio.Lock()
         self._verdict: Verdict = "unknown"
         self._probed_at = float("-inf")
@@ -31,6 +32,7 @@ class RefusalScope:
     def on_answer(self) -> None:
         """Note that the provider has answered a run: the credential is good."""
         self._refused_runs.clear()
+        self._was_ever_good = True
 
     async def confirm(self, run_id: str, failure: ProviderFailure) -> ProviderFailure:
         """Return the failure with its true scope."""
@@ -46,6 +48,8 @@ class RefusalScope:
                 return True
             case "accepted":
                 return len(self._refused_runs) >= RUNS_IF_ACCEPTED
+            case _ if not self._was_ever_good:
+                return True  # a credential that has never worked is more likely wrong than one run special
             case _:
                 return len(self._refused_runs) >= RUNS_IF_UNKNOWN
 

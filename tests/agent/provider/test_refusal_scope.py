@@ -96,13 +96,23 @@ async def test_a_refused_key_is_one_runs_own_until_it_is_seen_to_be_everybodys(
 
     refused = ProviderFailure(kind="credential_refused", status=403, message="no", scope="credential")
     scope = RefusalScope(probe)
+    scope.on_answer()
     assert [(await scope.confirm(f"run {number}", refused)).scope for number in range(len(scopes))] == scopes
     again = RefusalScope(probe)
+    again.on_answer()
     if verdict != "refused":
         assert {(await again.confirm("one run", refused)).scope for _ in range(5)} == {"request"}
         for number in range(5):
             again.on_answer()
             assert (await again.confirm(f"run {number}", refused)).scope == "request"
+
+
+async def test_a_key_that_never_worked_is_everybodys_where_a_probe_tells_nothing() -> None:
+    async def probe() -> Verdict:
+        return "unknown"
+
+    refused = ProviderFailure(kind="credential_refused", status=401, message="no", scope="credential")
+    assert (await RefusalScope(probe).confirm("run", refused)).scope == "everybody"
 
 
 def for_one_prompt(refusal: Callable[[Exchange], Awaitable[None]]) -> Callable[[Exchange], Awaitable[None]]:
