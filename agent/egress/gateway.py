@@ -27,7 +27,7 @@ _LOOK_SECONDS = 0.002
 
 
 def proxy_variables() -> dict[str, str]:
-    """What makes programs go by the proxy: curl, git, pip, npm and most others; Node by NODE_USE_ENV_PROXY."""
+    """Return the variables that make curl, git, pip, npm and most others use the proxy; Node by its own."""
     url, near = f"http://127.0.0.1:{PORT}", "localhost,127.0.0.1,::1"
     upper = {"HTTP_PROXY": url, "HTTPS_PROXY": url, "NO_PROXY": near}
     return {**upper, **{name.lower(): value for name, value in upper.items()}, "NODE_USE_ENV_PROXY": "1"}

@@ -24,8 +24,8 @@ HEAD_SECONDS = 30.0
 CONNECT_SECONDS = 20.0
 LINGER_SECONDS = 2.0
 CHUNK_BYTES = 65_536
-TOLD = 100
-"""How many destinations of one run are told in the log."""
+MOST_REPORTED = 100
+"""So many destinations of one run stand in the log."""
 
 
 class EgressProxy:
@@ -111,7 +111,7 @@ class EgressProxy:
         raise failure
 
     def _note(self, refusal: NotAllowed) -> None:
-        if refusal.destination in self._refused or len(self._refused) >= TOLD:
+        if refusal.destination in self._refused or len(self._refused) >= MOST_REPORTED:
             return
         self._refused.add(refusal.destination)
         _log.warning("run %s: %s", self._whose(), refusal)
@@ -119,7 +119,7 @@ class EgressProxy:
 
 @contextlib.contextmanager
 def _closing(writer: asyncio.StreamWriter) -> Iterator[None]:
-    """What was written still arrives, but not when all is broken off."""
+    """Close the connection so that what was written still arrives, unless all is broken off."""
     try:
         yield
     except asyncio.CancelledError:

@@ -38,7 +38,7 @@ class ProxyRequest:
 
 
 async def read_request(reader: asyncio.StreamReader) -> ProxyRequest:
-    """The head of a request; raises BadRequest, or EOFError when there is none."""
+    """Read the head of a request; raises BadRequest, or EOFError when there is none."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
     try:
         head = await _next(connection, reader)
@@ -92,7 +92,7 @@ def _destination(url: str, port: int | None) -> Destination:
 
 
 def _passed_on(head: h11.Request, url: str, destination: Destination) -> h11.Request:
-    """The same request as its destination expects it, and no other after it on the same connection."""
+    """Return the same request as its destination expects it, and no other after it on the same connection."""
     named = {name.strip().lower() for name in dict(head.headers).get(b"connection", b"").split(b",")}
     dropped = _NOT_PASSED_ON | named - {b"transfer-encoding", b"content-length"}
     if b"transfer-encoding" in dict(head.headers):

@@ -25,13 +25,13 @@ class NotAllowed(Exception):
 
 
 def resolve(destination: Destination) -> list[Address]:
-    """What the machine's own resolver says; raises OSError."""
+    """Return what the machine's own resolver says; raises OSError."""
     found = socket.getaddrinfo(destination.host, destination.port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(str(place[4][0]).partition("%")[0]) for place in found))
 
 
 class Resolver:
-    """The same for all runs of a host."""
+    """The resolver of a host's runs, made once."""
 
     def __init__(
         self, allowed: Allowlist, look_up: Resolve = resolve, closed: Callable[[], set[int]] | None = None
@@ -41,7 +41,7 @@ class Resolver:
         self._closed = closed or own_ports
 
     def find(self, destination: Destination) -> list[Address]:
-        """The addresses that may be connected to, best first; raises NotAllowed, or OSError for an unknown name.
+        """Return the addresses that may be connected to, best first; raises NotAllowed, or OSError for an unknown name.
 
         It may block, for as long as a name server keeps it waiting.
         """
@@ -59,14 +59,14 @@ class Resolver:
 
 
 def own_addresses() -> set[Address]:
-    """Those of this machine's interfaces."""
+    """Return the addresses of this machine's interfaces."""
     entries = [entry for entries in psutil.net_if_addrs().values() for entry in entries]
     internet = [entry for entry in entries if entry.family in (socket.AF_INET, socket.AF_INET6)]
     return {ip_address(entry.address.partition("%")[0]) for entry in internet}
 
 
 def own_ports() -> set[int]:
-    """What the service listens on: this process, the one that started it, and all that these have started."""
+    """Return the ports that the service listens on: this process, its starter, and all that these have started."""
     eldest = _eldest(psutil.Process())
     here = Path("/proc/self/ns/net").stat().st_ino
     ports: set[int] = set()
@@ -80,7 +80,7 @@ def own_ports() -> set[int]:
 
 
 def _eldest(process: psutil.Process) -> psutil.Process:
-    """The first of its ancestors that runs the same program: `agent-service up` starts its parts."""
+    """Return the first of its ancestors that runs the same program: `agent-service up` starts its parts."""
     try:
         parent = process.parent()
         return _eldest(parent) if parent is not None and parent.exe() == process.exe() else process

@@ -8,7 +8,7 @@ from agent.settings import AgentSettings
 
 
 class Credential(Frozen):
-    """What the CLI shows at the model's door: never the provider's own key when a proxy stands between."""
+    """The credential for the provider, of one proxy; the CLI has a lease token instead."""
 
     variable: str
     value: str
@@ -16,7 +16,7 @@ class Credential(Frozen):
 
 
 def find_credential(settings: AgentSettings) -> tuple[str, str]:
-    """The variable and the value that the CLI authenticates with; raises NotConfigured when none is set."""
+    """Return the variable and the value that the CLI authenticates with; raises NotConfigured when none is set."""
     if settings.anthropic_api_key is not None and settings.anthropic_api_key.get_secret_value():
         return "ANTHROPIC_API_KEY", settings.anthropic_api_key.get_secret_value()
     if settings.claude_code_oauth_token is not None and settings.claude_code_oauth_token.get_secret_value():

@@ -141,7 +141,7 @@ def _scope(
 
 
 def _error(body: bytes) -> tuple[str, str]:
-    """The error's name and its message in one line; what is no JSON is its own message."""
+    """Return the error's type and its message in one line; what is no JSON is its own message."""
     try:
         error = json.loads(body)["error"]
         return str(error.get("type", "")), " ".join(str(error.get("message", "")).split())[:500]

@@ -15,8 +15,8 @@ from agent.provider.usage_meter import ModelCall
 BOOKING_SECONDS = 2.0
 """The time that calls have to end once they are cut; none needs more than a few steps of the event loop."""
 
-TOLD = 20
-"""How many refusals of one run are told in its events: an agent may ask a thousand times."""
+MOST_REPORTED = 20
+"""So many refusals of one run stand in its events: an agent may ask a thousand times."""
 
 
 class Lease:
@@ -52,7 +52,7 @@ class Lease:
         self._refusals: set[str] = set()
 
     def variables(self) -> dict[str, str]:
-        """The environment that makes the CLI use this lease.
+        """Return the environment that makes the CLI use this lease.
 
         The CLI takes any address but the provider's own for a stranger's, and then shares less of its prompt cache.
         """
@@ -78,7 +78,7 @@ class Lease:
 
     @property
     def open_calls(self) -> int:
-        """How many calls are under way."""
+        """Return how many calls are under way."""
         return len(self._open)
 
     @property
@@ -125,7 +125,7 @@ class Lease:
 
     def refuse(self, reason: str) -> bool:
         """Tell the run's observers that a call of its agent was refused; False if they know of it already."""
-        if reason in self._refusals or len(self._refusals) >= TOLD:
+        if reason in self._refusals or len(self._refusals) >= MOST_REPORTED:
             return False
         self._refusals.add(reason)
         if self.on_refusal is not None:
@@ -134,5 +134,5 @@ class Lease:
 
 
 def add(one: Usage, other: Usage) -> Usage:
-    """Both together."""
+    """Return the sum of both."""
     return Usage(**{name: getattr(one, name) + getattr(other, name) for name in Usage.model_fields})

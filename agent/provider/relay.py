@@ -36,7 +36,7 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.P
 
 
 class RelayObserver(Protocol):
-    """Is told what the provider says to the calls of all runs; implemented by the proxy."""
+    """Observer of what the provider answers to the calls of all runs; implemented by the proxy."""
 
     async def confirm(self, lease: Lease, trouble: ProviderFailure) -> ProviderFailure:
         """Return the failure with its true scope."""
@@ -171,7 +171,7 @@ class Relay:
 
 
 def passed_on(headers: Headers, credential: Credential, body: bytes) -> Headers:
-    """The request's headers, with the true credential in place of the token, and an answer asked for as it is."""
+    """Return the request's headers with the true credential in place of the token, and for a plain answer."""
     kept = [(name, value) for name, value in headers if name not in NOT_PASSED_ON]
     key = credential.value.encode()
     if credential.variable == "ANTHROPIC_API_KEY":

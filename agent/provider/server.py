@@ -62,7 +62,7 @@ def unix_listener(path: Path) -> socket.socket:
 
 
 def read_token(headers: list[tuple[bytes, bytes]]) -> str:
-    """What the CLI shows: a key, or a bearer token."""
+    """Return what the CLI authenticates with: a key, or a bearer token."""
     shown = dict(headers)
     scheme, _, token = shown.get(b"authorization", b"").partition(b" ")
     key = shown.get(b"x-api-key") or (token if scheme.lower() == b"bearer" else b"")
@@ -96,7 +96,7 @@ async def wait_for_hang_up(receive: Receive) -> None:
 
 
 async def send_error(send: Send, status: int, kind: str, message: str, *, retry: bool = False) -> None:
-    """An error in the provider's own shape; the CLI repeats even a 401 for minutes unless it is told not to."""
+    """Send an error in the provider's own shape; the CLI repeats even a 401 for minutes unless it is told not to."""
     body = json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if not retry:

@@ -45,12 +45,12 @@ class UsageMeter:
 
     @property
     def usage(self) -> Usage:
-        """The tokens so far; a stream tells its output tokens only at its end."""
+        """Return the tokens so far; a stream tells its output tokens only at its end."""
         return Usage(**self._counts)
 
     @property
     def parts(self) -> list[tuple[str | None, CallUsage]]:
-        """What is to be paid for, each with its model: the answer, and what the provider did for it besides."""
+        """Return what is to be paid for, each with its model: the answer, and what the provider did for it besides."""
         return [(self.model, CallUsage(**self._counts, **self._extra)), *self._iterations]
 
     @property
@@ -76,7 +76,7 @@ class UsageMeter:
             self._pending.clear()
 
     def finish(self) -> None:
-        """The body is over: an answer in one piece can be read now."""
+        """Read an answer in one piece: the body is over."""
         if self._reads and not self._streams:
             self._read(self._pending)
 

@@ -40,7 +40,7 @@ class SecretValues:
         self.wholes = sorted(wholes)
 
     def stream(self) -> ValueStream:
-        """A new text."""
+        """Begin a new text."""
         return ValueStream(self)
 
 
@@ -55,11 +55,11 @@ class ValueStream:
         self._context = max([RUN, *map(len, values.wholes)]) + 1  # one more: what stands before a short secret
 
     def feed(self, chunk: str) -> str:
-        """The text as far as it is certain; what may be the beginning of a secret waits."""
+        """Return the text as far as it is certain; what may be the beginning of a secret waits."""
         return self._advance(chunk, ended=False)
 
     def flush(self) -> str:
-        """The text is over: the rest of it."""
+        """Return the rest of a text that is over."""
         return self._advance("", ended=True)
 
     def _advance(self, chunk: str, *, ended: bool) -> str:
@@ -114,7 +114,7 @@ class ValueStream:
                 at = raw.find(short, at + 1)
 
     def _safe(self) -> int:
-        """Where the first thing begins that may become a secret."""
+        """Return where the first thing begins that may become a secret."""
         raw = self._raw
         safe = len(raw)
         for length in range(1, min(RUN - 1, len(raw)) + 1):
@@ -138,7 +138,7 @@ class ValueStream:
 
 
 def _merged(found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """What touches is one."""
+    """Merge what touches."""
     start = end = -1
     for at, until in sorted(found):
         if at > end:
@@ -151,7 +151,7 @@ def _merged(found: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 
 def _values(secret: str) -> set[str]:
-    """A secret, and each line of it that is one in itself."""
+    """Return a secret, and each line of it that is one in itself."""
     parts = {secret.strip(), *(line.strip() for line in secret.splitlines() if _is_token(line.strip()))}
     return {part for part in parts if len(part) >= SHORTEST_SECRET}
 
@@ -178,7 +178,7 @@ def _is_token(value: str) -> bool:
 
 
 def _forms(value: str) -> set[str]:
-    """As it is, and as JSON, URLs, base64 at each of its three alignments, and hexadecimal dumps write it."""
+    """Return it as it is, and as JSON, URLs, base64 at each of its three alignments, and hexadecimal dumps write it."""
     raw = value.encode(errors="surrogateescape")
     forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     forms |= {quote(raw, safe=""), quote(raw), quote_plus(raw), raw.hex(), raw.hex().upper()}

@@ -80,7 +80,7 @@ def _greedy(step: Step) -> str:
 
 
 def _nested(steps: Sequence[Step]) -> str:
-    """As many of the steps as the text has come to, the last of them not yet complete."""
+    """Return a pattern of as many steps as the text has come to, the last of them not yet complete."""
     if not steps:
         return ""
     first, rest = steps[0], _nested(steps[1:])
@@ -89,7 +89,7 @@ def _nested(steps: Sequence[Step]) -> str:
 
 
 def _token(kind: str, begins: Sequence[str], of: str, least: int) -> Shape:
-    """A token that its own beginning gives away."""
+    """Return the shape of a token that is known by its beginning."""
 
     def is_random(_: str, hidden: str) -> bool:
         return is_token_body(hidden[max(len(begin) for begin in begins if hidden.startswith(begin)) :])

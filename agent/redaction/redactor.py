@@ -26,7 +26,7 @@ PIECE_CHARACTERS = 65_536
 
 
 def mask_url_credentials(text: str) -> str:
-    """The text with `***` for whatever stands between `://` and `@`, and for secrets in a query."""
+    """Return the text with `***` for whatever stands between `://` and `@`, and for secrets in a query."""
     return SECRET_PARAMETER.sub(r"\1***", USER_INFO.sub("***@", text))
 
 
@@ -37,13 +37,13 @@ class Redactor:
         self._values = SecretValues(secrets)
 
     def redact(self, text: str) -> str:
-        """The text with `[redacted]` for known secrets, and with their kind for others."""
+        """Return the text with `[redacted]` for known secrets, and with their kind for others."""
         stream = self.stream()
         pieces = (text[at : at + PIECE_CHARACTERS] for at in range(0, len(text), PIECE_CHARACTERS))
         return "".join([*map(stream.feed, pieces), stream.flush()])
 
     def redact_json(self, value: Any) -> Any:
-        """The same in every string of a JSON value, its keys too."""
+        """Redact every string of a JSON value, its keys too."""
         match value:
             case str():
                 return self.redact(value)
@@ -55,7 +55,7 @@ class Redactor:
                 return value
 
     def stream(self) -> StreamRedactor:
-        """For a text that comes in pieces."""
+        """Begin a text that comes in pieces."""
         return StreamRedactor(self._values.stream())
 
 
@@ -70,11 +70,11 @@ class StreamRedactor:
         self._shapes = ShapeStream()
 
     def feed(self, chunk: str) -> str:
-        """What is certain by now."""
+        """Return what is certain by now."""
         return self._shapes.feed(self._values.feed(chunk))
 
     def flush(self) -> str:
-        """The text is over: the rest of it."""
+        """Return the rest of a text that is over."""
         return self._shapes.feed(self._values.flush()) + self._shapes.flush()
 
 
@@ -88,12 +88,12 @@ class ShapeStream:
         self._left = 0
 
     def feed(self, chunk: str) -> str:
-        """What is certain by now."""
+        """Return what is certain by now."""
         self._text += chunk
         return self._advance(ended=False)
 
     def flush(self) -> str:
-        """The text is over: the rest of it."""
+        """Return the rest of a text that is over."""
         return self._advance(ended=True)
 
     def _advance(self, *, ended: bool) -> str:
@@ -140,7 +140,7 @@ class ShapeStream:
         self._next = max(self._next, end)
 
     def _unfinished(self) -> int:
-        """Where something begins at the end that may be the beginning of a beginning."""
+        """Return where something begins at the end that may be the beginning of a beginning."""
         text = self._text
         for at in range(max(self._next, len(text) - LONGEST_BEGIN), len(text)):
             if text[at:] in UNFINISHED:
@@ -161,7 +161,7 @@ class ShapeStream:
         return True
 
     def _swallow_block(self, ended: bool) -> bool:
-        """A private key goes to its end mark, or as far as it may still be one."""
+        """Leave out a private key to its end mark, or as far as it may still be one."""
         stop = min(self._next + self._left, len(self._text))
         body = PRIVATE_KEY_BODY.match(self._text, self._next, stop)
         stop = body.end() if body else self._next

@@ -19,7 +19,7 @@ class OutputRedactor:
         self._thinking = redactor.stream()
 
     def pass_on(self, events: Sequence[Event]) -> list[Event]:
-        """What may be told of `events`: a piece that could be the beginning of a secret waits for the next."""
+        """Return what may be passed on of `events`: a piece that could begin a secret waits for the next."""
         return [passed for event in events for passed in self._pass_on(event)]
 
     def _pass_on(self, event: Event) -> list[Event]:
@@ -31,7 +31,7 @@ class OutputRedactor:
         return [*self._rest_before(event), self._redacted(event)]
 
     def _rest_before(self, event: Event) -> list[Event]:
-        """The whole block follows its pieces: what was held back of them comes before it."""
+        """Return what was held back of a block's pieces: the whole block follows it."""
         match event:
             case Said():
                 rest, self._text = self._text.flush(), self._redactor.stream()
@@ -56,7 +56,7 @@ def _thinking(text: str) -> list[Event]:
 
 
 def redact_invocation(redactor: Redactor, invocation: Invocation) -> Invocation:
-    """The invocation without secrets; its result message is left as printed where there are none."""
+    """Return the invocation without secrets; its result message is left as printed where there are none."""
     texts = {name: getattr(invocation, name) for name in ("printed", "stderr", "violation", "hook_reason")}
     changes = {name: redactor.redact(text) for name, text in texts.items() if text}
     if invocation.result_line is not None:
@@ -71,7 +71,7 @@ def _censored_json(redactor: Redactor, line: str) -> str:
 
 
 def redact_report(redactor: Redactor, report: WorkspaceReport) -> WorkspaceReport:
-    """What an agent left in git, without secrets in the words that are its own: subjects, names, lines."""
+    """Return what an agent left in git, without secrets in its own words: subjects, names, lines."""
     own = {"commits", "files_changed", "diffstat", "diff", "notes", "stale_reason"}
     given = report.model_dump(mode="json", include=own)
     return report.model_validate(report.model_dump() | redactor.redact_json(given))

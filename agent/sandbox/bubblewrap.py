@@ -56,7 +56,7 @@ class SandboxSpec(Frozen):
 
     @model_validator(mode="after")
     def no_source_inside_a_writable_one(self) -> SandboxSpec:
-        """An agent could put a link to /etc/shadow there, and the next sandbox would follow it."""
+        """Refuse it: an agent could put a link to /etc/shadow there, and the next sandbox would follow it."""
         agents_own = [self.checkout, self.config_dir, self.tmp_dir, *self.write_paths]
         agents_own += [self.home_dir] if self.home_dir else []
         for path in (*agents_own, *self.read_paths):
@@ -67,11 +67,11 @@ class SandboxSpec(Frozen):
 
     @property
     def workdir(self) -> Path:
-        """The checkout, as the sandbox names it."""
+        """Return the checkout's path as the sandbox names it."""
         return self.mounted_at or self.checkout
 
     def variables(self) -> dict[str, str]:
-        """What the agent's environment has to say about this place."""
+        """Return what the agent's environment has to say about the sandbox."""
         socket = {"ANTHROPIC_UNIX_SOCKET": str(PROVIDER_SOCKET)} if self.provider_socket else {}
         return {
             "HOME": str(self.home),
@@ -103,7 +103,7 @@ def bubblewrap_argv(plan: SandboxSpec, argv: list[str], bubblewrap: Bubblewrap) 
 
 
 def _namespaces(plan: SandboxSpec, bubblewrap: Bubblewrap) -> list[str]:
-    """A new session, so no terminal to type into; no capability, not even for root."""
+    """Return the namespaces: a new session, so no terminal to type into; no capability, not even for root."""
     own = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     if not plan.network:
         own.append("--unshare-net")
@@ -115,7 +115,7 @@ def _namespaces(plan: SandboxSpec, bubblewrap: Bubblewrap) -> list[str]:
 
 
 def _mounts(plan: SandboxSpec, argv: list[str], sizes: bool) -> list[Mount]:
-    """Everything in its order: deeper places come later, and so win."""
+    """Return all mounts in order: deeper places come later, and so win."""
     system = every_mount() if Path("/") in plan.read_paths else system_mounts()
     granted = _granted(plan, argv)
     seen_as_it_is = {mount.at for mount in (*system, *granted) if mount.words[1:] == (str(mount.at),) * 2}
@@ -125,7 +125,7 @@ def _mounts(plan: SandboxSpec, argv: list[str], sizes: bool) -> list[Mount]:
 
 
 def _private(plan: SandboxSpec, sizes: bool) -> list[Mount]:
-    """What every sandbox has for itself."""
+    """Return what every sandbox has for itself."""
     home = writable(plan.home_dir, plan.home) if plan.home_dir else in_memory(plan.home, sizes=sizes)
     return [
         Mount(Path("/proc"), ("--proc", "/proc")),
@@ -147,7 +147,7 @@ def _provider_socket(plan: SandboxSpec) -> list[Mount]:
 
 
 def _granted(plan: SandboxSpec, argv: list[str]) -> list[Mount]:
-    """What this agent gets besides; its own program too, wherever that lies."""
+    """Return what this agent gets besides; its own program too, wherever that lies."""
     mounts = [readable(path, path) for path in plan.read_paths if is_there(path) and path != Path("/")]
     mounts += [writable(path, path) for path in plan.write_paths if is_there(path)]
     mounts.append(writable(plan.checkout, plan.workdir))

@@ -54,7 +54,7 @@ class Cgroups(Frozen):
     parents: tuple[Path, ...] = ()
 
     def make(self, run_id: str, limits: ResourceLimits) -> Cgroup:
-        """A new group with these bounds; what an earlier host of the same name left in it is killed."""
+        """Make a group with these bounds; what an earlier host of the same name left in it is killed."""
         group = Cgroup(directories=tuple(parent / f"{RUN}{run_id}" for parent in self.parents))
         for directory in group.directories:
             directory.mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ def in_cgroup(argv: list[str], group: Cgroup | None = None) -> list[str]:
 
 
 def _entry(directory: Path) -> Path:
-    """Where a single thread enters by itself.
+    """Return the file by which a single thread enters.
 
     The kernel then has nothing to wait for; at `cgroup.procs`, which is all that version 2 has, it stops every fork
     of the machine for the time of an RCU grace period, tens of milliseconds under load.

@@ -41,7 +41,7 @@ class FreeSpace(NamedTuple):
     inodes: int
 
     def fallen_to(self, now: FreeSpace) -> int:
-        """How much has gone, of what went more."""
+        """Return how much has gone, of what went more."""
         return max(self.blocks - now.blocks, self.inodes - now.inodes)
 
 

@@ -39,7 +39,7 @@ def _tree(root: Path, seen: Seen, devices: set[int]) -> float:
 
 
 def _below(anchor: int, seen: Seen, depth: int) -> float:
-    """All below a directory, by paths from there; what is too long for one, or was closed, is begun anew."""
+    """Yield all below a directory, by paths from there; what is too long for one, or was closed, is begun anew."""
     total, todo = 0.0, ["."]
     while todo:
         path = todo.pop()
@@ -73,7 +73,7 @@ def _list(descriptor: int, path: str, todo: list[str], seen: Seen) -> float:
 
 @contextmanager
 def _opened(path: str | Path, anchor: int | None = None) -> Iterator[tuple[int, bool]]:
-    """A directory, and whether its owner had closed it: then it is open while it is looked through, and no longer."""
+    """Open a directory for as long as it is looked through, also one that its owner had closed."""
     found = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=anchor)
     itself = Path(f"/proc/self/fd/{found}")
     try:

@@ -18,22 +18,22 @@ class Mount(NamedTuple):
 
 
 def readable(source: Path, at: Path) -> Mount:
-    """A file or directory of the machine, for reading."""
+    """Mount a file or directory of the machine, for reading."""
     return Mount(at, ("--ro-bind", str(source), str(at)))
 
 
 def writable(source: Path, at: Path) -> Mount:
-    """A file or directory of the machine, for writing."""
+    """Mount a file or directory of the machine, for writing."""
     return Mount(at, ("--bind", str(source), str(at)))
 
 
 def linked(target: Path, at: Path) -> Mount:
-    """A symbolic link."""
+    """Make a symbolic link."""
     return Mount(at, ("--symlink", str(target), str(at)))
 
 
 def in_memory(at: Path, *, sizes: bool) -> Mount:
-    """An empty directory in memory; `sizes`: this bubblewrap can bound it."""
+    """Make an empty directory in memory; `sizes`: this bubblewrap can bound it."""
     bound = ("--size", str(MEMORY_BYTES)) if sizes else ()
     return Mount(at, (*bound, "--tmpfs", str(at)))
 
@@ -67,14 +67,14 @@ SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/
 
 @cache
 def system_mounts() -> tuple[Mount, ...]:
-    """The system alone, for reading; links stay links, so that /bin and /usr/bin are one."""
+    """Mount the system alone, for reading; links stay links, so that /bin and /usr/bin are one."""
     places = [Path(place) for place in SYSTEM]
     places += [Path("/etc", name) for name in PUBLIC_ETC]
     return tuple(_as_it_is(place) for place in places if is_there(place))
 
 
 def every_mount() -> tuple[Mount, ...]:
-    """The whole machine, for reading, but for what each sandbox has of its own; new places can still be made in /."""
+    """Mount the whole machine, for reading, but for what each sandbox has of its own; / takes new places."""
     places = [place for place in Path("/").iterdir() if place.name not in ("proc", "dev", "tmp")]
     return tuple(_as_it_is(place) for place in places)
 

@@ -117,7 +117,7 @@ def _run(argv: list[str], timeout_seconds: float) -> subprocess.CompletedProcess
 
 
 def _cure(complaint: str) -> str:
-    """What to change, from what bubblewrap said and what the kernel says about itself."""
+    """Return what to change, from what bubblewrap said and what the kernel says about itself."""
     if "mount proc" in complaint:
         return (
             "the container masks /proc: start it with --security-opt systempaths=unconfined, "

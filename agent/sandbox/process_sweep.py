@@ -86,7 +86,7 @@ def _chase(cookie: str) -> None:
 
 
 def _find(cookie: str, prefix: bool, seen: dict[int, int] | None = None) -> dict[int, Process]:
-    """The living ones that carry a cookie or were seen before, with their descendants; never us or our ancestors."""
+    """Return the living ones with a cookie or seen before, and their descendants; never us or our ancestors."""
     processes = {pid: process for pid, process in list_processes().items() if process.state not in "ZX"}
     spared = _ancestors(processes)
     roots = {
@@ -99,7 +99,7 @@ def _find(cookie: str, prefix: bool, seen: dict[int, int] | None = None) -> dict
 
 
 def _ancestors(processes: dict[int, Process]) -> set[int]:
-    """This process and all above it: it may itself run inside an agent."""
+    """Return this process and all above it: it may itself run inside an agent."""
     spared, pid = {0, 1}, os.getpid()
     while pid not in spared:
         spared.add(pid)
@@ -166,7 +166,7 @@ def _is_marked(process: Process, cookie: str) -> bool:
 
 
 def _limit(pid: int) -> int:
-    """The limit that carries the mark; -1: none, or not ours to read."""
+    """Return the limit that carries the mark; -1: none, or not ours to read."""
     try:
         return resource.prlimit(pid, resource.RLIMIT_RTTIME)[1]
     except OSError:

@@ -22,7 +22,7 @@ class ResourceLimits(Frozen):
 
 
 class LimitStatus(Frozen):
-    """What became of one bound on this machine."""
+    """The state of one bound on this machine."""
 
     name: str
     value: int | None
@@ -52,7 +52,7 @@ def limited(limits: ResourceLimits, argv: list[str], *, memory_by_cgroup: bool, 
 
 
 def holds(limits: ResourceLimits, *, cgroup: bool, own_user_namespace: bool, root: bool) -> list[LimitStatus]:
-    """The honest table: each bound, if it holds, and what holds it."""
+    """Return each bound, if it holds, and what holds it."""
     return [
         _memory(limits.memory_mb, cgroup),
         _processes(limits.processes, cgroup, own_user_namespace and not root),

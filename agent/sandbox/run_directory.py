@@ -26,21 +26,21 @@ class RunDirectory(Frozen):
 
     @property
     def home(self) -> Path:
-        """The agent's home directory."""
+        """Return the agent's home directory."""
         return self.directory / "home"
 
     @property
     def config(self) -> Path:
-        """The CLI's config directory; its transcripts are in there."""
+        """Return the CLI's config directory; its transcripts are in there."""
         return self.directory / "config"
 
     @property
     def tmp(self) -> Path:
-        """The agent's temporary files."""
+        """Return the directory of the agent's temporary files."""
         return self.directory / "tmp"
 
     def session_id(self) -> str | None:
-        """The session that the CLI has kept here last; None when no agent has begun.
+        """Return the session that the CLI has kept here last; None when no agent has begun.
 
         The agent can write there too: what is no UUID is no session, and never an option of a command line.
         """
@@ -70,7 +70,7 @@ class RunFiles:
 
     @property
     def gate(self) -> Path:
-        """The pipe at which bubblewrap waits for the gateway to the network."""
+        """Return the pipe at which bubblewrap waits for the gateway to the network."""
         return self.private.directory / "gate"
 
 
@@ -78,7 +78,7 @@ class RunFiles:
 async def private_directory(
     directory: Path, template: Path | None, is_kept: Callable[[], bool] = lambda: False
 ) -> AsyncIterator[RunDirectory]:
-    """The private directory of a run, its CLI config made after `template`; at the end it is removed, or kept.
+    """Make the private directory of a run, its CLI config after `template`; at the end it is removed, or kept.
 
     One that was kept is lent as the agent left it.
     """
@@ -92,7 +92,7 @@ async def private_directory(
 
 
 def _take_away(directory: Path) -> None:
-    """As well as can be: where there is no sandbox, something may still be writing there."""
+    """Remove what can be removed: where there is no sandbox, something may still be writing there."""
     with contextlib.suppress(OSError):
         remove(directory)
 

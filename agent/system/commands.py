@@ -17,7 +17,7 @@ KILL_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class TimeLimit:
-    """How long a program may take, and how long it may say nothing on stderr meanwhile."""
+    """The time that a program may take, and for which it may say nothing on stderr."""
 
     seconds: float
     silence_seconds: float | None = None
@@ -43,7 +43,7 @@ class Command:
     bound: TimeLimit
 
     async def run(self, stdin: bytes = b"", limit: int | None = None) -> bytes:
-        """What it prints on stdout; past `limit` bytes it is ended and those are it. Raises ProgramFailed."""
+        """Return what it prints on stdout; past `limit` bytes it is ended and those are it. Raises CommandFailed."""
         process = await self._start(asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL)
         try:
             return await _Conversation(process, self.bound).hold(stdin, limit)
@@ -138,7 +138,7 @@ class _Conversation:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Nothing is left of the group; SIGTERM first, on which git removes its lock files."""
+    """End the whole group; SIGTERM first, on which git removes its lock files."""
     try:
         if process.returncode is None:
             _signal(process.pid, signal.SIGTERM)

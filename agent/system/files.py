@@ -31,7 +31,7 @@ def write(path: Path, content: str | bytes, mode: int = 0o600) -> None:
 
 
 def remove(path: Path) -> None:
-    """Nothing is left there, however deep; links are not followed, and directories that were closed are opened."""
+    """Remove all that lies there, however deep; links are not followed, and directories that were closed are opened."""
     if not is_directory(path):
         path.unlink(missing_ok=True)
         return

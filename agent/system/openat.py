@@ -36,7 +36,7 @@ def is_directory(path: Path) -> bool:
 
 @contextmanager
 def _opened(name: str, parent: int | None = None) -> Iterator[int]:
-    """A directory, made ours to list and change; raises OSError for a link."""
+    """Open a directory, made ours to list and change; raises OSError for a link."""
     found = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
     try:
         # only by this way can a directory be opened that nobody may read, and no link in its place
@@ -65,7 +65,7 @@ FILE_BYTES = 16 * 1024 * 1024
 
 
 def read_inside(root: int, path: str, most: int = FILE_BYTES) -> bytes:
-    """The content of a plain file below the directory `root`; nothing if there is none."""
+    """Return the content of a plain file below the directory `root`; nothing if there is none."""
     opened: list[int] = []
     try:
         *parents, name = path.split("/")

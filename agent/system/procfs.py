@@ -19,17 +19,17 @@ class Process(NamedTuple):
 
     @property
     def is_zombie(self) -> bool:
-        """It ended, and waits to be buried."""
+        """True if it ended and its parent has not waited for it yet."""
         return self.state == "Z"
 
 
 def list_processes() -> dict[int, Process]:
-    """All there are, by pid."""
+    """Return all processes, by pid."""
     return {found.pid: found for pid in psutil.pids() if (found := find_process(pid)) is not None}
 
 
 def find_process(pid: int) -> Process | None:
-    """The process of this pid; None if there is none."""
+    """Return the process of this pid; None if there is none."""
     line = read(pid, "stat")
     # The name may hold spaces and brackets, so what follows the last bracket counts.
     fields = line[line.rfind(b")") + 2 :].split()
@@ -65,7 +65,7 @@ def with_descendants(roots: set[int], processes: dict[int, Process]) -> set[int]
 
 
 def read(pid: int, name: str) -> bytes:
-    """A file of /proc/PID; nothing if the process is gone, or not ours to look into."""
+    """Read a file of /proc/PID; nothing if the process is gone, or not ours to look into."""
     try:
         with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:  # noqa: PTH123 - three times as fast as Path
             return file.read()

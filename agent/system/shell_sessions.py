@@ -24,7 +24,7 @@ class ShellUse(NamedTuple):
     """The shell commands below a process at one moment."""
 
     listening: int
-    """How many of them have a process that listens, i.e. are servers."""
+    """Return how many of them have a process that listens, i.e. are servers."""
     cpu_seconds: float
 
 
