@@ -7,6 +7,7 @@ leave runs behind; the main thread receives the signals. Agents die with the thr
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -21,9 +22,11 @@ import httpx
 import uvicorn
 from prefect.exceptions import PrefectHTTPStatusError
 
+from agent.claude.installation import list_models
 from agent.domain.errors import NotConfigured
 from agent.redaction.known_values import known_secrets
 from agent.settings import AgentSettings
+from agent.system.commands import CommandFailed
 from agent.system.text import shorten
 from api.app import create_app
 from api.http.connections import server_config
@@ -64,6 +67,9 @@ CRASHED = 70
 """The exit status of a host that failed after it had been ready; before, it is 1, as of an import that fails."""
 
 _LAST_SECONDS = 30.0
+
+
+_log = logging.getLogger(__name__)
 
 
 class HostProcess:
@@ -173,11 +179,23 @@ class HostProcess:
         url = settings.database_url or default_database_url(self._agent_settings.state_dir)
         return open_store(url, idempotency_hours=settings.idempotency_hours)
 
+    async def _with_cli_models(self) -> ApiSettings:
+        """Return the API's settings with the models of the CLI, if they say so and the CLI answers."""
+        settings = self._api_settings
+        if not settings.supported_models_from_cli:
+            return settings
+        try:
+            models = await list_models(self._agent_settings)
+        except CommandFailed as failure:
+            _log.warning("the CLI does not list its models; SUPPORTED_MODELS alone can be asked for: %s", failure)
+            return settings
+        return settings.model_copy(update={"supported_models": [*settings.supported_models, *models]})
+
     @asynccontextmanager
     async def _api(self, host: Host) -> AsyncIterator[None]:
         """The API, until the end of this context; requests at work have the time of the worker's runs."""
         config = server_config(
-            create_app(host, self._api_settings),
+            create_app(host, await self._with_cli_models()),
             timeout_keep_alive=60,
             timeout_graceful_shutdown=int(self._settings.drain_seconds),
         )

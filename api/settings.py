@@ -45,6 +45,10 @@ class ApiSettings(Frozen):
         min_length=1,
         description="The models that chat callers may ask for.",
     )
+    supported_models_from_cli: bool = Field(
+        default=False,
+        description="Let chat callers also ask for each model that the pinned CLI lists; a host asks it at its start.",
+    )
     default_model: Name = Field(
         default="claude-sonnet-4-6", description="The model of chat callers who ask for none; they may name it, too."
     )
