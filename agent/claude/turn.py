@@ -73,7 +73,7 @@ class Turn:
         self._background = BackgroundWork(_now)
         self._shells = ShellWatch(process.pid)
         self._is_closing = False
-        self._limit = asyncio.timeout(request.timeout_seconds)
+        self._limit = asyncio.timeout(None)
         self._stall = asyncio.timeout(None)
         self._prompting: asyncio.Task[None] | None = None
 
@@ -132,6 +132,7 @@ class Turn:
     async def _within_limits(self, content: Content) -> None:
         try:
             async with self._limit, self._stall:
+                self._limit.reschedule(_now() + self._request.timeout_seconds)
                 self._restart_stall_timer()
                 await self._process.send(
                     control.user_message(content) if self._initialized else control.initialize(self._request)
