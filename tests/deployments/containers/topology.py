@@ -14,6 +14,7 @@ import yaml
 from engine import FILES, Engine, wait_until
 
 COMPOSE = FILES / "docker" / "compose.yaml"
+PREFIX = "agent-service-test-"
 
 
 def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -31,8 +32,12 @@ def read_compose(variables: Mapping[str, str]) -> dict[str, Any]:
 @contextmanager
 def run_topology(engine: Engine, network: str, variables: Mapping[str, str], more: list[object]) -> Iterator[None]:
     """Run all services in the order of their conditions; `more` are words for each host."""
-    services = read_compose(variables)["services"]
+    compose = read_compose(variables)
+    services = compose["services"]
     with ExitStack() as stack:
+        volumes = [f"{PREFIX}{name}" for name in compose["volumes"]]
+        engine.run("volume", "rm", "--force", *volumes)
+        stack.callback(engine.run, "volume", "rm", "--force", *volumes, check=False)
         started: list[str] = []
         while len(started) < len(services):
             for name, service in services.items():
@@ -82,7 +87,9 @@ def _words(name: str, service: dict[str, Any], network: str) -> list[object]:
 
 
 def _place(source: str) -> str:
-    return str((COMPOSE.parent / source).resolve()) if source.startswith(".") else source
+    if source.startswith("."):
+        return str((COMPOSE.parent / source).resolve())
+    return source if source.startswith("/") else f"{PREFIX}{source}"
 
 
 def _command(service: dict[str, Any]) -> list[object]:
