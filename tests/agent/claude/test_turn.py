@@ -122,9 +122,9 @@ async def test_a_budget_that_ran_out_is_a_failure_with_its_cost(bench: Bench) ->
 
 async def test_a_run_past_its_time_ends_with_its_tool(bench: Bench) -> None:
     script = steps({"tool": "Bash", "input": {"command": "echo $$ > pid; for i in $(seq 600); do sleep 0.5; done"}})
-    invocation = await bench.converse(script, timeout_seconds=8)
-    with pytest.raises(AgentTimedOut, match="8 s"):
-        read_result(REQUEST.model_copy(update={"timeout_seconds": 8}), invocation)
+    invocation = await bench.converse(script, timeout_seconds=15)
+    with pytest.raises(AgentTimedOut, match="15 s"):
+        read_result(REQUEST.model_copy(update={"timeout_seconds": 15}), invocation)
     assert not psutil.pid_exists(int((bench.checkout / "pid").read_text()))
 
 
@@ -198,12 +198,12 @@ class TestEndOfARun:
     ) -> None:
         bench.background_seconds = 600
         script = steps(in_background(f"echo $$ > pid; {NEVER_ENDS}"), {"text": "SERVER-ANSWER"})
-        invocation = await bench.converse(script, timeout_seconds=15)
+        invocation = await bench.converse(script, timeout_seconds=25)
         assert (invocation.ending, read_result(REQUEST, invocation).text) == ("exit", "SERVER-ANSWER")
         assert not psutil.pid_exists(int((bench.checkout / "pid").read_text()))
 
     async def test_a_helper_that_never_ends_is_bounded_by_the_time_limit(self, bench: Bench) -> None:
-        invocation = await bench.converse(steps(helper(600_000), {"text": "wait for it"}), timeout_seconds=10)
+        invocation = await bench.converse(steps(helper(600_000), {"text": "wait for it"}), timeout_seconds=15)
         with pytest.raises(AgentTimedOut) as caught:
             read_result(REQUEST, invocation)
         assert caught.value.result.text == "wait for it"
