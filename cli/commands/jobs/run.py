@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +17,10 @@ from agent.domain.request import Effort, OnCrash
 from cli.client.completion import complete_agent, complete_workspace
 from cli.client.service import reach_service
 from cli.display.json_output import print_json
+from cli.errors import ServiceRefused
+
+_BUSY_SECONDS = 30.0
+"""For so long a 503 is tried again: the key makes it the same job."""
 
 HELP = (
     "Run an agent as a job, show its steps, and print its answer.\n\n"
@@ -97,14 +102,17 @@ def run(
 
 
 def _submit(service: httpx.Client, body: dict[str, Any], key: str) -> dict[str, Any]:
-    """Queue the job once, even if the connection breaks before the answer."""
-    headers = {"Idempotency-Key": key}
-    try:
-        answer = service.post("/execute", json=body, headers=headers)
-    except (httpx.ReadError, httpx.RemoteProtocolError):
-        answer = service.post("/execute", json=body, headers=headers)
-    job: dict[str, Any] = answer.json()
-    return job
+    """Queue the job once, even if the connection breaks before the answer, or Prefect is busy for a while."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            job: dict[str, Any] = service.post("/execute", json=body, headers={"Idempotency-Key": key}).json()
+            return job
+        except (httpx.ReadError, httpx.RemoteProtocolError, ServiceRefused) as error:
+            is_busy = not isinstance(error, ServiceRefused) or error.status_code == httpx.codes.SERVICE_UNAVAILABLE
+            if not is_busy or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 def _read_schema(path: Path | None) -> Any:
