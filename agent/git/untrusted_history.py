@@ -62,7 +62,9 @@ class UntrustedHistory:
         for commit in self.replaced_own:
             waiting, seen = [commit], {commit}
             while waiting:
-                for parent in parents.get(waiting.pop(), []):
+                below = waiting.pop()
+                # what a commit replaced, it stands on as well as on its parents
+                for parent in (*parents.get(below, []), *filter(None, [self.replaced.get(below)])):
                     if parent in self.made and parent not in seen:
                         waiting.append(parent)
                     elif parent not in self.made:
@@ -128,14 +130,17 @@ def _read_log(history: UntrustedHistory, content: bytes) -> None:
         elif action == "reset":
             reset_from = old
         elif _wrote(action, step[1] if step else None, rest):
+            # within one second a rebase can write the very commit again
+            is_new, reset_before, reset_from = new not in history.made, reset_from, ""
             history.made.add(new)
+            if not is_new:
+                continue
             if action == "commit (amend)":
                 history.replaced[new] = old
             elif rebased_from:
                 history.replaced[new] = rebased_from
-            elif reset_from:
-                history.left[new] = reset_from
-            reset_from = ""
+            elif reset_before:
+                history.left[new] = reset_before
 
 
 def _wrote(action: str, step: str | None, rest: str) -> bool:

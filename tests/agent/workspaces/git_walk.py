@@ -14,7 +14,7 @@ from repositories import AGENT_ENVIRONMENT, ENVIRONMENT, Host, Upstream, run
 from agent.domain.result import WorkspaceReport
 
 UPSTREAM = "upstream@example.com"
-LENGTH = 9
+LENGTH = 14
 REFS = ("main", "side", "other", "origin/main", "FETCH_HEAD", "HEAD~1", "looked")
 
 
@@ -213,11 +213,13 @@ class Truth:
         told = run(["sh", "-c", script], checkout, AGENT_ENVIRONMENT).split("\n==\n")
         commits = [entry.strip().split(" ") for entry in told[0].split("\0") if entry.strip()]
         there = set(run(["git", "rev-list", "--all"], remote, ENVIRONMENT).split())
+        gone = {entry.strip("\n")[3:] for entry in told[1].split("\0") if "D" in entry.strip("\n")[:2]}
         dirty = {entry.strip("\n")[3:] for part in told[1:4] for entry in part.split("\0") if entry.strip("\n")}
         return cls(
             mine={sha for sha, email in commits if email != UPSTREAM} - before,
             remote=there,
-            dirty={path for path in dirty if path.rstrip("/") not in ("lib", "wt") and not path.endswith("/")},
+            # what a commit of the run added and its working tree no longer has is no change in the end
+            dirty={path for path in dirty if _is_file(path) and not (path in gone and f"mine-{seed}-" in path)},
             present={name for name in told[4].split() if name.startswith(f"mine-{seed}-")},
         )
 
@@ -234,3 +236,7 @@ class Truth:
         assert self.present <= files, f"a file is not told: {self.present - files}"
         theirs = {name for name in files if "mine-" not in name and name != "shared.txt"}
         assert walk.copied or not theirs, f"others' files are told: {theirs}"
+
+
+def _is_file(path: str) -> bool:
+    return path.rstrip("/") not in ("lib", "wt") and not path.endswith("/")
