@@ -153,5 +153,5 @@ async def test_agents_without_a_network_need_a_sandbox(settings: AgentSettings) 
 
 async def test_the_log_says_that_there_is_no_sandbox(settings: AgentSettings, caplog: pytest.LogCaptureFixture) -> None:
     await Runtime(settings.model_copy(update={"agent_sandbox": "off"})).open()
-    assert "agents run without a sandbox" in caplog.text
+    assert "Sandbox is OFF" in caplog.text
     assert "AGENT_SANDBOX=off" in caplog.text
