@@ -248,7 +248,7 @@ def prompt(*steps: dict[str, Any]) -> str:
 
 def bash(script: str, **more: Any) -> dict[str, Any]:
     """A step that runs a script."""
-    return {"tool": "Bash", "input": {"command": script, "timeout": 120_000, **more}}
+    return {"tool": "Bash", "input": {"command": script, "timeout": 300_000, **more}}
 
 
 async def besiege(
@@ -273,7 +273,7 @@ async def one_run(
     """A whole run, as the service does one: a slot, a checkout, the CLI, and a look at what it left."""
     arena = siege.arena
     configured = arena.settings(siege.world, **settings)
-    request = AgentRequest(prompt=text, agent="service-upgrade", timeout_seconds=120)
+    request = AgentRequest(prompt=text, agent="service-upgrade", timeout_seconds=300)
     async with ProviderProxy(configured) as provider:
         runtime = Runtime(configured, provider, secrets=[*arena.loot.values(), *known])
         await runtime.open()
