@@ -34,7 +34,18 @@ GITS = {
     "NO_PROXY",
     "ALL_PROXY",
 }
-OTHERS = GITS | {"GH_TOKEN", "CONFIG_DIR", "CANCEL_NEW", "RLIMIT_NPROC", "JSON_SCHEMA", "NO_COLOR", "SSH_AUTH_SOCK"}
+OTHERS = GITS | {
+    "ENABLE_OPENAI_API",
+    "OPENAI_API_BASE_URL",
+    "OPENAI_API_KEY",
+    "GH_TOKEN",
+    "CONFIG_DIR",
+    "CANCEL_NEW",
+    "RLIMIT_NPROC",
+    "JSON_SCHEMA",
+    "NO_COLOR",
+    "SSH_AUTH_SOCK",
+}
 _COMMAND = re.compile(r"(?:^|/bin/|&& )agent-service ([a-z-][^|\n;)]*)", re.MULTILINE)
 _MAKE = re.compile(r"(?:^|[\s(`])make ([a-z-]+)((?: [A-Z]+=\S+)*)", re.MULTILINE)
 _NAME = re.compile(r"(?<![\w/.$-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w-])")
