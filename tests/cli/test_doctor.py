@@ -186,7 +186,7 @@ BROKEN: list[tuple[Breaking, str, str]] = [
     (state_dir_in_the_way, "state", "cannot be written"),
     (state_dir_where_nobody_writes, "state", "cannot be written"),
     (token_that_others_guess, "token", "can be guessed, and API_HOST=0.0.0.0"),
-    (database_away, "database", "store at postgresql://agents:[redacted"),
+    (database_away, "database", "store at postgresql://agents:"),
     (database_of_a_newer_version, "database", "newer version"),
     (egress_that_is_no_place, "agent network", "is no host"),
     (no_template, "agent config", "is no directory"),
