@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Literal
@@ -27,6 +29,10 @@ _QUIET = {
 # Prefect gives these loggers handlers with another format
 _CAPTURED = ("uvicorn", "fastapi", "prefect._internal")
 
+# while a proxy refuses websockets, each event of a run would be two lines
+_REPEATING = ("prefect.events.clients", "prefect._internal.concurrency")
+_SELDOM_SECONDS = 600.0
+
 _run_id: ContextVar[UUID | None] = ContextVar("about_run", default=None)
 
 
@@ -39,6 +45,8 @@ def configure_logs(level: str = "info", form: Format = "text", secrets: Iterable
     # for Prefect's handlers as well, which write the logs of runs
     logging.setLogRecordFactory(PrintableRecord)
     quiet_runs()
+    for name in _REPEATING:
+        logging.getLogger(name).addFilter(Seldom())
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(least)
     for name in _CAPTURED:
@@ -69,6 +77,26 @@ class PrintableRecord(logging.LogRecord):
         """Return the message, its further lines indented."""
         return printable(super().getMessage()).replace("\n", "\n    ")
 
+
+class Seldom(logging.Filter):
+    """Lets the same message of one logger pass once in ten minutes."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._passed_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True for a message that did not pass within the last ten minutes."""
+        message = _NUMBER.sub("", str(record.msg))
+        now = self._now()
+        if now - self._passed_at.get(message, float("-inf")) < _SELDOM_SECONDS:
+            return False
+        self._passed_at[message] = now
+        return True
+
+
+_NUMBER = re.compile(r"\d+")
 
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 

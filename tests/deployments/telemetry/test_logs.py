@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from agent.domain.errors import WorkspaceError
-from deployments.telemetry.logs import PrintableRecord, quiet_runs
+from deployments.telemetry.logs import PrintableRecord, Seldom, quiet_runs
 
 
 def said(message: str, *arguments: object) -> str:
@@ -34,6 +34,19 @@ def test_an_error_that_we_understand_has_no_traceback_and_another_has(caplog: py
         except Exception as caught:
             log.exception("Encountered exception during execution: %r", caught)
     assert [record.exc_info is not None for record in caplog.records] == [False, True]
+
+
+def test_what_is_said_again_and_again_passes_once_in_ten_minutes() -> None:
+    now = 0.0
+    seldom = Seldom(lambda: now)
+
+    def passes(message: str) -> bool:
+        return seldom.filter(PrintableRecord("events", logging.WARNING, "", 0, message, (), None))
+
+    lines = ["failed with 6 items", "failed with 2 items", "another", "failed with 3 items"]
+    assert [passes(line) for line in lines] == [True, False, True, False]
+    now = 601.0
+    assert passes("failed with 9 items")
 
 
 def test_a_crash_of_a_run_that_nobody_has_cancelled_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
