@@ -24,5 +24,12 @@ def test_an_agent_and_its_descendants_yield_to_the_service() -> None:
 
 def test_without_the_program_nice_it_starts_all_the_same(tmp_path: Path) -> None:
     command = with_lower_priority(["/bin/echo", "started"])
+    before = _autogroup()
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={"PATH": str(tmp_path)})
     assert (done.stdout, done.stderr) == ("started\n", "")
+    assert _autogroup() == before, "the session of whoever started it is not slowed down"
+
+
+def _autogroup() -> str:
+    path = Path("/proc/self/autogroup")
+    return path.read_text() if path.exists() else ""
