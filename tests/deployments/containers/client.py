@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Self
 
 import httpx
@@ -39,13 +40,13 @@ class Caller:
     def start(self, *steps: dict[str, Any], **members: Any) -> str:
         """Queue a job in which the offline model does these steps; return its id."""
         body = {"agent": AGENT, "prompt": f"offline-model: {json.dumps(list(steps))}", **members}
-        answer = self._client.post("/execute", json=body)
+        answer = self._ask("POST", "/execute", json=body)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 
     def job(self, job_id: str, wait: float = 0) -> dict[str, Any]:
         """Return the job, waiting for its end."""
-        answer = self._client.get(f"/jobs/{job_id}", params={"wait": wait})
+        answer = self._ask("GET", f"/jobs/{job_id}", params={"wait": wait})
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
@@ -55,6 +56,15 @@ class Caller:
             if (job := self.job(job_id, wait=30))["status"] != "running":
                 return job
         raise AssertionError(f"job {job_id} still runs after {seconds:.0f} s")
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask as a client does: a busy Prefect is a 503, which says to come again."""
+        deadline = time.monotonic() + 300
+        while True:
+            answer = self._client.request(method, path, **options)
+            if answer.status_code != 503 or time.monotonic() > deadline:
+                return answer
+            time.sleep(2)
 
     def health(self) -> dict[str, Any]:
         """Return what the host says of itself."""
