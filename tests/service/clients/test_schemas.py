@@ -51,7 +51,8 @@ def judge(service: Service, prompt: str, schema: Schema, answer: httpx.Response)
     calls = sum(prompt in one.conversation.prompt for one in service.model.message_requests)
     if answer.status_code == 400:
         error = answer.json()["error"]
-        in_words = error["param"] == "response_format.json_schema.schema" and "keyword '" in error["message"]
+        says_why = "keyword '" in error["message"] or "must not contain" in error["message"]
+        in_words = error["param"] == "response_format.json_schema.schema" and says_why
         return "refused" if in_words and not calls else f"refused after {calls} calls: {answer.text}"
     if answer.status_code != 200:
         return f"{answer.status_code} {answer.text}"
