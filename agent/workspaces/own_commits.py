@@ -135,14 +135,15 @@ class CommitFinder:
         except GitError as error:
             leftover.notes.append(f"what the agent pushed could not be verified: {error}")
             return set()
-        known = unpushed | leftover.history.others
+        pushed = unpushed | leftover.history.made
+        known = pushed | leftover.history.others
         tips = [sha for sha in advertised if sha in known]
         for sha in tips[:MAX_FETCHED_REFS]:
             if not await self._in_mirror([sha]):
                 # without it less of the run's work can be compared, and more is told
                 with suppress(WorkspaceError):
                     await self.mirror.fetch_ref(advertised[sha], LOCK_SECONDS)
-        return await self._reachable(leftover.git, {sha for sha in tips if sha in unpushed}, leftover)
+        return await self._reachable(leftover.git, {sha for sha in tips if sha in pushed}, leftover)
 
     async def _reachable(self, git: Git, tips: set[str], leftover: LeftoverWork) -> set[str]:
         """Return the commits that those have and the remote had not when the run began."""
