@@ -113,6 +113,8 @@ async def test_an_overload_after_a_tool_ran_is_not_tried_again(service: Service)
 
 
 async def test_a_remote_that_fails_once_is_asked_again(service: Service, flaky: FlakyTransport) -> None:
+    # the service now knows the agents there, and asks the remote for the run alone
+    await run_job(service, directive({"text": "there is such an agent"}), workspace="flaky")
     flaky.fail(1)
     job = await run_job(service, directive({"text": "done"}), workspace="flaky")
     assert (job["status"], job["result"]) == ("completed", "done")

@@ -178,7 +178,7 @@ async def test_a_server_that_always_asks_for_no_time_is_asked_a_few_times(
     with pytest.raises(SourceFailed, match="to be asked later"):
         await endpoint(tmp_path).read()
     assert route.call_count <= 6
-    assert all(seconds >= 1 for seconds in waits)
+    assert len([seconds for seconds in waits if seconds >= 1]) == route.call_count  # libraries sleep for 0 s
 
 
 # compressed bodies
