@@ -43,7 +43,12 @@ async def test_after_a_run_there_is_every_series_that_dashboard_and_alerts_ask_f
 async def test_agents_that_there_are_not_make_no_series_of_their_own(service: Service) -> None:
     jobs = []
     for number in range(2):
-        body = {"agent": f"plugin:random-{number}", "prompt": "hello", "tags": [f"tag-{number}"], "model": f"model-{number}"}
+        body = {
+            "agent": f"plugin:random-{number}",
+            "prompt": "hello",
+            "tags": [f"tag-{number}"],
+            "model": f"model-{number}",
+        }
         jobs.append((await service.client.post("/execute", json=body)).json()["job_id"])
     for job in jobs:
         ended = (await service.client.get(f"/jobs/{job}", params={"wait": 60})).json()
