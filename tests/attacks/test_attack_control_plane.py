@@ -80,6 +80,9 @@ OUTWARD = {
     ),
     "use somebody's container": has_the_provider(container="container_01"),
     "serve a model that is not listed": has_the_provider(model="claude-of-somebody-else"),
+    "answer with an error in words that hold every job, by a model's name": has_the_provider(
+        model="usage limit reached|1999999999"
+    ),
     "serve a dearer tier": has_the_provider("fast-mode-2026-02-01", speed="fast"),
     "read one of two members of a name": has_the_provider(
         raw='{"model": "claude-sonnet-4-6", "max_tokens": 10, "container": "x", "messages": [], "messages": []}'
