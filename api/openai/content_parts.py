@@ -25,9 +25,12 @@ def as_parts(content: object) -> object:
 def as_said(content: object) -> object:
     """Return the content of an earlier answer without its thoughts and calls."""
     parts = as_parts(content)
-    left_out = _THOUGHT | _CALL
     assert isinstance(parts, list)
-    return [one for one in parts if not (isinstance(one, dict) and one.get("type") in left_out)]
+    return [one for one in parts if not (isinstance(one, dict) and _is_left_out(one.get("type")))]
+
+
+def _is_left_out(kind: object) -> bool:
+    return isinstance(kind, str) and kind in _THOUGHT | _CALL
 
 
 def as_answer(content: object) -> object:

@@ -82,11 +82,13 @@ class FilePart(Frozen):
 UserPart = Annotated[TextPart | ImagePart | FilePart, Field(discriminator="type")]
 AssistantPart = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
 
-Texts = Annotated[list[TextPart], BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart] | None)]
-UserContent = Annotated[list[UserPart], BeforeValidator(as_parts, json_schema_input_type=str | list[UserPart] | None)]
-ToolContent = Annotated[list[UserPart], BeforeValidator(as_answer, json_schema_input_type=str | list[UserPart] | None)]
+Texts = Annotated[list[TextPart], BeforeValidator(as_parts, json_schema_input_type=str | list[TextPart | str] | None)]
+UserContent = Annotated[
+    list[UserPart], BeforeValidator(as_parts, json_schema_input_type=str | list[UserPart | str] | None)
+]
+ToolContent = Annotated[list[UserPart], BeforeValidator(as_answer, json_schema_input_type=JsonValue)]
 AssistantContent = Annotated[
-    list[AssistantPart], BeforeValidator(as_said, json_schema_input_type=str | list[AssistantPart])
+    list[AssistantPart], BeforeValidator(as_said, json_schema_input_type=str | list[AssistantPart | str])
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Query
+from fastapi.exceptions import RequestValidationError
 from prefect.client.schemas.filters import FlowFilter, FlowFilterId, FlowRunFilter, FlowRunFilterExpectedStartTime
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
@@ -17,7 +18,6 @@ from pydantic import BaseModel, Field
 from agent.domain.result import Outcome
 from agent.workspaces.agent_definitions import short_name
 from api.http.dependencies import HostDep
-from api.http.errors import ApiError
 from api.http.openapi import error_responses
 from api.jobs.status import job_status
 from deployments.host.host import Host
@@ -86,7 +86,9 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ApiError(422, f"timezone: {name!r} is not a time zone, e.g. Europe/Berlin", param="timezone") from None
+        message = f"{name!r} is not a time zone, e.g. Europe/Berlin"
+        problem = {"type": "value_error", "loc": ("query", "timezone"), "msg": message, "input": name}
+        raise RequestValidationError([problem]) from None
 
 
 async def _read(host: Host, flow_id: object, since: datetime, offset: int) -> list[FlowRun]:

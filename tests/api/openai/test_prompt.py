@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.http.errors import ApiError
 from api.openai.prompt import RECORD, Prompt, compose_prompt
-from api.openai.schemas import Message
+from api.openai.schemas import ChatCompletionRequest, Message
 
 MESSAGES: TypeAdapter[list[Message]] = TypeAdapter(list[Message])
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n pixel").decode()
@@ -275,3 +275,11 @@ THOUGHT = {"type": "reasoning", "text": "hm"}
 def test_a_history_is_read_as_clients_write_it(message: dict[str, Any], recorded: dict[str, Any]) -> None:
     prompt = compose(user("a"), assistant("b"), message, user("c"))
     assert json.loads(prompt.text.splitlines()[2]) == recorded
+
+
+@pytest.mark.parametrize("kind", [{}, [], 1, None])
+def test_a_part_whose_type_is_no_text_is_refused(kind: object) -> None:
+    with pytest.raises(ValidationError):
+        ChatCompletionRequest.model_validate(
+            {"messages": [{"role": "assistant", "content": [{"type": kind, "text": "x"}]}]}
+        )
