@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, HttpUrl, JsonValue, model_validator
@@ -106,6 +107,6 @@ class HttpSource(SourceModel):
 class Preset(SourceModel):
     """Base of the sources of known services: an endpoint, and how its values are read."""
 
+    @abstractmethod
     def endpoint(self) -> HttpSource:
         """Return the HTTP endpoint of the service's API."""
-        raise NotImplementedError

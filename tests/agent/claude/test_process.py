@@ -68,12 +68,13 @@ async def test_ending_kills_the_whole_group_though_it_ignores_sigterm(tmp_path: 
 
 
 async def test_a_grandchild_that_holds_our_pipes_holds_up_nobody(tmp_path: Path) -> None:
-    process = await start("setsid sleep 600 & echo $!", tmp_path)
+    process = await start("setsid sh -c 'echo $$; exec sleep 600' &", tmp_path)
     async for line in process.lines():
         grandchild = int(line)
         break
     await process.end()
-    os.kill(grandchild, 9)  # it is still there: nobody has waited for it
+    assert is_alive(psutil.Process(grandchild))  # nobody has waited for it
+    os.kill(grandchild, 9)
 
 
 async def test_ending_survives_the_cancellation_of_whoever_asked(tmp_path: Path) -> None:

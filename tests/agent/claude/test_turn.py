@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,10 +187,9 @@ class TestEndOfARun:
     async def test_a_server_is_not_waited_for(self, bench: Bench) -> None:
         bench.background_seconds = 600
         server = "python3 -m http.server --bind 127.0.0.1 0"
-        started = time.monotonic()
-        invocation = await bench.converse(steps(in_background(server), {"text": "SERVER-ANSWER"}))
+        async with asyncio.timeout(300):
+            invocation = await bench.converse(steps(in_background(server), {"text": "SERVER-ANSWER"}))
         assert (invocation.exit_code, read_result(REQUEST, invocation).text) == (0, "SERVER-ANSWER")
-        assert time.monotonic() - started < 300
 
     async def test_a_command_that_never_ends_ends_with_the_run_even_just_before_its_time_limit(
         self, bench: Bench

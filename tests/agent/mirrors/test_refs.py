@@ -158,15 +158,13 @@ async def test_a_mirror_that_is_repacked_for_long_gives_its_last_good_state(tmp_
     host = Host(tmp_path / "state", upstream.remote, fetch_timeout_seconds=0.2, clone_timeout_seconds=0.4)
     await host.workspaces.sync()
     lock = host.mirror().with_suffix(".fetch.lock")
-    async with hold_lock(lock, 1):
-        began = time.monotonic()
+    async with asyncio.timeout(120), hold_lock(lock, 1):
         snapshot = await host.workspaces.sync(allow_stale=True)
         assert snapshot.stale
         assert "in use" in (snapshot.stale_reason or "")
         with pytest.raises(MirrorBusy) as caught:
             await host.workspaces.sync()
         assert caught.value.retryable
-        assert time.monotonic() - began < 20
     assert not (await host.workspaces.sync(fresh=True)).stale
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,9 +60,8 @@ def test_a_small_container_runs_as_many_agents_as_it_carries_and_loses_nothing_w
         # `docker stop` as everybody types it
         long = caller.start(bash("sleep 20"), say("slept"), on_crash="resume")
         wait_until(lambda: caller.job(long)["phase"] == "working", "the job works")
-        began = time.monotonic()
         engine.run("stop", name)
-        assert time.monotonic() - began < 10
+        # the engine kills what needs longer than it allows, and says 137
         assert engine.inspect(name)["ExitCode"] == 0
         engine.run("start", name)
         wait_until(caller.is_ready, "the host is back")
